@@ -1,0 +1,239 @@
+// Package apiclient reads backups from the API of EMR Serverless StarRocks.
+package apiclient
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	operation = "DescribeBackups"
+	path      = "/webapi/backup/manage/describe"
+	version   = "2022-10-19"
+
+	maxBody    = 64 << 20
+	minBackoff = 200 * time.Millisecond
+	maxBackoff = 5 * time.Second
+)
+
+// Observer is told what the client does, as it happens. Its methods are called concurrently.
+type Observer interface {
+	// Request: an attempt ended; code is the HTTP status, or "error" without one. It lasted until the body's last byte.
+	Request(operation, regionID, code string, d time.Duration)
+	// Retry: an attempt failed and there will be another.
+	Retry(operation, regionID string, reason Reason)
+	// LimitWait: a request waited for our own limit.
+	LimitWait(regionID string, d time.Duration)
+	// ClockSkew: the API's Date header minus our clock.
+	ClockSkew(regionID string, d time.Duration)
+}
+
+// Options are what a client is made of. All are needed.
+type Options struct {
+	Endpoint    string // URL of the region's host
+	RegionID    string
+	Credentials *Credentials
+	Transport   http.RoundTripper
+	Timeout     time.Duration // of one attempt
+	MaxAttempts int
+	PageSize    int
+	Limiter     *rate.Limiter // of attempts; shared by the clients of an account and region
+	Observer    Observer
+	Now         func() time.Time
+	Nonce       func() string // unique at each call
+}
+
+// Client reads the API of one region with the credentials of one account.
+type Client struct {
+	o    Options
+	url  *url.URL
+	http *http.Client
+}
+
+// New returns a client. It is an error if the endpoint is not a URL with a host.
+func New(o Options) (*Client, error) {
+	u, err := url.Parse(o.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("endpoint: %w", err)
+	}
+	if u.Host == "" {
+		return nil, fmt.Errorf("endpoint %q has no host", u.Redacted())
+	}
+	return &Client{o: o, url: u.JoinPath(path), http: &http.Client{
+		Transport: o.Transport,
+		// The token header would travel along.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// call makes one call, in as many attempts as it takes and ctx allows.
+func (c *Client) call(ctx context.Context, query url.Values) (*page, error) {
+	var last *Error
+	refreshed := false
+	for attempt := 1; ; attempt++ {
+		if err := c.waitForLimit(ctx); err != nil {
+			if last == nil {
+				last = &Error{Operation: operation, Reason: ReasonTimeout, Err: fmt.Errorf("waiting for our own request limit: %w", err)}
+			}
+			return nil, last
+		}
+		p, hint, failure := c.attempt(ctx, query)
+		if failure == nil {
+			return p, nil
+		}
+		last = failure
+		last.Operation, last.Attempts = operation, attempt
+		if attempt >= c.o.MaxAttempts || last.retry == retryNever || last.retry == retryFreshCredentials && refreshed {
+			return nil, last
+		}
+		refreshed = refreshed || last.retry == retryFreshCredentials
+		if !sleep(ctx, max(hint, backoff(attempt))) {
+			return nil, last
+		}
+		c.o.Observer.Retry(operation, c.o.RegionID, last.Reason)
+	}
+}
+
+func (c *Client) waitForLimit(ctx context.Context) error {
+	began := c.o.Now()
+	err := c.o.Limiter.Wait(ctx)
+	c.o.Observer.LimitWait(c.o.RegionID, max(0, c.o.Now().Sub(began)))
+	return err
+}
+
+// attempt signs, sends and decodes one request. With a failure comes how long the API asks to wait, if it does.
+func (c *Client) attempt(ctx context.Context, query url.Values) (*page, time.Duration, *Error) {
+	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
+	defer cancel()
+	credential, err := c.o.Credentials.Get(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, 0, transportError(fmt.Errorf("waiting for credentials: %w", err))
+		}
+		return nil, 0, &Error{Reason: ReasonUnauthorized, Err: err}
+	}
+	req, err := c.request(ctx, query)
+	if err != nil {
+		return nil, 0, &Error{Reason: ReasonInvalidRequest, Err: err}
+	}
+	sign(req, credential, c.o.Now(), c.o.Nonce())
+	res, body, failure := c.exchange(req)
+	if failure != nil {
+		return nil, 0, failure
+	}
+	p, failure := interpret(res, body)
+	if failure != nil && failure.Reason == ReasonUnauthorized && failure.retry != retryBackoff {
+		c.o.Credentials.Reject(credential)
+	}
+	return p, retryAfter(res.Header, c.o.Now()), failure
+}
+
+func (c *Client) request(ctx context.Context, query url.Values) (*http.Request, error) {
+	u := *c.url
+	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "starrocks_backup_exporter")
+	req.Header.Set("x-acs-action", operation)
+	req.Header.Set("x-acs-version", version)
+	return req, nil
+}
+
+// exchange sends a request and reads the answer to its last byte.
+func (c *Client) exchange(req *http.Request) (res *http.Response, body []byte, failure *Error) {
+	began := c.o.Now()
+	code := "error"
+	defer func() { c.o.Observer.Request(operation, c.o.RegionID, code, max(0, c.o.Now().Sub(began))) }()
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, nil, transportError(err)
+	}
+	defer res.Body.Close()
+	code = strconv.Itoa(res.StatusCode)
+	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil {
+		c.o.Observer.ClockSkew(c.o.RegionID, date.Sub(c.o.Now()))
+	}
+	if res.StatusCode >= 300 && res.StatusCode < 400 {
+		return nil, nil, &Error{Reason: ReasonBadResponse, HTTPStatus: res.StatusCode, Err: errors.New("a redirect, which is not followed")}
+	}
+	var b bytes.Buffer
+	if res.ContentLength > 0 && res.ContentLength <= maxBody {
+		b.Grow(int(res.ContentLength) + bytes.MinRead) // else ReadFrom grows it once more, to find the end
+	}
+	if _, err = b.ReadFrom(io.LimitReader(res.Body, maxBody+1)); err != nil {
+		return nil, nil, transportError(fmt.Errorf("reading the body: %w", err))
+	}
+	if b.Len() > maxBody {
+		return nil, nil, &Error{Reason: ReasonBadResponse, HTTPStatus: res.StatusCode, Err: fmt.Errorf("a body of more than %d MiB", maxBody>>20)}
+	}
+	return res, b.Bytes(), nil
+}
+
+// interpret tells backups from the two shapes of an error.
+func interpret(res *http.Response, body []byte) (*page, *Error) {
+	p, err := decodePage(body)
+	if err != nil {
+		e := &Error{HTTPStatus: res.StatusCode, Err: fmt.Errorf("the body is not the API's: %s", oneLine(err.Error()))}
+		if e.Reason, e.retry = classifyStatus(res.StatusCode); res.StatusCode < 300 {
+			e.Reason, e.retry = ReasonBadResponse, retryNever
+		}
+		return nil, e
+	}
+	if res.StatusCode < 300 {
+		switch {
+		case p.success != nil && *p.success:
+			return p, nil
+		case p.success == nil && (p.code == "" || p.code == "Success"):
+			return nil, &Error{Reason: ReasonBadResponse, HTTPStatus: res.StatusCode, RequestID: p.requestID, Err: errors.New("a JSON object without Success")}
+		}
+	}
+	return nil, apiError(res.StatusCode, p)
+}
+
+// backoff is exponential with full jitter.
+func backoff(attempt int) time.Duration {
+	ceiling := min(maxBackoff, minBackoff<<min(attempt-1, 10))
+	return rand.N(ceiling + 1)
+}
+
+// retryAfter is how long the API asks to wait: x-acs-retry-after in milliseconds, Retry-After in seconds or as a date.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	const most = 24 * time.Hour // no more than any scrape lasts, and far from overflow
+	if ms, err := strconv.ParseInt(h.Get("x-acs-retry-after"), 10, 64); err == nil && ms > 0 {
+		return time.Duration(min(ms, most.Milliseconds())) * time.Millisecond
+	}
+	hint := h.Get("Retry-After")
+	if s, err := strconv.ParseInt(hint, 10, 64); err == nil && s > 0 {
+		return time.Duration(min(s, int64(most/time.Second))) * time.Second
+	}
+	if at, err := http.ParseTime(hint); err == nil {
+		return min(most, max(0, at.Sub(now)))
+	}
+	return 0
+}
+
+// sleep reports whether d passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,181 @@
+package apiclient
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDecodePageRefuses(t *testing.T) {
+	for name, body := range map[string]string{
+		"empty":              ``,
+		"cut":                `{"Success":true,"Data":[{"BackupTaskId":"a"`,
+		"cut after a member": `{"Success":true`,
+		"an array":           `[]`,
+		"a string":           `"x"`,
+		"HTML":               `<html></html>`,
+		"two values":         `{"Success":true} {}`,
+		"data is a string":   `{"Success":true,"Data":"none"}`,
+		"data is an object":  `{"Success":true,"Data":{}}`,
+		"a task is a number": `{"Success":true,"Data":[1]}`,
+		"a task without id":  `{"Success":true,"Data":[{"Status":"COMPLETED"}]}`,
+		"cut subtasks":       `{"Success":true,"Data":[{"BackupTaskId":"a","SubTasks":[{"Size":1}`,
+		"invalid number":     `{"Success":true,"Data":[{"BackupTaskId":"a","Size":01}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if p, err := decodePage([]byte(body)); err == nil {
+				t.Errorf("decoded %+v", p)
+			}
+		})
+	}
+}
+
+func TestDecodeTolerates(t *testing.T) {
+	body := `{"Success":"true","Total":"1","ErrCode":null,"New":{"a":[1]},"Data":[{
+		"BackupTaskId":12,"InstanceId":"null","Status":" Cancelled ","Size":"7","BackupStartTime":"1742179018","BackupFinishedTime":1742179028000,
+		"ExpireTime":"null","InstanceSnapshot":"null","New":null,
+		"SubTasks":[{"DataBase":"a` + "\xff" + `\"\n","Table":null,"Size":"null","StartTime":1747708190000,"FinishedTime":"x","Detail":{"odd":[1]},"Status":"SUCCESS"}]}]}`
+	p, err := decodePage([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.success == nil || !*p.success || p.total != 1 || len(p.backups) != 1 {
+		t.Fatalf("decoded %+v", p)
+	}
+	b := p.backups[0]
+	if b.TaskID != "12" || b.InstanceID != "" || b.Status != StatusCanceled || b.DiskBytes != 7*gib || b.Instance != nil ||
+		!b.Start.Equal(time.Unix(1742179018, 0)) || !b.Finish.Equal(time.Unix(1742179028, 0)) || !b.Expire.IsZero() {
+		t.Errorf("decoded %+v", b)
+	}
+	subtasks, err := b.SubTasks()
+	if err != nil || len(subtasks) != 1 {
+		t.Fatal(subtasks, err)
+	}
+	s := subtasks[0]
+	if s.Database != "a\ufffd\"\n" || s.Table != "" || !math.IsNaN(s.Bytes) || !s.Start.Equal(time.Unix(1747708190, 0)) ||
+		!s.Finish.IsZero() || s.Status != StatusCompleted {
+		t.Errorf("decoded %+v", s)
+	}
+}
+
+func TestEpoch(t *testing.T) {
+	for n, want := range map[float64]int64{
+		1: 1000, 1742179018: 1742179018000, 99999999999: 99999999999000, 1e11: 1e11, 1742179018123: 1742179018123,
+		0: 0, -1: 0, 1e18: 0, math.Inf(1): 0,
+	} {
+		got := epoch(n)
+		if want == 0 && !got.IsZero() || want != 0 && got.UnixMilli() != want {
+			t.Errorf("epoch(%v) = %v, want %d ms", n, got, want)
+		}
+	}
+	if !epoch(math.NaN()).IsZero() {
+		t.Error("NaN is a time")
+	}
+}
+
+func TestParseStatus(t *testing.T) {
+	for word, want := range map[string]Status{
+		"RUNNING": StatusRunning, "completed": StatusCompleted, "Success": StatusCompleted, "FINISHED": StatusCompleted,
+		"Error": StatusFailed, "TERMINATED": StatusCanceled, "queued": StatusPending, "UPLOADING": StatusRunning,
+		"": StatusUnknown, "PARTIAL_SUCCESS": StatusUnknown, "null": StatusUnknown,
+	} {
+		if got := parseStatus(word); got != want {
+			t.Errorf("parseStatus(%q) = %s, want %s", word, got, want)
+		}
+	}
+}
+
+func FuzzDecodePage(f *testing.F) {
+	f.Add([]byte(`{"Success":true,"Total":1,"Data":[{"BackupTaskId":"a","SubTasks":[{"DataBase":"x","Size":1}]}]}`))
+	f.Add([]byte(`{"RequestId":"r","Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"sr:DescribeBackups"}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		p, err := decodePage(body)
+		if err != nil {
+			return
+		}
+		for _, b := range p.backups {
+			if _, err := b.SubTasks(); err == nil && b.TaskID == "" {
+				t.Error("a task without id")
+			}
+		}
+		// What is taken for a page is one for the standard library too, but for the UTF-8 that it replaces as well.
+		if !json.Valid(body) {
+			t.Errorf("decoded what is not JSON: %q", body)
+		}
+	})
+}
+
+// yardstick is a response of 30 tasks of 20 subtasks.
+func yardstick() []byte {
+	var b strings.Builder
+	b.WriteString(`{"HttpStatusCode":200,"RequestId":"32A44F0D","Success":true,"ErrCode":"Success","ErrMessage":"","Data":[`)
+	for task := range 30 {
+		if task > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"RegionId":"cn-hangzhou","InstanceId":"c-1","Size":100,"Status":"COMPLETED","Description":"daily","SubTasks":[`)
+		for sub := range 20 {
+			if sub > 0 {
+				b.WriteByte(',')
+			}
+			fmt.Fprintf(&b, `{"StartTime":1747708190,"FinishedTime":1747718190,"SnapshotName":"2025-02-10_backup_%02d","DataBase":"test%d","Table":"cdc_ods_t2030_lcpf_api_topic_msg_%02d","Size":%d,"Status":"success","Detail":"[]","X":"%048d"}`, sub, sub%3, sub, sub, sub)
+		}
+		fmt.Fprintf(&b, `],"BackupStartTime":17421790%02d000,"BackupFinishedTime":1742179928000,"ExpireTime":1742189008000,"BackupTaskId":"bt-%d","BackupType":"FullBackup",`+
+			`"InstanceSnapshot":{"InstanceName":"c-37708ec80b5","VpcId":"vpc-2ze0","RunMode":"shared_data","SpecType":"standard","ResourceGroupId":"rg","Version":"3.3","MinorVersion":"3.3.13-1.0-1.7.2","NodeGroups":[{"ComponentType":"FE","Cu":4}],"Tags":[]}}`, task, task)
+	}
+	b.WriteString(`],"Total":30}`)
+	return []byte(b.String())
+}
+
+func BenchmarkDecodePage(b *testing.B) {
+	body := yardstick()
+	b.SetBytes(int64(len(body)))
+	b.Run("exporter", func(b *testing.B) {
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			if p, err := decodePage(body); err != nil || len(p.backups) != 30 {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("encoding_json", func(b *testing.B) {
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			var v struct {
+				Data []struct {
+					BackupTaskId, Status, InstanceId string
+					BackupStartTime, Size            int64
+					SubTasks                         []struct {
+						DataBase, Table, Status, Detail, SnapshotName string
+						Size, StartTime, FinishedTime                 int64
+					}
+					InstanceSnapshot struct{ InstanceName, Version string }
+				}
+			}
+			if err := json.Unmarshal(body, &v); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// The documentation's own response.
+func TestDecodeSample(t *testing.T) {
+	body, err := os.ReadFile("testdata/sample.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := decodePage(body)
+	if err != nil || p.success == nil || *p.success || len(p.backups) != 1 || p.message == "" {
+		t.Fatalf("decoded %+v, %v", p, err)
+	}
+	if b := p.backups[0]; b.TaskID != "bt-12sui21312dd" || b.Status != StatusRunning || b.Instance.Version != "3.3" {
+		t.Errorf("decoded %+v", b)
+	}
+}

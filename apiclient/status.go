@@ -1,0 +1,46 @@
+package apiclient
+
+import "strings"
+
+// Status is the state of a task or a subtask, in the exporter's own words.
+type Status string
+
+// The statuses. What the API calls by a word that is not known is StatusUnknown:
+// never a success, never a failure.
+const (
+	StatusPending   Status = "pending"
+	StatusRunning   Status = "running"
+	StatusCompleted Status = "completed"
+	StatusFailed    Status = "failed"
+	StatusCanceled  Status = "canceled"
+	StatusUnknown   Status = "unknown"
+)
+
+// Statuses returns every status, in the order in which a task goes through them.
+func Statuses() []Status {
+	return []Status{StatusPending, StatusRunning, StatusCompleted, StatusFailed, StatusCanceled, StatusUnknown}
+}
+
+// Ended reports whether a task of this status will not change any more.
+func (s Status) Ended() bool {
+	return s == StatusCompleted || s == StatusFailed || s == StatusCanceled
+}
+
+// parseStatus maps a word of the API (Status of a task or a subtask) to a status. The API's
+// full list is unpublished: the words are those seen, those of its sibling calls and plain synonyms.
+func parseStatus(word string) Status {
+	switch strings.ToLower(strings.TrimSpace(word)) {
+	case "pending", "queued", "queueing", "waiting", "created", "scheduled", "submitted":
+		return StatusPending
+	case "running", "snapshoting", "snapshotting", "uploading", "processing", "in_progress", "executing":
+		return StatusRunning
+	case "completed", "complete", "success", "succeeded", "successful", "finished", "done":
+		return StatusCompleted
+	case "failed", "failure", "fail", "error":
+		return StatusFailed
+	case "canceled", "cancelled", "terminated", "aborted":
+		return StatusCanceled
+	default:
+		return StatusUnknown
+	}
+}
