@@ -1,0 +1,171 @@
+package collector
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+var (
+	//go:embed page.html
+	pageHTML string
+	//go:embed page.css
+	pageCSS string
+)
+
+// truth is what can be said of an instance in one word, worst first.
+type truth int
+
+const (
+	bad truth = iota
+	unknown
+	healthy
+)
+
+func (t truth) String() string { return [...]string{"bad", "unknown", "healthy"}[t] }
+
+func (r *InstanceResult) truth() truth {
+	if r.Health == nil {
+		return unknown
+	}
+	for _, holds := range r.Health.Conditions {
+		if holds {
+			return bad
+		}
+	}
+	return healthy
+}
+
+// Page serves the fleet to a person: the last collection, or one of its own if there was none.
+type Page struct {
+	handler     *Handler
+	metricsPath string
+	version     string
+	template    *template.Template
+	policy      string
+}
+
+// NewPage returns the page of the fleet that h scrapes.
+func NewPage(h *Handler, metricsPath, version string) *Page {
+	sum := sha256.Sum256([]byte(pageCSS))
+	return &Page{
+		handler: h, metricsPath: strings.TrimPrefix(metricsPath, "/"), version: version,
+		template: template.Must(template.New("page").Parse(pageHTML)),
+		policy: "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; style-src 'sha256-" +
+			base64.StdEncoding.EncodeToString(sum[:]) + "'",
+	}
+}
+
+type pageData struct {
+	Version, MetricsPath  string
+	Style                 template.CSS
+	Collected, Ago        string
+	Bad, Unknown, Healthy int
+	Instances             []pageRow
+}
+
+type pageRow struct {
+	Name, InstanceID, RegionID, Truth       string
+	Conditions                              []Condition
+	Status, LastSuccess, Age, MaxAge, Until string
+	AgeSeconds, MaxAgeSeconds               float64
+	Restorable                              int
+	Read                                    bool
+	LastRead, Error                         string
+}
+
+// ServeHTTP implements http.Handler.
+func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	result := p.handler.scraper.Last()
+	if result == nil {
+		result = p.handler.Scrape(r)
+	}
+	now := p.handler.scraper.now()
+	data := pageData{
+		Version: p.version, MetricsPath: p.metricsPath, Style: template.CSS(pageCSS), //nolint:gosec // our own file
+		Collected: clock(result.At), Ago: roughly(now.Sub(result.At)),
+	}
+	sorted := make([]*InstanceResult, len(result.Instances))
+	for i := range result.Instances {
+		sorted[i] = &result.Instances[i]
+	}
+	slices.SortFunc(sorted, worst)
+	for _, one := range sorted {
+		switch one.truth() {
+		case bad:
+			data.Bad++
+		case unknown:
+			data.Unknown++
+		default:
+			data.Healthy++
+		}
+		data.Instances = append(data.Instances, newPageRow(one))
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", p.policy)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	if err := p.template.Execute(w, data); err != nil {
+		errorLog{p.handler.logger}.Println(err)
+	}
+}
+
+func newPageRow(r *InstanceResult) pageRow {
+	row := pageRow{
+		InstanceID: r.Instance.InstanceID, RegionID: r.Instance.RegionID, Truth: r.truth().String(), Read: r.Health != nil,
+		MaxAge: r.Instance.MaxAge.String(), MaxAgeSeconds: time.Duration(r.Instance.MaxAge).Seconds(), LastRead: clock(r.Totals.LastRead),
+	}
+	if r.Err != nil {
+		row.Error = r.Err.Error()
+	}
+	h := r.Health
+	if h == nil {
+		return row
+	}
+	for _, c := range Conditions() {
+		if h.Conditions[c] {
+			row.Conditions = append(row.Conditions, c)
+		}
+	}
+	if h.Snapshot != nil {
+		row.Name = h.Snapshot.InstanceName
+	}
+	row.Status, row.Restorable, row.Until = string(h.LastStatus), h.Restorable, clock(h.RestorableUntil)
+	if h.Restorable > 0 && h.RestorableUntil.IsZero() {
+		row.Until = "for ever"
+	}
+	if !h.LastSuccess.IsZero() {
+		age := h.At.Sub(h.LastSuccess)
+		row.LastSuccess, row.Age, row.AgeSeconds = clock(h.LastSuccess), roughly(age), age.Seconds()
+	}
+	return row
+}
+
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04 UTC")
+}
+
+// roughly gives a duration in its two largest units.
+func roughly(d time.Duration) string {
+	d = max(0, d)
+	days, hours, minutes, seconds := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60
+	switch {
+	case days > 0:
+		return fmt.Sprintf("%d d %d h", days, hours)
+	case hours > 0:
+		return fmt.Sprintf("%d h %d min", hours, minutes)
+	case minutes > 0:
+		return fmt.Sprintf("%d min %d s", minutes, seconds)
+	default:
+		return fmt.Sprintf("%d s", seconds)
+	}
+}

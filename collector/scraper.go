@@ -1,0 +1,282 @@
+// Package collector reads the backups of a fleet when Prometheus scrapes, decides what is wrong, and serves it.
+package collector
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/config"
+)
+
+// farewell is how long the last to leave a collection waits for what is under way to say why it failed.
+const farewell = 200 * time.Millisecond
+
+// BackupLister lists backups: an *apiclient.Client.
+type BackupLister interface {
+	Backups(ctx context.Context, r apiclient.DescribeBackupsRequest) iter.Seq2[apiclient.Backup, error]
+}
+
+// Target is a configured instance and how to read it.
+type Target struct {
+	config.Instance
+	Lister BackupLister
+}
+
+// Fleet is the world of one configuration. Instances of the same account and region share their workers.
+type Fleet struct {
+	Targets      []Target
+	Concurrency  int // workers per account and region
+	SubtaskLimit int
+}
+
+// Scraper reads the fleet. Concurrent scrapes share one collection, each leaving it at its own deadline;
+// the collection lives as long as its most patient scrape.
+type Scraper struct {
+	logger log.Logger
+	now    func() time.Time
+	totals Totals
+	onJoin func() // a scrape joined a collection under way
+
+	mu      sync.Mutex
+	fleet   *Fleet
+	current *collection // the one that a scrape may join
+	last    *Result
+}
+
+// NewScraper returns a scraper of an empty fleet. onJoin is called for each scrape that joins a collection under way.
+func NewScraper(logger log.Logger, now func() time.Time, onJoin func()) *Scraper {
+	return &Scraper{logger: logger, now: now, onJoin: onJoin, fleet: &Fleet{}}
+}
+
+// SetFleet replaces the fleet. A collection under way ends for those who wait for it; no later scrape joins it.
+func (s *Scraper) SetFleet(f *Fleet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fleet, s.current, s.last = f, nil, nil
+	s.totals.keep(f.Targets)
+}
+
+// Scrape returns what is read of every instance by the time ctx ends; never nil, errors sit in the instances.
+func (s *Scraper) Scrape(ctx context.Context) *Result {
+	c := s.join()
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+	}
+	if last := s.leave(c); last {
+		c.cancel()
+		select {
+		case <-c.done:
+		case <-time.After(farewell):
+		}
+	}
+	r := s.result(c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fleet == c.fleet {
+		s.last = r
+	}
+	return r
+}
+
+// Last returns the newest finished Result of the current fleet, nil where there is none.
+func (s *Scraper) Last() *Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
+// collection is one pass over the fleet, filled slot by slot.
+type collection struct {
+	fleet   *Fleet
+	cancel  context.CancelFunc
+	done    chan struct{}
+	waiters int // under Scraper.mu
+
+	mu    sync.Mutex
+	slots []slot
+}
+
+type slot struct {
+	began    time.Time // its turn came
+	result   *InstanceResult
+	timedOut bool // already counted as timeout, for a scrape that left
+}
+
+func (s *Scraper) join() *collection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current != nil {
+		s.onJoin()
+		s.current.waiters++
+		return s.current
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &collection{
+		fleet: s.fleet, cancel: cancel, done: make(chan struct{}), waiters: 1, slots: make([]slot, len(s.fleet.Targets)),
+	}
+	s.current = c
+	go s.collect(ctx, c)
+	return c
+}
+
+// leave reports whether nobody waits for the collection any more. Then none can join it either.
+func (s *Scraper) leave(c *collection) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.waiters--
+	if c.waiters > 0 {
+		return false
+	}
+	s.retire(c)
+	return true
+}
+
+func (s *Scraper) retire(c *collection) {
+	if s.current == c {
+		s.current = nil
+	}
+}
+
+func (s *Scraper) collect(ctx context.Context, c *collection) {
+	type pool struct{ accountName, regionID string }
+	pools := map[pool][]int{}
+	for i, t := range c.fleet.Targets {
+		p := pool{t.Account, t.RegionID}
+		pools[p] = append(pools[p], i)
+	}
+	var workers sync.WaitGroup
+	for _, targets := range pools {
+		queue := make(chan int, len(targets))
+		for _, i := range targets {
+			queue <- i
+		}
+		close(queue)
+		for range min(c.fleet.Concurrency, len(targets)) {
+			workers.Go(func() {
+				for i := range queue {
+					if ctx.Err() != nil {
+						return
+					}
+					s.readInto(ctx, c, i)
+				}
+			})
+		}
+	}
+	workers.Wait()
+	s.mu.Lock()
+	s.retire(c)
+	s.mu.Unlock()
+	close(c.done)
+}
+
+func (s *Scraper) readInto(ctx context.Context, c *collection, i int) {
+	t := c.fleet.Targets[i]
+	began := s.now()
+	c.mu.Lock()
+	c.slots[i].began = began
+	c.mu.Unlock()
+
+	backups, err := s.read(ctx, t)
+	now := s.now()
+	r := &InstanceResult{Instance: t.Instance, Duration: now.Sub(began), Err: err}
+	var contents Contents
+	if err == nil {
+		limits := Limits{MaxAge: time.Duration(t.MaxAge), SubtaskLimit: c.fleet.SubtaskLimit}
+		r.Health, contents, r.Err = Assess(backups, s.totals.contents(keyOf(t.Instance)), limits, now)
+	}
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.slots[i].result = r
+	switch {
+	case r.Err == nil:
+		s.succeeded(t.Instance, s.totals.read(keyOf(t.Instance), backups, contents, now))
+	case !c.slots[i].timedOut || ctx.Err() == nil:
+		s.failed(t.Instance, r.Err)
+	}
+}
+
+// read returns all tasks of an instance, or why it could not.
+func (s *Scraper) read(ctx context.Context, t Target) ([]apiclient.Backup, error) {
+	var backups []apiclient.Backup
+	for b, err := range t.Lister.Backups(ctx, apiclient.DescribeBackupsRequest{InstanceID: t.InstanceID}) {
+		if err != nil {
+			return nil, err
+		}
+		backups = append(backups, b)
+	}
+	foreign := func(b apiclient.Backup) bool { return b.InstanceID != "" && b.InstanceID != t.InstanceID }
+	listed := len(backups)
+	backups = slices.DeleteFunc(backups, foreign)
+	if n := listed - len(backups); n > 0 {
+		level.Warn(s.logger).Log("msg", "the API listed tasks of another instance, which are dropped",
+			"instance_id", t.InstanceID, "region_id", t.RegionID, "tasks", n)
+	}
+	return backups, nil
+}
+
+// result is what is read by now. Instances not read yet have timed out; those that left the configuration are left out.
+func (s *Scraper) result(c *collection) *Result {
+	r := &Result{At: s.now(), Instances: make([]InstanceResult, 0, len(c.slots))}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.slots {
+		one := c.slots[i].result
+		if one == nil {
+			one = s.timedOut(c.fleet.Targets[i].Instance, &c.slots[i], r.At)
+		}
+		copied := *one
+		var configured bool
+		if copied.Totals, configured = s.totals.of(keyOf(copied.Instance)); configured {
+			r.Instances = append(r.Instances, copied)
+		}
+	}
+	return r
+}
+
+func (s *Scraper) timedOut(instance config.Instance, sl *slot, now time.Time) *InstanceResult {
+	r := &InstanceResult{Instance: instance, Err: &apiclient.Error{
+		Operation: "DescribeBackups", Reason: apiclient.ReasonTimeout, Err: errors.New("its turn did not come before the scrape's deadline"),
+	}}
+	if !sl.began.IsZero() {
+		r.Duration = now.Sub(sl.began)
+		r.Err = &apiclient.Error{
+			Operation: "DescribeBackups", Reason: apiclient.ReasonTimeout, Err: errors.New("not read by the scrape's deadline"),
+		}
+	}
+	if !sl.timedOut {
+		sl.timedOut = true
+		s.failed(instance, r.Err)
+	}
+	return r
+}
+
+// failed counts and logs a failed read; one that fails as the one before did, at debug level.
+func (s *Scraper) failed(i config.Instance, err error) {
+	reason := apiclient.ReasonOf(err)
+	logger := level.Warn(s.logger)
+	if s.totals.failed(keyOf(i), reason) == reason {
+		logger = level.Debug(s.logger)
+	}
+	keyvals := []any{"msg", "cannot read the backups of an instance", "instance_id", i.InstanceID, "region_id", i.RegionID, "reason", reason}
+	var e *apiclient.Error
+	if errors.As(err, &e) {
+		keyvals = append(keyvals, "attempts", e.Attempts, "request_id", e.RequestID)
+	}
+	logger.Log(append(keyvals, "err", err)...)
+}
+
+func (s *Scraper) succeeded(i config.Instance, before apiclient.Reason) {
+	if before != "" {
+		level.Info(s.logger).Log("msg", "the backups of an instance can be read again", "instance_id", i.InstanceID, "region_id", i.RegionID, "before", before)
+	}
+}

@@ -1,0 +1,110 @@
+// Package config reads the exporter's configuration file, strictly, and reads it again when told to.
+package config
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	promconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
+)
+
+// DefaultAccount is the account of an instance that names none.
+const DefaultAccount = "default"
+
+const regionPlaceholder = "{region_id}"
+
+// Config is a configuration file, defaults filled in.
+type Config struct {
+	API       API                `yaml:"api"`
+	Backups   Backups            `yaml:"backups"`
+	Accounts  map[string]Account `yaml:"accounts,omitempty"`
+	Instances []Instance         `yaml:"instances"`
+}
+
+// API says how the API is reached.
+type API struct {
+	Endpoint          string         `yaml:"endpoint"` // {region_id} is filled in
+	Timeout           model.Duration `yaml:"timeout"`  // of one request
+	MaxAttempts       int            `yaml:"max_attempts"`
+	PageSize          int            `yaml:"page_size"`
+	RequestsPerSecond float64        `yaml:"requests_per_second"` // per account and region
+	Concurrency       int            `yaml:"concurrency"`         // requests in flight, per account and region
+	HTTPClient        HTTPClient     `yaml:"http_client"`
+}
+
+// HTTPClient is the part of Prometheus' HTTP client settings that this exporter takes.
+type HTTPClient struct {
+	ProxyURL             promconfig.URL       `yaml:"proxy_url,omitempty"`
+	ProxyFromEnvironment bool                 `yaml:"proxy_from_environment,omitempty"`
+	NoProxy              string               `yaml:"no_proxy,omitempty"`
+	TLSConfig            promconfig.TLSConfig `yaml:"tls_config,omitempty"`
+}
+
+// Backups is what every instance's backups are held against.
+type Backups struct {
+	MaxAge       model.Duration `yaml:"max_age"`       // of the newest good backup
+	SubtaskLimit int            `yaml:"subtask_limit"` // tables exported per instance
+}
+
+// Account is where credentials come from; an empty one is the default credential chain.
+type Account struct {
+	AccessKeyID         string            `yaml:"access_key_id,omitempty"`
+	AccessKeySecret     promconfig.Secret `yaml:"access_key_secret,omitempty"`
+	AccessKeySecretFile string            `yaml:"access_key_secret_file,omitempty"`
+	SecurityToken       promconfig.Secret `yaml:"security_token,omitempty"`
+	SecurityTokenFile   string            `yaml:"security_token_file,omitempty"`
+	RoleARN             string            `yaml:"role_arn,omitempty"` // to be assumed
+}
+
+// Instance is an instance whose backups are watched.
+type Instance struct {
+	InstanceID string         `yaml:"instance_id"`
+	RegionID   string         `yaml:"region_id"`
+	Account    string         `yaml:"account,omitempty"`
+	MaxAge     model.Duration `yaml:"max_age,omitempty"`
+}
+
+// Default returns the configuration of an empty file.
+func Default() *Config {
+	return &Config{
+		API: API{
+			Endpoint: "https://starrocks." + regionPlaceholder + ".aliyuncs.com", Timeout: model.Duration(10 * time.Second),
+			MaxAttempts: 3, PageSize: 50, RequestsPerSecond: 20, Concurrency: 16,
+		},
+		Backups: Backups{MaxAge: model.Duration(26 * time.Hour), SubtaskLimit: 500},
+	}
+}
+
+// String returns the configuration as YAML, secrets masked.
+func (c *Config) String() string {
+	b, err := yaml.Marshal(c)
+	if err != nil {
+		return "# " + err.Error()
+	}
+	return string(b)
+}
+
+// URL returns the endpoint of a region.
+func (a API) URL(regionID string) string {
+	return strings.ReplaceAll(a.Endpoint, regionPlaceholder, regionID)
+}
+
+// Transport returns a transport made of the settings. It is an error if a TLS file cannot be read.
+func (h HTTPClient) Transport() (http.RoundTripper, error) {
+	tlsConfig, err := promconfig.NewTLSConfig(&h.TLSConfig)
+	if err != nil {
+		return nil, err
+	}
+	proxy := promconfig.ProxyConfig{ProxyURL: h.ProxyURL, ProxyFromEnvironment: h.ProxyFromEnvironment, NoProxy: h.NoProxy}
+	return &http.Transport{
+		Proxy:               proxy.Proxy(),
+		TLSClientConfig:     tlsConfig,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConnsPerHost: 100, // requests in flight to one host are many, and each scrape needs them again
+		IdleConnTimeout:     5 * time.Minute,
+		TLSHandshakeTimeout: 10 * time.Second,
+	}, nil
+}

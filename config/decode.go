@@ -1,0 +1,201 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	promconfig "github.com/prometheus/common/config"
+	"go.yaml.in/yaml/v3"
+)
+
+// decoder fills a value from YAML nodes and collects what is wrong, each with file, line and field: yaml's own decoder
+// knows the line, but not the field, and forgets both once the value is made.
+type decoder struct {
+	file   string
+	lines  map[string]int // of every field, by its path
+	errors []lineError
+}
+
+type lineError struct {
+	line int
+	text string
+}
+
+// document parses content, which is to hold one YAML document.
+func (d *decoder) document(content []byte) *yaml.Node {
+	var root, second yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(content))
+	if err := dec.Decode(&root); err != nil && !errors.Is(err, io.EOF) {
+		d.syntax(err)
+		return nil
+	}
+	if err := dec.Decode(&second); err == nil {
+		d.failLine(second.Line, "", "a second YAML document")
+	} else if !errors.Is(err, io.EOF) {
+		d.syntax(err)
+	}
+	if len(root.Content) == 0 {
+		return nil
+	}
+	return root.Content[0]
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+func (d *decoder) syntax(err error) {
+	text, line := err.Error(), 1
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
+		if m[1] != "" {
+			fmt.Sscan(m[1], &line)
+		}
+		text = text[len(m[0]):]
+	}
+	d.failLine(line, "", "%s", text)
+}
+
+// fail notes an error at the field of a path, or at the nearest field around it that the file has.
+func (d *decoder) fail(path, format string, args ...any) {
+	line := 0
+	for p := path; ; p = p[:max(0, strings.LastIndexAny(p, ".["))] {
+		if line = d.lines[p]; line > 0 || p == "" {
+			break
+		}
+	}
+	d.failLine(max(line, 1), path, format, args...)
+}
+
+func (d *decoder) failLine(line int, path, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if path != "" {
+		text = path + ": " + text
+	}
+	d.errors = append(d.errors, lineError{line, text})
+}
+
+// err returns what was noted, in the file's order, one to a line; nil if nothing was.
+func (d *decoder) err() error {
+	slices.SortStableFunc(d.errors, func(a, b lineError) int { return cmp.Compare(a.line, b.line) })
+	all := make([]error, len(d.errors))
+	for i, e := range d.errors {
+		all[i] = fmt.Errorf("%s:%d: %s", d.file, e.line, e.text)
+	}
+	return errors.Join(all...)
+}
+
+func (d *decoder) decode(n *yaml.Node, path string, v reflect.Value) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if _, known := d.lines[path]; !known {
+		d.lines[path] = n.Line
+	}
+	if n.Tag == "!!null" {
+		return // it keeps its default
+	}
+	switch {
+	case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[promconfig.URL]():
+		d.members(n, path, func(name string) (reflect.Value, func()) {
+			return fieldOf(v, name), func() {}
+		})
+	case v.Kind() == reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		d.members(n, path, func(name string) (reflect.Value, func()) {
+			element := reflect.New(v.Type().Elem()).Elem()
+			return element, func() { v.SetMapIndex(reflect.ValueOf(name), element) }
+		})
+	case v.Kind() == reflect.Slice:
+		if n.Kind != yaml.SequenceNode {
+			d.failLine(n.Line, path, "must be a list")
+			return
+		}
+		v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+		for i, element := range n.Content {
+			d.decode(element, fmt.Sprintf("%s[%d]", path, i), v.Index(i))
+		}
+	default:
+		d.leaf(n, path, v)
+	}
+}
+
+// members decodes a mapping into the values that target returns, and calls what it returns with each when that is done.
+func (d *decoder) members(n *yaml.Node, path string, target func(name string) (reflect.Value, func())) {
+	if n.Kind != yaml.MappingNode {
+		d.failLine(n.Line, path, "must be a mapping of fields to values")
+		return
+	}
+	seen := map[string]int{}
+	for i := 0; i < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		field := key.Value
+		if path != "" {
+			field = path + "." + key.Value
+		}
+		if first, twice := seen[key.Value]; twice {
+			d.failLine(key.Line, field, "given twice, first in line %d", first)
+			continue
+		}
+		seen[key.Value] = key.Line
+		v, done := target(key.Value)
+		if !v.IsValid() {
+			d.failLine(key.Line, field, "unknown field")
+			continue
+		}
+		if value.Tag != "!!null" { // a field left empty counts as left out
+			d.lines[field] = key.Line
+		}
+		d.decode(value, field, v)
+		done()
+	}
+}
+
+// fieldOf returns the field of a struct that YAML calls name, the zero Value where there is none.
+func fieldOf(v reflect.Value, name string) reflect.Value {
+	for i := range v.NumField() {
+		if tag, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ","); tag == name && tag != "" {
+			return v.Field(i)
+		}
+	}
+	return reflect.Value{}
+}
+
+func (d *decoder) leaf(n *yaml.Node, path string, v reflect.Value) {
+	if n.Kind != yaml.ScalarNode {
+		d.failLine(n.Line, path, "must be a single value")
+		return
+	}
+	if v.Kind() == reflect.String && n.Tag != "!!binary" {
+		v.SetString(n.Value) // an id or a secret of digits only is a string all the same
+		return
+	}
+	err := n.Decode(v.Addr().Interface())
+	if err == nil {
+		return
+	}
+	var typeError *yaml.TypeError
+	switch {
+	case errors.As(err, &typeError):
+		d.failLine(n.Line, path, "must be %s", kindName(v))
+	case v.Type() == reflect.TypeFor[promconfig.URL]():
+		d.failLine(n.Line, path, "not a valid URL") // its text can hold a password
+	default:
+		d.failLine(n.Line, path, "%v", err)
+	}
+}
+
+func kindName(v reflect.Value) string {
+	switch v.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Float64:
+		return "a number"
+	default:
+		return "a whole number"
+	}
+}

@@ -1,0 +1,194 @@
+package config
+
+import (
+	"cmp"
+	"crypto/tls"
+	"fmt"
+	"maps"
+	"math"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	promconfig "github.com/prometheus/common/config"
+)
+
+// Load reads a configuration file. Its error names file, line and field of everything that is wrong, a line for each.
+func Load(path string) (*Config, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, content)
+}
+
+// Parse reads the content of a configuration file called name, to whose directory relative paths in it refer.
+func Parse(name string, content []byte) (*Config, error) {
+	c := Default()
+	d := &decoder{file: name, lines: map[string]int{}}
+	if root := d.document(content); root != nil {
+		d.decode(root, "", reflect.ValueOf(c).Elem())
+	}
+	if len(d.errors) == 0 { // cross-checks of values that were not read would mislead
+		c.setDirectory(filepath.Dir(name))
+		c.check(d)
+	}
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	for i := range c.Instances {
+		in := &c.Instances[i]
+		in.Account = cmp.Or(in.Account, DefaultAccount)
+		in.MaxAge = cmp.Or(in.MaxAge, c.Backups.MaxAge)
+	}
+	return c, nil
+}
+
+// setDirectory makes relative paths relative to the file's directory.
+func (c *Config) setDirectory(directory string) {
+	for name, a := range c.Accounts {
+		a.AccessKeySecretFile = promconfig.JoinDir(directory, a.AccessKeySecretFile)
+		a.SecurityTokenFile = promconfig.JoinDir(directory, a.SecurityTokenFile)
+		c.Accounts[name] = a
+	}
+	c.API.HTTPClient.TLSConfig.SetDirectory(directory)
+}
+
+func (c *Config) check(d *decoder) {
+	c.API.check(d)
+	if c.Backups.MaxAge <= 0 {
+		d.fail("backups.max_age", "must be above 0")
+	}
+	if c.Backups.SubtaskLimit < 0 {
+		d.fail("backups.subtask_limit", "must not be negative")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Accounts)) {
+		c.Accounts[name].check(d, "accounts."+name)
+	}
+	if len(c.Instances) == 0 {
+		d.fail("instances", "none configured")
+	}
+	type key struct{ regionID, instanceID string }
+	first := map[key]int{}
+	for i, in := range c.Instances {
+		path := fmt.Sprintf("instances[%d]", i)
+		in.check(d, path)
+		if _, ok := c.Accounts[in.Account]; !ok && in.Account != "" && in.Account != DefaultAccount {
+			d.fail(path+".account", "account %q is not defined under accounts", in.Account)
+		}
+		k := key{in.RegionID, in.InstanceID}
+		if line, twice := first[k]; twice {
+			d.fail(path, "instance %q of region %q is configured twice, first in line %d", in.InstanceID, in.RegionID, line)
+		} else {
+			first[k] = d.lines[path]
+		}
+	}
+}
+
+// region_id becomes part of a host name.
+var regionID = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+func (i Instance) check(d *decoder, path string) {
+	if i.InstanceID == "" {
+		d.fail(path+".instance_id", "missing")
+	}
+	switch {
+	case i.RegionID == "":
+		d.fail(path+".region_id", "missing")
+	case !regionID.MatchString(i.RegionID) || len(i.RegionID) > 63:
+		d.fail(path+".region_id", "%q is not a region's id (lower-case letters, digits and hyphens)", i.RegionID)
+	}
+	if _, given := d.lines[path+".max_age"]; given && i.MaxAge <= 0 {
+		d.fail(path+".max_age", "must be above 0")
+	}
+}
+
+func (a API) check(d *decoder) {
+	a.checkEndpoint(d)
+	if a.Timeout <= 0 {
+		d.fail("api.timeout", "must be above 0")
+	}
+	if a.MaxAttempts < 1 {
+		d.fail("api.max_attempts", "must be 1 or more")
+	}
+	if a.PageSize < 1 || a.PageSize > 100 {
+		d.fail("api.page_size", "must be from 1 to 100")
+	}
+	if !(a.RequestsPerSecond > 0) || math.IsInf(a.RequestsPerSecond, 0) {
+		d.fail("api.requests_per_second", "must be a number above 0")
+	}
+	if a.Concurrency < 1 || a.Concurrency > 1000 {
+		d.fail("api.concurrency", "must be from 1 to 1000")
+	}
+	a.HTTPClient.check(d)
+}
+
+func (a API) checkEndpoint(d *decoder) {
+	u, err := url.Parse(a.URL("region"))
+	switch {
+	case err != nil:
+		d.fail("api.endpoint", "not a valid URL") // its text can hold a password
+	case u.User != nil:
+		d.fail("api.endpoint", "must not hold credentials")
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Hostname() == "":
+		d.fail("api.endpoint", "must be an http or https URL with a host")
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || strings.Contains(a.Endpoint, "#"):
+		d.fail("api.endpoint", "must end with the host")
+	}
+}
+
+func (h HTTPClient) check(d *decoder) {
+	const path = "api.http_client"
+	proxy := promconfig.ProxyConfig{ProxyURL: h.ProxyURL, ProxyFromEnvironment: h.ProxyFromEnvironment, NoProxy: h.NoProxy}
+	if err := proxy.Validate(); err != nil {
+		d.fail(path, "%v", err)
+	}
+	if h.ProxyURL.URL != nil && h.ProxyURL.Host == "" {
+		d.fail(path+".proxy_url", "must be a URL with a host")
+	}
+	if v := h.TLSConfig.MinVersion; v != 0 && v < tls.VersionTLS12 {
+		d.fail(path+".tls_config.min_version", "must be TLS12 or TLS13")
+	}
+	if err := h.TLSConfig.Validate(); err != nil {
+		d.fail(path+".tls_config", "%v", err)
+	} else if _, err := h.Transport(); err != nil {
+		d.fail(path+".tls_config", "%v", err)
+	}
+}
+
+func (a Account) check(d *decoder, path string) {
+	hasSecret := a.AccessKeySecret != "" || a.AccessKeySecretFile != ""
+	hasToken := a.SecurityToken != "" || a.SecurityTokenFile != ""
+	switch {
+	case a.AccessKeySecret != "" && a.AccessKeySecretFile != "":
+		d.fail(path, "only one of access_key_secret and access_key_secret_file may be given")
+	case a.SecurityToken != "" && a.SecurityTokenFile != "":
+		d.fail(path, "only one of security_token and security_token_file may be given")
+	case a.AccessKeyID != "" && !hasSecret:
+		d.fail(path+".access_key_id", "access_key_secret or access_key_secret_file is missing")
+	case a.AccessKeyID == "" && (hasSecret || hasToken):
+		d.fail(path+".access_key_id", "missing, but there is a secret or a token")
+	}
+	if a.RoleARN != "" && !strings.HasPrefix(a.RoleARN, "acs:ram::") {
+		d.fail(path+".role_arn", "must begin with acs:ram::")
+	}
+	checkSecretFile(d, path+".access_key_secret_file", a.AccessKeySecretFile)
+	checkSecretFile(d, path+".security_token_file", a.SecurityTokenFile)
+}
+
+func checkSecretFile(d *decoder, path, file string) {
+	if file == "" {
+		return
+	}
+	content, err := os.ReadFile(file)
+	switch {
+	case err != nil:
+		d.fail(path, "%v", err)
+	case strings.TrimSpace(string(content)) == "":
+		d.fail(path, "%s is empty", file)
+	}
+}

@@ -1,0 +1,68 @@
+package config
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Reloader loads the configuration and hands it to the rest of the program. Where either fails, what ran goes on.
+type Reloader struct {
+	load  func() (*Config, error)
+	apply func(*Config) error
+	now   func() time.Time
+
+	successful  prometheus.Gauge
+	successTime prometheus.Gauge
+
+	mu      sync.Mutex // one reload at a time
+	current struct {
+		sync.Mutex
+		*Config
+	}
+}
+
+// NewReloader returns a reloader and registers its metrics with r. Nothing is loaded before the first Reload.
+func NewReloader(load func() (*Config, error), apply func(*Config) error, r prometheus.Registerer, now func() time.Time) *Reloader {
+	f := promauto.With(r)
+	return &Reloader{
+		load: load, apply: apply, now: now,
+		successful: f.NewGauge(prometheus.GaugeOpts{
+			Name: "starrocks_backup_exporter_config_last_reload_successful",
+			Help: "1 where the configuration was loaded at the last attempt, else 0.",
+		}),
+		successTime: f.NewGauge(prometheus.GaugeOpts{
+			Name: "starrocks_backup_exporter_config_last_reload_success_timestamp_seconds",
+			Help: "When the configuration was last loaded.",
+		}),
+	}
+}
+
+// Reload loads the configuration and applies it.
+func (r *Reloader) Reload() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c, err := r.load()
+	if err == nil {
+		err = r.apply(c)
+	}
+	if err != nil {
+		r.successful.Set(0)
+		return err
+	}
+	r.current.Lock()
+	r.current.Config = c
+	r.current.Unlock()
+	r.successful.Set(1)
+	r.successTime.Set(float64(r.now().UnixMilli()) / 1000)
+	return nil
+}
+
+// Current returns the configuration that runs, nil before the first success.
+func (r *Reloader) Current() *Config {
+	r.current.Lock()
+	defer r.current.Unlock()
+	return r.current.Config
+}

@@ -1,0 +1,223 @@
+// Command starrocks_backup_exporter serves the health of backups of EMR Serverless StarRocks to Prometheus.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web"
+	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
+	sloggokit "github.com/tjhop/slog-gokit"
+
+	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/config"
+)
+
+type options struct {
+	configFile      string
+	configCheck     bool
+	demo            bool
+	telemetryPath   string
+	enableLifecycle bool
+	deadlines       collector.Deadlines
+	logLevel        string
+	logFormat       string
+	web             *web.FlagConfig
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	app := kingpin.New("starrocks_backup_exporter", "Prometheus exporter for the health of backups of Alibaba Cloud EMR Serverless StarRocks.")
+	app.HelpFlag.Short('h')
+	app.Version(version.Print("starrocks_backup_exporter"))
+	app.Flag("config.file", "Configuration file.").Default("starrocks_backup_exporter.yml").StringVar(&o.configFile)
+	app.Flag("config.check", "Check the configuration file and exit.").BoolVar(&o.configCheck)
+	app.Flag("demo", "Serve a simulated fleet; needs no account and no configuration file.").BoolVar(&o.demo)
+	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&o.telemetryPath)
+	app.Flag("web.enable-lifecycle", "Allow POST /-/reload.").BoolVar(&o.enableLifecycle)
+	app.Flag("scrape.timeout", "Time for a scrape where Prometheus names none.").Default("10s").DurationVar(&o.deadlines.Timeout)
+	app.Flag("scrape.timeout-offset", "Taken off a scrape's time, so that the answer arrives before Prometheus gives up.").
+		Default("0.5s").DurationVar(&o.deadlines.Offset)
+	app.Flag("log.level", "Least level logged.").Default("info").EnumVar(&o.logLevel, "debug", "info", "warn", "error")
+	app.Flag("log.format", "Format of the log.").Default("logfmt").EnumVar(&o.logFormat, "logfmt", "json")
+	o.web = kingpinflag.AddFlags(app, ":10980")
+	if _, err := app.Parse(args); err != nil {
+		return o, err
+	}
+	switch {
+	case o.deadlines.Timeout <= 0:
+		return o, errors.New("--scrape.timeout must be above 0")
+	case o.deadlines.Offset < 0:
+		return o, errors.New("--scrape.timeout-offset must not be negative")
+	case o.telemetryPath == "" || o.telemetryPath[0] != '/' || o.telemetryPath == "/":
+		return o, errors.New("--web.telemetry-path must begin with / and not be the page's own path /")
+	}
+	return o, nil
+}
+
+func main() {
+	o, err := parse(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "starrocks_backup_exporter: error:", err, "(try --help)")
+		os.Exit(2)
+	}
+	if o.configCheck {
+		os.Exit(check(o.configFile))
+	}
+	logger := newLogger(o)
+	if err := run(o, logger); err != nil {
+		level.Error(logger).Log("msg", "cannot run", "err", err)
+		os.Exit(1)
+	}
+}
+
+func check(path string) int {
+	c, err := config.Load(path)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Printf("%s: OK, %d instances\n", path, len(c.Instances))
+	return 0
+}
+
+func newLogger(o options) log.Logger {
+	newFormat := log.NewLogfmtLogger
+	if o.logFormat == "json" {
+		newFormat = log.NewJSONLogger
+	}
+	logger := log.With(newFormat(log.NewSyncWriter(os.Stderr)), "ts", log.DefaultTimestampUTC)
+	return level.NewFilter(logger, level.Allow(level.ParseDefault(o.logLevel, level.InfoValue())))
+}
+
+func run(o options, logger log.Logger) error {
+	load := func() (*config.Config, error) { return config.Load(o.configFile) }
+	if o.demo {
+		var err error
+		if load, err = startDemo(); err != nil {
+			return err
+		}
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		versioncollector.NewCollector("starrocks_backup_exporter"),
+	)
+	coalesced := promauto.With(registry).NewCounter(prometheus.CounterOpts{
+		Name: "starrocks_backup_scrapes_coalesced_total",
+		Help: "Scrapes that joined a collection under way.",
+	})
+	scraper := collector.NewScraper(logger, time.Now, coalesced.Inc)
+	builder := collector.NewBuilder(collector.NewAPIMetrics(registry), time.Now)
+	reloader := config.NewReloader(load, func(c *config.Config) error {
+		fleet, err := builder.Build(c)
+		if err == nil {
+			scraper.SetFleet(fleet)
+		}
+		return err
+	}, registry, time.Now)
+	if err := reloader.Reload(); err != nil {
+		return fmt.Errorf("configuration:\n%w", err)
+	}
+	level.Info(logger).Log("msg", "starting", "version", version.Info(), "instances", len(reloader.Current().Instances), "demo", o.demo)
+
+	metrics := collector.NewHandler(scraper, registry, o.deadlines, logger)
+	server := &http.Server{Handler: routes(o, metrics, reloader, logger), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
+	return serve(server, o, reloader, logger)
+}
+
+func routes(o options, metrics *collector.Handler, reloader *config.Reloader, logger log.Logger) http.Handler {
+	mux := http.NewServeMux()
+	text := func(w http.ResponseWriter, status int, body string) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(status)
+		fmt.Fprintln(w, body)
+	}
+	mux.Handle(o.telemetryPath, metrics)
+	mux.Handle("/{$}", collector.NewPage(metrics, o.telemetryPath, version.Version))
+	mux.HandleFunc("/config", func(w http.ResponseWriter, _ *http.Request) {
+		text(w, http.StatusOK, reloader.Current().String())
+	})
+	mux.HandleFunc("/-/healthy", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "healthy") })
+	mux.HandleFunc("/-/ready", func(w http.ResponseWriter, _ *http.Request) {
+		if reloader.Current() == nil {
+			text(w, http.StatusServiceUnavailable, "the configuration is not loaded")
+			return
+		}
+		text(w, http.StatusOK, "ready")
+	})
+	mux.HandleFunc("/-/reload", func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case !o.enableLifecycle:
+			text(w, http.StatusForbidden, "start with --web.enable-lifecycle to allow this")
+		case r.Method != http.MethodPost:
+			w.Header().Set("Allow", http.MethodPost)
+			text(w, http.StatusMethodNotAllowed, "POST, please")
+		default:
+			if err := reload(reloader, logger); err != nil {
+				text(w, http.StatusInternalServerError, "not reloaded, what ran goes on:\n"+err.Error())
+				return
+			}
+			text(w, http.StatusOK, "reloaded")
+		}
+	})
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+func reload(r *config.Reloader, logger log.Logger) error {
+	err := r.Reload()
+	if err != nil {
+		level.Error(logger).Log("msg", "the configuration was not reloaded, what ran goes on", "err", err)
+		return err
+	}
+	level.Info(logger).Log("msg", "the configuration was reloaded", "instances", len(r.Current().Instances))
+	return nil
+}
+
+// serve runs until a signal to end: SIGHUP reloads.
+func serve(server *http.Server, o options, reloader *config.Reloader, logger log.Logger) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	go func() {
+		for range hangup {
+			_ = reload(reloader, logger) // logged there
+		}
+	}()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- web.ListenAndServe(server, o.web, slog.New(sloggokit.NewGoKitHandler(logger, nil)))
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		level.Info(logger).Log("msg", "ending")
+		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		return server.Shutdown(grace)
+	}
+}
