@@ -1,0 +1,135 @@
+package simulator
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// GatewayError answers as the gateway in front of the API does.
+func GatewayError(status int, code, message string) Fault {
+	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		gatewayError(w, status, code, message)
+		return true
+	}
+}
+
+// Denied refuses for want of a RAM action.
+func Denied(action string) Fault {
+	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		gatewayError(w, http.StatusForbidden, "NoPermission", "You are not authorized to do this action.",
+			"AccessDeniedDetail", map[string]string{"AuthAction": action, "PolicyType": "AccountLevelIdentityBasedPolicy"})
+		return true
+	}
+}
+
+// Throttled asks to come back later, after the time given if that is above 0.
+func Throttled(retryAfter time.Duration) Fault {
+	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		if retryAfter > 0 {
+			w.Header().Set("x-acs-retry-after", strconv.FormatInt(retryAfter.Milliseconds(), 10))
+		}
+		gatewayError(w, http.StatusBadRequest, "Throttling.User", "Request was denied due to user flow control.")
+		return true
+	}
+}
+
+// EnvelopeError fails with HTTP status 200, Data all the same, as the documentation's sample does.
+func EnvelopeError(code, message string) Fault {
+	return Raw(http.StatusOK, string(failure(code, message, []Task{{BackupTaskID: "bt-never-use-this", Status: "COMPLETED"}})))
+}
+
+// Raw answers with a body of any kind.
+func Raw(status int, body string) Fault {
+	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+		return true
+	}
+}
+
+// Huge answers with a valid body of more than n bytes.
+func Huge(n int) Fault {
+	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		_, _ = w.Write([]byte(`{"Success":true,"Padding":"`))
+		chunk := []byte(strings.Repeat("x", 1<<20))
+		for sent := 0; sent < n; sent += len(chunk) {
+			if _, err := w.Write(chunk); err != nil {
+				return true
+			}
+		}
+		_, _ = w.Write([]byte(`","Data":[]}`))
+		return true
+	}
+}
+
+// HalfAnswered breaks the connection in the middle of the body.
+func HalfAnswered() Fault {
+	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write([]byte(`{"Success":true,"Data":[`))
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// Reset resets the connection without an answer.
+func Reset() Fault {
+	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = c.Close()
+		return true
+	}
+}
+
+// Hang never answers.
+func Hang() Fault {
+	return func(_ http.ResponseWriter, r *http.Request, _ int) bool {
+		<-r.Context().Done()
+		return true
+	}
+}
+
+// Delayed answers after a while.
+func Delayed(d time.Duration) Fault {
+	return func(_ http.ResponseWriter, r *http.Request, _ int) bool {
+		select {
+		case <-time.After(d):
+		case <-r.Context().Done():
+		}
+		return false
+	}
+}
+
+// Redirect sends the client elsewhere.
+func Redirect(to *url.URL) Fault {
+	return func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		http.Redirect(w, r, to.String(), http.StatusTemporaryRedirect)
+		return true
+	}
+}
+
+// EndlessPages has new tasks on every page, for ever.
+func EndlessPages() Fault {
+	return func(w http.ResponseWriter, _ *http.Request, n int) bool {
+		_, _ = w.Write(envelope(true, "Success", "", []Task{{BackupTaskID: fmt.Sprintf("bt-%d", n), Status: "COMPLETED"}}, nil))
+		return true
+	}
+}
+
+// First plays a fault for the first n requests only.
+func First(n int, f Fault) Fault {
+	return func(w http.ResponseWriter, r *http.Request, request int) bool {
+		return request <= n && f(w, r, request)
+	}
+}
