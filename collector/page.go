@@ -76,7 +76,7 @@ type pageRow struct {
 	Status, LastSuccess, Age, MaxAge, Until string
 	AgeSeconds, MaxAgeSeconds               float64
 	Restorable                              int
-	Read                                    bool
+	Read, Late                              bool
 	LastRead, Error                         string
 }
 
@@ -119,7 +119,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func newPageRow(r *InstanceResult) pageRow {
 	row := pageRow{
 		InstanceID: r.Instance.InstanceID, RegionID: r.Instance.RegionID, Truth: r.truth().String(), Read: r.Health != nil,
-		MaxAge: r.Instance.MaxAge.String(), MaxAgeSeconds: time.Duration(r.Instance.MaxAge).Seconds(), LastRead: clock(r.Totals.LastRead),
+		MaxAge: roughly(time.Duration(r.Instance.MaxAge)), MaxAgeSeconds: time.Duration(r.Instance.MaxAge).Seconds(), LastRead: clock(r.Totals.LastRead),
 	}
 	if r.Err != nil {
 		row.Error = r.Err.Error()
@@ -143,6 +143,7 @@ func newPageRow(r *InstanceResult) pageRow {
 	if !h.LastSuccess.IsZero() {
 		age := h.At.Sub(h.LastSuccess)
 		row.LastSuccess, row.Age, row.AgeSeconds = clock(h.LastSuccess), roughly(age), age.Seconds()
+		row.Late = h.Conditions[Overdue]
 	}
 	return row
 }

@@ -1,0 +1,270 @@
+package collector_test
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"starrocks_backup_exporter/apiclient/simulator"
+	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/config"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected expositions")
+
+// Noon of the tests' world.
+var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+
+// world is an exporter over a simulated API, over real HTTP.
+type world struct {
+	t        *testing.T
+	sim      *simulator.Simulator
+	api      *httptest.Server
+	exporter *httptest.Server
+	scraper  *collector.Scraper
+	builder  *collector.Builder
+	lasting  *prometheus.Registry
+	log      strings.Builder
+}
+
+// newWorld starts both; the exporter's configuration is the text given with the API's address and an account filled in.
+func newWorld(t *testing.T, o simulator.Options, now func() time.Time, configuration string) *world {
+	t.Helper()
+	w := &world{t: t, lasting: prometheus.NewRegistry()}
+	o.AccessKeys = map[string]string{"id": "secret"}
+	if o.Now == nil {
+		o.Now = now
+	}
+	w.sim = simulator.New(o)
+	w.api = httptest.NewServer(w.sim)
+	t.Cleanup(func() { w.api.CloseClientConnections(); w.api.Close() })
+	logger := log.NewLogfmtLogger(log.NewSyncWriter(&w.log))
+	w.scraper = collector.NewScraper(logger, now, func() {})
+	w.builder = collector.NewBuilder(collector.NewAPIMetrics(w.lasting), now)
+	w.configure(configuration)
+	handler := collector.NewHandler(w.scraper, prometheus.NewRegistry(), collector.Deadlines{Timeout: 30 * time.Second, Offset: 500 * time.Millisecond}, logger)
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", handler)
+	mux.Handle("/", collector.NewPage(handler, "/metrics", "test"))
+	w.exporter = httptest.NewServer(mux)
+	t.Cleanup(w.exporter.Close)
+	return w
+}
+
+func (w *world) configure(configuration string) {
+	w.t.Helper()
+	c, err := config.Parse("test.yml", []byte(strings.ReplaceAll(configuration, "API", w.api.URL)))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	fleet, err := w.builder.Build(c)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.scraper.SetFleet(fleet)
+}
+
+// get returns the body of a page, which must be served with status 200.
+func (w *world) get(path string, headers ...string) string {
+	w.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, w.exporter.URL+path, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		w.t.Fatalf("%s: status %d, %v\n%s", path, res.StatusCode, err, body)
+	}
+	return string(body)
+}
+
+const oneInstance = `
+api: {endpoint: "API", timeout: 2s, requests_per_second: 100000}
+accounts: {default: {access_key_id: id, access_key_secret: secret}}
+instances: [{instance_id: c-1, region_id: cn-hangzhou}]
+`
+
+// golden compares with the file of that name in testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s is not what was served; what was, differs in:\n%s", name, difference(string(want), got))
+	}
+}
+
+func difference(want, got string) string {
+	in := func(lines []string) map[string]bool {
+		m := map[string]bool{}
+		for _, l := range lines {
+			m[l] = true
+		}
+		return m
+	}
+	wants, gots := strings.Split(want, "\n"), strings.Split(got, "\n")
+	var b strings.Builder
+	for _, l := range wants {
+		if !in(gots)[l] {
+			b.WriteString("- " + l + "\n")
+		}
+	}
+	for _, l := range gots {
+		if !in(wants)[l] {
+			b.WriteString("+ " + l + "\n")
+		}
+	}
+	return b.String()
+}
+
+func hours(n float64) time.Duration { return time.Duration(n * float64(time.Hour)) }
+
+// backup is a task that finished some hours before noon, after one hour, and is kept for 14 days.
+func backup(id string, status string, ago float64, subtasks ...simulator.SubTask) simulator.Task {
+	finish := noon.Add(-hours(ago))
+	t := simulator.Task{
+		BackupTaskID: id, Status: status, Size: 100, BackupType: "FullBackup", Start: simulator.Millis(finish.Add(-time.Hour)),
+		Finish: simulator.Millis(finish), Expire: simulator.Millis(finish.Add(14 * 24 * time.Hour)), SubTasks: subtasks,
+		Snapshot: &simulator.Snapshot{InstanceName: "orders", Version: "3.3", MinorVersion: "3.3.13", RunMode: "shared_nothing", SpecType: "standard", VpcID: "vpc-1", ResourceGroupID: "rg-1"},
+	}
+	if status == "RUNNING" {
+		t.Finish = nil
+	}
+	if status != "COMPLETED" {
+		t.Expire = nil
+	}
+	return t
+}
+
+func sub(database, table string, size any, status string) simulator.SubTask {
+	return simulator.SubTask{
+		Database: database, Table: table, Size: size, Status: status, Detail: "[]",
+		Start: simulator.Seconds(noon.Add(-time.Hour)), Finish: simulator.Seconds(noon.Add(-time.Hour + time.Minute)),
+	}
+}
+
+func tables(size int) []simulator.SubTask {
+	return []simulator.SubTask{sub("dwd", "orders", size, "success"), sub("ods", "events", size/2, "success")}
+}
+
+func lists(tasks ...simulator.Task) func(time.Time) []simulator.Task {
+	return func(time.Time) []simulator.Task { return tasks }
+}
+
+func at(noon time.Time) func() time.Time { return func() time.Time { return noon } }
+
+func TestExpositions(t *testing.T) {
+	mixed := backup("bt-1", "Completed", 5, sub("a", "t", "3", "SUCCESS"))
+	mixed.Start, mixed.Finish, mixed.Expire = noon.Add(-hours(6)).Unix(), fmt.Sprint(noon.Add(-hours(5)).UnixMilli()), "null"
+	mixed.SubTasks[0].Start, mixed.SubTasks[0].Finish = noon.Add(-hours(6)).UnixMilli(), "null"
+	odd := backup("bt-1", "COMPLETED", 5,
+		sub("a\xff", "t\"\n\\", 1, "success"), sub("a\xfe", "t\"\n\\", 2, "success"), sub("a\xff", "t\"\n\\", nil, "error"), sub("", "<b>", 4, "odd"))
+	expired := backup("bt-1", "COMPLETED", 15*24, tables(20)...)
+	forever := backup("bt-1", "COMPLETED", 5, tables(20)...)
+	forever.Expire = 0
+	for name, tasks := range map[string][]simulator.Task{
+		"healthy":        {backup("bt-2", "COMPLETED", 5, tables(20)...), backup("bt-1", "COMPLETED", 29, tables(18)...)},
+		"failed":         {backup("bt-3", "FAILED", 5, sub("dwd", "orders", 1, "failed"), sub("dwd", "users", 1, "success")), backup("bt-2", "FAILED", 17), backup("bt-1", "COMPLETED", 20, tables(20)...)},
+		"running":        {backup("bt-2", "RUNNING", -0.5, sub("dwd", "orders", 0, "UPLOADING")), backup("bt-1", "COMPLETED", 20, tables(20)...)},
+		"first_running":  {backup("bt-1", "RUNNING", 0)},
+		"never":          {},
+		"expired":        {expired},
+		"never_expires":  {forever},
+		"unknown_status": {backup("bt-2", "MERGING", 5), backup("bt-1", "COMPLETED", 20, tables(20)...)},
+		"units_mixed":    {mixed},
+		"odd_names":      {odd},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, simulator.Options{}, at(noon), oneInstance)
+			w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(tasks...)})
+			golden(t, name+".metrics", w.get("/metrics"))
+		})
+	}
+}
+
+func TestPartialFailureExposition(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneInstance, "instances: [", "instances: [{instance_id: c-0, region_id: cn-hangzhou}, ", 1))
+	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(backup("bt-1", "COMPLETED", 5, tables(20)...))})
+	w.sim.Set(simulator.Instance{InstanceID: "c-0", RegionID: "cn-hangzhou", Fault: simulator.Denied("sr:DescribeBackups")})
+	golden(t, "partial_failure.metrics", w.get("/metrics"))
+	if l := w.log.String(); !strings.Contains(l, "RAM action sr:DescribeBackups is missing") || strings.Count(l, "level=warn") != 1 {
+		t.Errorf("log:\n%s", l)
+	}
+}
+
+func TestOpenMetricsExposition(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, at(noon), oneInstance)
+	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(backup("bt-1", "COMPLETED", 5, sub("a\xff\"\n", "t\\", 1, "success")))})
+	golden(t, "openmetrics.txt", w.get("/metrics", "Accept", "application/openmetrics-text;version=1.0.0"))
+}
+
+// 240 tasks over pages of 20, of which entries move to the next page while they are read.
+func TestPagesWithMovingEntries(t *testing.T) {
+	for name, total := range map[string]func(int) any{
+		"right": nil, "none": func(int) any { return nil }, "zero": func(int) any { return 0 }, "too large": func(n int) any { return n * 2 },
+		"a string": func(n int) any { return fmt.Sprint(n) }, "negative": func(int) any { return -1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var all []simulator.Task
+			for i := range 240 {
+				all = append(all, backup(fmt.Sprintf("bt-%03d", i), "COMPLETED", 5+float64(i), tables(20)...))
+			}
+			requests := 0
+			w := newWorld(t, simulator.Options{PageCap: 20, Total: total}, at(noon), oneInstance)
+			w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: func(time.Time) []simulator.Task {
+				requests++
+				news := []simulator.Task{}
+				for i := range min(requests-1, 3) { // a new task pushes the others to later pages
+					news = append(news, backup(fmt.Sprintf("bt-new-%d", i), "FAILED", 1))
+				}
+				return append(news, all...)
+			}})
+			golden(t, "pages.metrics", w.get("/metrics"))
+		})
+	}
+}
+
+func TestSampleInBothReadings(t *testing.T) {
+	sample, err := os.ReadFile("../apiclient/testdata/sample.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	configuration := strings.Replace(oneInstance, "c-1", "c-d4be777ff5e8cXXX", 1)
+	w := newWorld(t, simulator.Options{}, at(noon), configuration)
+	play := func(body string) {
+		w.sim.Set(simulator.Instance{InstanceID: "c-d4be777ff5e8cXXX", RegionID: "cn-hangzhou", Fault: simulator.Raw(http.StatusOK, body)})
+	}
+	play(string(sample))
+	golden(t, "sample_as_printed.metrics", w.get("/metrics"))
+	if l := w.log.String(); !strings.Contains(l, "Invalid params: [instance not exists].") {
+		t.Errorf("log:\n%s", l)
+	}
+	play(strings.Replace(string(sample), `"Success": false`, `"Success": true`, 1))
+	golden(t, "sample_success.metrics", w.get("/metrics"))
+}
