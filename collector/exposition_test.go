@@ -41,7 +41,7 @@ type world struct {
 func newWorld(t *testing.T, o simulator.Options, now func() time.Time, configuration string) *world {
 	t.Helper()
 	w := &world{t: t, lasting: prometheus.NewRegistry()}
-	o.AccessKeys = map[string]string{"id": "secret"}
+	o.AccessKeys = map[string]string{"id": "canary"}
 	if o.Now == nil {
 		o.Now = now
 	}
@@ -98,7 +98,7 @@ func (w *world) get(path string, headers ...string) string {
 
 const oneInstance = `
 api: {endpoint: "API", timeout: 2s, requests_per_second: 100000}
-accounts: {default: {access_key_id: id, access_key_secret: secret}}
+accounts: {default: {access_key_id: id, access_key_secret: canary}}
 instances: [{instance_id: c-1, region_id: cn-hangzhou}]
 `
 

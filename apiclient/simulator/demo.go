@@ -3,6 +3,7 @@ package simulator
 import (
 	"fmt"
 	"hash/fnv"
+	"math"
 	"slices"
 	"time"
 )
@@ -151,7 +152,8 @@ func aboutToExpire(now time.Time) []run {
 
 func (r run) task(id, name string) Task {
 	t := Task{
-		BackupTaskID: fmt.Sprintf("bt-%s-%x", id[2:10], r.start.Unix()), Status: r.status, Size: 2000, BackupType: "FullBackup",
+		// With the scale, for what a task holds does not change as it grows old.
+		BackupTaskID: fmt.Sprintf("bt-%s-%x-%g", id[2:10], r.start.Unix(), r.scale), Status: r.status, Size: 2000, BackupType: "FullBackup",
 		Start: Millis(r.start), SubTasks: []SubTask{},
 		Snapshot: &Snapshot{
 			InstanceName: name, Version: "3.3", MinorVersion: "3.3.13-1.0-1.7.2", RunMode: "shared_nothing", SpecType: "standard",
@@ -168,7 +170,7 @@ func (r run) task(id, name string) Task {
 	if r.status == "COMPLETED" {
 		t.Expire = Millis(r.start.Add(r.took + r.retention))
 	}
-	growth := 1 + float64(r.start.Unix()%int64(90*day/time.Second))/float64(90*day/time.Second)
+	growth := 1.5 + math.Sin(2*math.Pi*float64(r.start.Unix())/(90*day).Seconds())/2 // slow: no backup is half of another's size in a week
 	for i, table := range []string{"dwd.orders", "dwd.order_items", "dwd.payments", "dws.daily_sales", "dws.user_profile", "ods.events", "ods.clicks", "ads.report"} {
 		s := SubTask{Database: table[:3], Table: table[4:], Status: "success", Start: Seconds(r.start.Add(time.Duration(i) * time.Minute)), Detail: "[]"}
 		s.Size = int(float64(40*(i+1)) * growth * r.scale)

@@ -1,0 +1,78 @@
+# Everything a developer and CI run. What the targets need is installed by scripts/install-tools.sh.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+GO       ?= go
+BINARY   := starrocks_backup_exporter
+TOOLS    := $(CURDIR)/.tools/bin
+FUZZTIME ?= 10s
+
+# Stamped into the binary: shown by --version and by the metric exporter_build_info.
+VERSION    ?= $(shell cat VERSION)
+REVISION   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+BRANCH     ?= $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unknown)
+BUILD_USER ?= $(shell id -un)@$(shell uname -n)
+# SOURCE_DATE_EPOCH makes builds repeatable.
+BUILD_DATE ?= $(shell date -u $${SOURCE_DATE_EPOCH:+-d @$$SOURCE_DATE_EPOCH} +%Y%m%d-%H:%M:%S)
+
+STAMP   := github.com/prometheus/common/version
+LDFLAGS  = -s -w \
+	-X $(STAMP).Version=$(VERSION) \
+	-X $(STAMP).Revision=$(REVISION) \
+	-X $(STAMP).Branch=$(BRANCH) \
+	-X $(STAMP).BuildUser=$(BUILD_USER) \
+	-X $(STAMP).BuildDate=$(BUILD_DATE)
+
+.PHONY: build test race lint fuzz bench fmt clean tools lint-tools
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o ./$(BINARY) .
+
+# The tests tagged system run promtool, Prometheus, Alertmanager and Chromium: a missing one fails.
+test: tools
+	$(GO) vet ./...
+	$(GO) vet -tags=system ./...
+	$(GO) test ./...
+	$(GO) test -count=1 -tags=system ./...
+
+race:
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+lint: lint-tools
+	$(TOOLS)/golangci-lint run ./...
+	@diff=$$($(TOOLS)/gofumpt -d .); \
+	if [[ -n $$diff ]]; then printf '%s\n' "$$diff"; echo 'not formatted: run make fmt' >&2; exit 1; fi
+	@status=0; output=$$(timeout 300 $(TOOLS)/govulncheck ./... 2>&1) || status=$$?; \
+	if ((status == 124)) || [[ $$status == 1 && $$output == *'fetching vulnerabilities:'* ]]; then \
+		echo 'govulncheck: its database was not reachable: NOT checked'; \
+	else printf '%s\n' "$$output"; exit $$status; fi
+
+# Every fuzz target of every package, one after the other.
+fuzz:
+	@found=0; \
+	for package in $$($(GO) list ./...); do \
+		listed=$$($(GO) test -list '^Fuzz' "$$package"); \
+		for target in $$(grep '^Fuzz' <<<"$$listed" || true); do \
+			found=$$((found + 1)); \
+			echo "fuzz $$package $$target for $(FUZZTIME)"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+		done; \
+	done; \
+	if ((found == 0)); then echo 'no fuzz target found' >&2; exit 1; fi
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fmt: lint-tools
+	$(TOOLS)/gofumpt -w .
+
+clean:
+	rm -rf ./$(BINARY) dist
+
+tools:
+	scripts/install-tools.sh
+
+lint-tools:
+	scripts/install-tools.sh lint

@@ -1,0 +1,138 @@
+package collector_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"starrocks_backup_exporter/apiclient/simulator"
+)
+
+// Each condition, just before and just after it holds.
+func TestConditionsAtTheirLimits(t *testing.T) {
+	const second = 1.0 / 3600
+	expiring := func(left float64) []simulator.Task {
+		good := backup("bt-1", "COMPLETED", 20, tables(20)...)
+		good.Expire = simulator.Millis(noon.Add(hours(left)))
+		return []simulator.Task{backup("bt-2", "FAILED", 5), good}
+	}
+	keptFor := func(h float64) []simulator.Task {
+		good := backup("bt-1", "COMPLETED", 5, tables(20)...)
+		good.Expire = simulator.Millis(noon.Add(hours(h - 5)))
+		return []simulator.Task{good}
+	}
+	running := func(since, longest float64) []simulator.Task {
+		r, c := backup("bt-2", "RUNNING", 0), backup("bt-1", "COMPLETED", 20, tables(20)...)
+		r.Start, c.Start = simulator.Millis(noon.Add(-hours(since))), simulator.Millis(noon.Add(-hours(20+longest)))
+		return []simulator.Task{r, c}
+	}
+	sized := func(now int, before ...int) []simulator.Task {
+		tasks := []simulator.Task{backup("bt-9", "COMPLETED", 1, sub("dwd", "orders", now, "success"))}
+		for i, size := range before {
+			tasks = append(tasks, backup(fmt.Sprintf("bt-%d", i), "COMPLETED", 2+float64(i), sub("dwd", "orders", size, "success")))
+		}
+		return tasks
+	}
+	withDatabases := func(names ...string) (tasks []simulator.Task) {
+		for i, list := range names {
+			b := backup(fmt.Sprintf("bt-%d", i), "COMPLETED", 2+float64(i))
+			b.SubTasks = []simulator.SubTask{}
+			for _, name := range strings.Fields(list) {
+				b.SubTasks = append(b.SubTasks, sub(name, "t", 1, "success"))
+			}
+			if list == "null" {
+				b.SubTasks = nil
+			}
+			tasks = append(tasks, b)
+		}
+		return tasks
+	}
+	one := func(tasks ...simulator.Task) []simulator.Task { return tasks }
+	for _, c := range []struct {
+		name, condition string
+		before, after   []simulator.Task
+	}{
+		{"overdue", "overdue", one(backup("bt-1", "COMPLETED", 26, tables(20)...)), one(backup("bt-1", "COMPLETED", 26+second, tables(20)...))},
+		{"missing", "missing", one(backup("bt-1", "COMPLETED", 14*24-second)), one(backup("bt-1", "COMPLETED", 14*24))},
+		{"missing_first_run", "missing", one(backup("bt-1", "RUNNING", 0)), one(backup("bt-2", "RUNNING", 0), backup("bt-1", "FAILED", 5))},
+		{"missing_queued", "missing", one(backup("bt-1", "RUNNING", 0), backup("bt-2", "PENDING", 0)), one(backup("bt-2", "PENDING", 0))},
+		{
+			"failing", "failing",
+			one(backup("bt-3", "COMPLETED", 1), backup("bt-2", "FAILED", 5), backup("bt-1", "COMPLETED", 20)),
+			one(backup("bt-3", "CANCELLED", 1), backup("bt-2", "FAILED", 5), backup("bt-1", "COMPLETED", 20)),
+		},
+		{"stuck_4h", "stuck", running(4, 1), running(4+second, 1)},
+		{"stuck_3_times", "stuck", running(6, 2), running(6+second, 2)},
+		{"expiring", "expiring", expiring(24 + second), expiring(24)},
+		{"expiring_alone", "expiring", expiring(24)[1:], expiring(24)},
+		{"retention_too_short", "retention_too_short", keptFor(26), keptFor(26 - second)},
+		{"shrunk_half", "shrunk", sized(10, 20), sized(9, 20)},
+		{"shrunk_floor", "shrunk", sized(1, 9), sized(1, 10)},
+		{"shrunk_seven", "shrunk", sized(5, 5, 5, 5, 5, 5, 5, 5, 50), sized(5, 5, 5, 5, 5, 5, 5, 50)},
+		{"shrunk_database", "shrunk", withDatabases("a b", "a b", "a b c"), withDatabases("a b", "a b c")},
+		{"shrunk_no_list", "shrunk", withDatabases("null", "a"), withDatabases("", "a")},
+		{
+			"tables_failed", "tables_failed",
+			one(backup("bt-2", "COMPLETED", 1, sub("a", "t", 1, "running")), backup("bt-1", "COMPLETED", 5, sub("a", "t", 1, "failed"))),
+			one(backup("bt-2", "COMPLETED", 1, sub("a", "t", 1, "FAILED"))),
+		},
+		{
+			"status_unknown", "status_unknown",
+			one(backup("bt-2", "COMPLETED", 1), backup("bt-1", "MERGING", 5)), one(backup("bt-2", "", 1), backup("bt-1", "COMPLETED", 5)),
+		},
+	} {
+		for when, tasks := range map[string][]simulator.Task{"before": c.before, "after": c.after} {
+			t.Run(c.name+"_"+when, func(t *testing.T) {
+				w := newWorld(t, simulator.Options{}, at(noon), oneInstance)
+				w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(tasks...)})
+				exposition := w.get("/metrics")
+				holds := strings.Contains(exposition, fmt.Sprintf("starrocks_backup_condition{condition=%q,instance_id=\"c-1\",region_id=\"cn-hangzhou\"} 1", c.condition))
+				if holds != (when == "after") {
+					t.Errorf("%s holds: %v", c.condition, holds)
+				}
+				golden(t, "condition_"+c.name+"_"+when+".metrics", exposition)
+			})
+		}
+	}
+}
+
+// The fleet of the demo shows every condition, and its healthy instances none, at any time of the day and week.
+func TestDemoFleetKeepsItsStates(t *testing.T) {
+	want := map[string]string{
+		"orders-healthy-daily": "", "archive-healthy-weekly": "", "events-running-now": "", "billing-stuck": "stuck",
+		"users-failed-last-night": "failing", "payments-failing-for-a-week": "failing overdue", "stock-overdue": "overdue",
+		"sandbox-never-backed-up": "missing", "fresh-first-backup-running": "", "ledger-about-to-expire": "expiring failing overdue",
+		"legacy-only-expired": "missing overdue", "search-half-the-size": "shrunk", "catalog-table-failed": "tables_failed",
+		"ads-unknown-status": "status_unknown", "mail-queued": "", "maps-canceled": "",
+	}
+	now := noon
+	var configuration strings.Builder
+	configuration.WriteString(strings.Replace(strings.Split(oneInstance, "instances:")[0], "timeout: 2s", "max_attempts: 1", 1) + "instances:\n")
+	fleet := simulator.DemoFleet()
+	for _, d := range fleet {
+		fmt.Fprintf(&configuration, "  - {instance_id: %s, region_id: %s, max_age: %dh}\n", d.InstanceID, d.RegionID, int(d.MaxAge.Hours()))
+	}
+	w := newWorld(t, simulator.Options{}, func() time.Time { return now }, configuration.String())
+	for _, d := range fleet {
+		w.sim.Set(d.Instance)
+	}
+	for range 24 * 7 / 5 {
+		now = now.Add(5*time.Hour + 7*time.Minute)
+		held := map[string][]string{}
+		for _, line := range strings.Split(w.get("/metrics"), "\n") {
+			if strings.HasPrefix(line, "starrocks_backup_condition{") && strings.HasSuffix(line, " 1") {
+				part := strings.Split(line, `"`)
+				held[part[3]] = append(held[part[3]], part[1])
+			}
+		}
+		for name, conditions := range want {
+			if got := strings.Join(held[simulator.InstanceID(name)], " "); got != conditions {
+				t.Errorf("at %v, %s is %q, want %q", now, name, got, conditions)
+			}
+		}
+		if got := strings.Join(held[simulator.InstanceID("logs-retention-too-short")], " "); !strings.Contains(got, "retention_too_short") {
+			t.Errorf("at %v, logs-retention-too-short is %q", now, got)
+		}
+	}
+}

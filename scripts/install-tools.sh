@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Installs what the Makefile's targets need and leaves alone what is there already.
+#   install-tools.sh        programs the system tests run (Debian packages)
+#   install-tools.sh lint   linters, built from source into .tools/bin
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly golangci_lint=v2.15.0
+readonly gofumpt=v0.12.0
+readonly govulncheck=v1.9.0
+
+as_root() {
+	if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+# Installing must not start services: invoke-rc.d asks this file, and 101 forbids it.
+readonly policy=/usr/sbin/policy-rc.d
+policy_set=
+
+forbid_services() {
+	if [[ -e $policy ]]; then as_root mv "$policy" "$policy.before-install-tools"; fi
+	policy_set=yes
+	printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+	as_root chmod 755 "$policy"
+}
+
+restore_services() {
+	[[ -n $policy_set ]] || return 0
+	as_root rm -f "$policy"
+	if [[ -e $policy.before-install-tools ]]; then as_root mv "$policy.before-install-tools" "$policy"; fi
+}
+
+install_programs() {
+	local -A package_of=(
+		[prometheus]=prometheus
+		[promtool]=prometheus
+		[prometheus-alertmanager]=prometheus-alertmanager
+		[amtool]=prometheus-alertmanager
+		[chromium]=chromium
+	)
+	local -A missing=()
+	local program
+	for program in "${!package_of[@]}"; do
+		command -v "$program" >/dev/null || missing[${package_of[$program]}]=yes
+	done
+	((${#missing[@]} > 0)) || return 0
+
+	if ! command -v apt-get >/dev/null; then
+		echo "install-tools: missing: ${!missing[*]}; there is no apt-get here, install them by hand" >&2
+		return 1
+	fi
+	echo "install-tools: installing ${!missing[*]}"
+	trap restore_services EXIT
+	forbid_services
+	local -a apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+	as_root "${apt[@]}" update
+	as_root "${apt[@]}" install --no-install-recommends "${!missing[@]}"
+
+	for program in "${!package_of[@]}"; do
+		command -v "$program" >/dev/null || { echo "install-tools: still missing: $program" >&2; return 1; }
+	done
+}
+
+# go_tool NAME PACKAGE VERSION: a file beside the binary remembers which version, by which Go.
+go_tool() {
+	local bin=$PWD/.tools/bin built
+	built="$3 $(go env GOVERSION)"
+	if [[ -x $bin/$1 && $(cat "$bin/.$1.version" 2>/dev/null) == "$built" ]]; then return 0; fi
+	echo "install-tools: building $1 $3"
+	mkdir -p "$bin"
+	GOBIN=$bin GOFLAGS= CGO_ENABLED=0 go install -trimpath "$2@$3"
+	echo "$built" >"$bin/.$1.version"
+}
+
+case ${1-} in
+'') install_programs ;;
+lint)
+	go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci_lint"
+	go_tool gofumpt mvdan.cc/gofumpt "$gofumpt"
+	go_tool govulncheck golang.org/x/vuln/cmd/govulncheck "$govulncheck"
+	;;
+*)
+	echo "usage: install-tools.sh [lint]" >&2
+	exit 2
+	;;
+esac
