@@ -1,0 +1,164 @@
+//go:build system
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"starrocks_backup_exporter/apiclient/simulator"
+)
+
+// Every exposition that the tests expect is clean to promtool.
+func TestPromtoolLintsEveryGoldenExposition(t *testing.T) {
+	files, err := filepath.Glob("collector/testdata/*.metrics")
+	if err != nil || len(files) < 40 {
+		t.Fatal(len(files), err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lint(t, file, content)
+	}
+}
+
+func lint(t *testing.T, name string, exposition []byte) {
+	t.Helper()
+	promtool := exec.CommandContext(t.Context(), "promtool", "check", "metrics")
+	promtool.Stdin = bytes.NewReader(exposition)
+	if out, err := promtool.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%s: %v\n%s", name, err, out)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// start runs a program until the test ends.
+func start(t *testing.T, name string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s:\n%s", name, log.String())
+		}
+	})
+}
+
+// eventually tries until it works or 60 s have passed.
+func eventually(t *testing.T, what string, try func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s: %v", what, err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func fetch(t *testing.T, address string) ([]byte, error) {
+	t.Helper()
+	res, err := http.Get(address)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %d", res.StatusCode)
+	}
+	return body, err
+}
+
+// The demo as a user starts it, scraped by a real Prometheus and looked at with a real browser.
+func TestDemo(t *testing.T) {
+	directory := t.TempDir()
+	binary, exporter, server := filepath.Join(directory, "exporter"), freeAddress(t), freeAddress(t)
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	start(t, binary, "--demo", "--web.listen-address="+exporter)
+	var exposition []byte
+	eventually(t, "the exporter", func() (err error) {
+		exposition, err = fetch(t, "http://"+exporter+"/metrics")
+		return err
+	})
+	lint(t, "the demo", exposition)
+
+	configuration := filepath.Join(directory, "prometheus.yml")
+	text := fmt.Sprintf("scrape_configs: [{job_name: starrocks_backup, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{targets: [%q]}]}]", exporter)
+	if err := os.WriteFile(configuration, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, "prometheus", "--config.file="+configuration, "--storage.tsdb.path="+filepath.Join(directory, "data"), "--web.listen-address="+server)
+	for query, want := range map[string]int{
+		"starrocks_backup_up":                                    len(simulator.DemoFleet()),
+		"starrocks_backup_up == 0":                               2,
+		"up{job='starrocks_backup'} ==1":                         1,
+		"count by (condition) (starrocks_backup_condition == 1)": 9,
+	} {
+		eventually(t, query, func() error {
+			body, err := fetch(t, "http://"+server+"/api/v1/query?query="+url.QueryEscape(query))
+			if err != nil {
+				return err
+			}
+			var answer struct {
+				Data struct{ Result []json.RawMessage }
+			}
+			if err := json.Unmarshal(body, &answer); err != nil {
+				return err
+			}
+			if n := len(answer.Data.Result); n != want {
+				return fmt.Errorf("%d series, want %d", n, want)
+			}
+			return nil
+		})
+	}
+
+	page, err := exec.CommandContext(t.Context(), "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+filepath.Join(directory, "chromium"),
+		"--virtual-time-budget=2000", "--dump-dom", "http://"+exporter+"/").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"orders-healthy-daily", "retention_too_short", "RAM action sr:DescribeBackups is missing", ">2 unknown<"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page does not show %q:\n%s", want, page)
+		}
+	}
+}
