@@ -27,7 +27,7 @@ var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
 // world is an exporter over a simulated API, over real HTTP.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	sim      *simulator.Simulator
 	api      *httptest.Server
 	exporter *httptest.Server
@@ -38,7 +38,7 @@ type world struct {
 }
 
 // newWorld starts both; the exporter's configuration is the text given with the API's address and an account filled in.
-func newWorld(t *testing.T, o simulator.Options, now func() time.Time, configuration string) *world {
+func newWorld(t testing.TB, o simulator.Options, now func() time.Time, configuration string) *world {
 	t.Helper()
 	w := &world{t: t, lasting: prometheus.NewRegistry()}
 	o.AccessKeys = map[string]string{"id": "canary"}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/config"
+)
+
+// newTestServer serves the routes over a configuration that load returns.
+func newTestServer(t *testing.T, load func() (*config.Config, error), args ...string) string {
+	t.Helper()
+	o, err := parse(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reloader := config.NewReloader(load, func(*config.Config) error { return nil }, prometheus.NewRegistry(), time.Now)
+	if err := reloader.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	scraper := collector.NewScraper(log.NewNopLogger(), time.Now, func() {})
+	metrics := collector.NewHandler(scraper, prometheus.NewRegistry(), o.deadlines, log.NewNopLogger())
+	server := httptest.NewServer(routes(o, metrics, reloader, log.NewNopLogger()))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func request(t *testing.T, method, url string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
+}
+
+func TestRoutes(t *testing.T) {
+	c := config.Default()
+	c.Accounts = map[string]config.Account{"default": {AccessKeyID: "id", AccessKeySecret: "canary"}}
+	var broken error
+	load := func() (*config.Config, error) { return c, broken }
+	open := newTestServer(t, load, "--web.enable-lifecycle")
+	closed := newTestServer(t, load)
+	for _, r := range []struct {
+		method, url string
+		status      int
+		body        string
+	}{
+		{"GET", open + "/", 200, "No instances are configured"},
+		{"GET", open + "/config", 200, "access_key_secret: <secret>"},
+		{"GET", open + "/-/healthy", 200, "healthy"},
+		{"GET", open + "/-/ready", 200, "ready"},
+		{"GET", open + "/debug/pprof/", 200, "goroutine"},
+		{"GET", open + "/nowhere", 404, ""},
+		{"POST", open + "/-/reload", 200, "reloaded"},
+		{"GET", open + "/-/reload", 405, ""},
+		{"PUT", open + "/-/reload", 405, ""},
+		{"POST", closed + "/-/reload", 403, "--web.enable-lifecycle"},
+	} {
+		if status, body := request(t, r.method, r.url); status != r.status || !strings.Contains(body, r.body) || strings.Contains(body, "canary") {
+			t.Errorf("%s %s: %d\n%s", r.method, r.url, status, body)
+		}
+	}
+	broken = errors.New("test.yml:3: instances[0].max_age: not good")
+	if status, body := request(t, "POST", open+"/-/reload"); status != 500 || !strings.Contains(body, broken.Error()) {
+		t.Errorf("a broken file: %d\n%s", status, body)
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	for _, args := range [][]string{
+		{"--scrape.timeout=0s"}, {"--scrape.timeout=x"}, {"--scrape.timeout-offset=-1s"}, {"--web.telemetry-path=metrics"},
+		{"--web.telemetry-path=/"}, {"--log.level=loud"}, {"--nonsense"}, {"argument"},
+	} {
+		if _, err := parse(args); err == nil {
+			t.Errorf("%v is accepted", args)
+		}
+	}
+}
+
+// The README lists every metric that is served, with its labels, and none besides.
+func TestReadmeListsEveryMetric(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(starrocks_backup_[a-z_]+)` \\|").FindAllStringSubmatch(string(readme), -1) {
+		documented[m[1]] = true
+	}
+	served := map[string]bool{}
+	for _, file := range []string{"collector/metrics.go", "collector/apimetrics.go"} {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?:always|counted|row|read|each|byStatus|byTable)\("([a-z_]+)"|namespace \+ "([a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
+			served["starrocks_backup_"+m[1]+m[2]] = true
+		}
+	}
+	for _, name := range []string{"scrapes_coalesced_total", "exporter_config_last_reload_successful", "exporter_config_last_reload_success_timestamp_seconds", "exporter_build_info"} {
+		served["starrocks_backup_"+name] = true
+	}
+	for name := range served {
+		if !documented[name] {
+			t.Errorf("%s is not in README.md", name)
+		}
+	}
+	for name := range documented {
+		if !served[name] {
+			t.Errorf("%s in README.md is not served", name)
+		}
+	}
+}
+
+// The README lists every flag.
+func TestReadmeListsEveryFlag(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := []string{"web.listen-address", "web.config.file", "web.systemd-socket", "version"}
+	for _, m := range regexp.MustCompile(`app\.Flag\("([a-z.-]+)"`).FindAllStringSubmatch(string(source), -1) {
+		flags = append(flags, m[1])
+	}
+	slices.Sort(flags)
+	for _, f := range flags {
+		if !strings.Contains(string(readme), "`--"+f+"`") {
+			t.Errorf("--%s is not in README.md", f)
+		}
+	}
+}
