@@ -16,7 +16,7 @@ import (
 func startDemo() (load func() (*config.Config, error), err error) {
 	const accessKeyID, accessKeySecret = "demo", "demo-secret"
 	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{accessKeyID: accessKeySecret}})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return nil, fmt.Errorf("demo: %w", err)
 	}

@@ -90,8 +90,14 @@ func TestRoutes(t *testing.T) {
 
 func TestBadFlags(t *testing.T) {
 	for _, args := range [][]string{
-		{"--scrape.timeout=0s"}, {"--scrape.timeout=x"}, {"--scrape.timeout-offset=-1s"}, {"--web.telemetry-path=metrics"},
-		{"--web.telemetry-path=/"}, {"--log.level=loud"}, {"--nonsense"}, {"argument"},
+		{"--scrape.timeout=0s"},
+		{"--scrape.timeout=x"},
+		{"--scrape.timeout-offset=-1s"},
+		{"--web.telemetry-path=metrics"},
+		{"--web.telemetry-path=/"},
+		{"--log.level=loud"},
+		{"--nonsense"},
+		{"argument"},
 	} {
 		if _, err := parse(args); err == nil {
 			t.Errorf("%v is accepted", args)

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // start runs a program until the test ends.
-func start(t *testing.T, name string, args ...string) {
+func start(t *testing.T, name string, args ...string) *os.Process {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -71,6 +72,16 @@ func start(t *testing.T, name string, args ...string) {
 			t.Logf("%s:\n%s", name, log.String())
 		}
 	})
+	return cmd.Process
+}
+
+func build(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "exporter")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return binary
 }
 
 // eventually tries until it works or 60 s have passed.
@@ -108,10 +119,7 @@ func fetch(t *testing.T, address string) ([]byte, error) {
 // The demo as a user starts it, scraped by a real Prometheus and looked at with a real browser.
 func TestDemo(t *testing.T) {
 	directory := t.TempDir()
-	binary, exporter, server := filepath.Join(directory, "exporter"), freeAddress(t), freeAddress(t)
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	binary, exporter, server := build(t), freeAddress(t), freeAddress(t)
 	start(t, binary, "--demo", "--web.listen-address="+exporter)
 	var exposition []byte
 	eventually(t, "the exporter", func() (err error) {
@@ -161,4 +169,42 @@ func TestDemo(t *testing.T) {
 			t.Errorf("the page does not show %q:\n%s", want, page)
 		}
 	}
+}
+
+// SIGHUP reloads; a broken file keeps what ran, and says so.
+func TestReloadBySignal(t *testing.T) {
+	exporter, file := freeAddress(t), filepath.Join(t.TempDir(), "test.yml")
+	write := func(instances string) {
+		text := "api: {endpoint: 'http://127.0.0.1:1', max_attempts: 1}\naccounts: {default: {access_key_id: id, access_key_secret: canary}}\ninstances: " + instances
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serves := func(lines ...string) {
+		t.Helper()
+		eventually(t, "the exporter", func() error {
+			exposition, err := fetch(t, "http://"+exporter+"/metrics")
+			for _, l := range lines {
+				if !strings.Contains(string(exposition), l) {
+					err = fmt.Errorf("no %s in %s", l, exposition)
+				}
+			}
+			return err
+		})
+	}
+	write("[{instance_id: c-1, region_id: cn-hangzhou}]")
+	process := start(t, build(t), "--config.file="+file, "--web.listen-address="+exporter)
+	const one = `starrocks_backup_up{instance_id="c-1",region_id="cn-hangzhou"} 0`
+	serves(one, "reload_successful 1")
+	for _, reload := range []struct{ instances, expect string }{
+		{"[{instance_id: c-1, region_id: cn-hangzhou, oops: 1}]", "reload_successful 0"},
+		{"[{instance_id: c-1, region_id: cn-hangzhou}, {instance_id: c-2, region_id: cn-hangzhou}]", `starrocks_backup_up{instance_id="c-2",region_id="cn-hangzhou"} 0`},
+	} {
+		write(reload.instances)
+		if err := process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		serves(one, reload.expect)
+	}
+	serves(one, "reload_successful 1")
 }

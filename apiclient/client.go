@@ -128,15 +128,15 @@ func (c *Client) attempt(ctx context.Context, query url.Values) (*page, time.Dur
 		return nil, 0, &Error{Reason: ReasonInvalidRequest, Err: err}
 	}
 	sign(req, credential, c.o.Now(), c.o.Nonce())
-	res, body, failure := c.exchange(req)
+	a, failure := c.exchange(req)
 	if failure != nil {
 		return nil, 0, failure
 	}
-	p, failure := interpret(res, body)
+	p, failure := interpret(a)
 	if failure != nil && failure.Reason == ReasonUnauthorized && failure.retry != retryBackoff {
 		c.o.Credentials.Reject(credential)
 	}
-	return p, retryAfter(res.Header, c.o.Now()), failure
+	return p, retryAfter(a.header, c.o.Now()), failure
 }
 
 func (c *Client) request(ctx context.Context, query url.Values) (*http.Request, error) {
@@ -153,14 +153,20 @@ func (c *Client) request(ctx context.Context, query url.Values) (*http.Request, 
 	return req, nil
 }
 
-// exchange sends a request and reads the answer to its last byte.
-func (c *Client) exchange(req *http.Request) (res *http.Response, body []byte, failure *Error) {
+// answer is a response, read to its last byte.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (c *Client) exchange(req *http.Request) (*answer, *Error) {
 	began := c.o.Now()
 	code := "error"
 	defer func() { c.o.Observer.Request(operation, c.o.RegionID, code, max(0, c.o.Now().Sub(began))) }()
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, nil, transportError(err)
+		return nil, transportError(err)
 	}
 	defer res.Body.Close()
 	code = strconv.Itoa(res.StatusCode)
@@ -168,40 +174,40 @@ func (c *Client) exchange(req *http.Request) (res *http.Response, body []byte, f
 		c.o.Observer.ClockSkew(c.o.RegionID, date.Sub(c.o.Now()))
 	}
 	if res.StatusCode >= 300 && res.StatusCode < 400 {
-		return nil, nil, &Error{Reason: ReasonBadResponse, HTTPStatus: res.StatusCode, Err: errors.New("a redirect, which is not followed")}
+		return nil, &Error{Reason: ReasonBadResponse, HTTPStatus: res.StatusCode, Err: errors.New("a redirect, which is not followed")}
 	}
 	var b bytes.Buffer
 	if res.ContentLength > 0 && res.ContentLength <= maxBody {
 		b.Grow(int(res.ContentLength) + bytes.MinRead) // else ReadFrom grows it once more, to find the end
 	}
 	if _, err = b.ReadFrom(io.LimitReader(res.Body, maxBody+1)); err != nil {
-		return nil, nil, transportError(fmt.Errorf("reading the body: %w", err))
+		return nil, transportError(fmt.Errorf("reading the body: %w", err))
 	}
 	if b.Len() > maxBody {
-		return nil, nil, &Error{Reason: ReasonBadResponse, HTTPStatus: res.StatusCode, Err: fmt.Errorf("a body of more than %d MiB", maxBody>>20)}
+		return nil, &Error{Reason: ReasonBadResponse, HTTPStatus: res.StatusCode, Err: fmt.Errorf("a body of more than %d MiB", maxBody>>20)}
 	}
-	return res, b.Bytes(), nil
+	return &answer{res.StatusCode, res.Header, b.Bytes()}, nil
 }
 
 // interpret tells backups from the two shapes of an error.
-func interpret(res *http.Response, body []byte) (*page, *Error) {
-	p, err := decodePage(body)
+func interpret(a *answer) (*page, *Error) {
+	p, err := decodePage(a.body)
 	if err != nil {
-		e := &Error{HTTPStatus: res.StatusCode, Err: fmt.Errorf("the body is not the API's: %s", oneLine(err.Error()))}
-		if e.Reason, e.retry = classifyStatus(res.StatusCode); res.StatusCode < 300 {
+		e := &Error{HTTPStatus: a.status, Err: fmt.Errorf("the body is not the API's: %s", oneLine(err.Error()))}
+		if e.Reason, e.retry = classifyStatus(a.status); a.status < 300 {
 			e.Reason, e.retry = ReasonBadResponse, retryNever
 		}
 		return nil, e
 	}
-	if res.StatusCode < 300 {
+	if a.status < 300 {
 		switch {
 		case p.success != nil && *p.success:
 			return p, nil
 		case p.success == nil && (p.code == "" || p.code == "Success"):
-			return nil, &Error{Reason: ReasonBadResponse, HTTPStatus: res.StatusCode, RequestID: p.requestID, Err: errors.New("a JSON object without Success")}
+			return nil, &Error{Reason: ReasonBadResponse, HTTPStatus: a.status, RequestID: p.requestID, Err: errors.New("a JSON object without Success")}
 		}
 	}
-	return nil, apiError(res.StatusCode, p)
+	return nil, apiError(a.status, p)
 }
 
 // backoff is exponential with full jitter.

@@ -16,7 +16,7 @@ import (
 func BenchmarkScrape(b *testing.B) {
 	for _, n := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			w := newWorld(b, simulator.Options{}, time.Now, strings.Replace(many(n), "timeout: 2s", "concurrency: 64", 1))
+			w := newWorld(b, simulator.Options{}, time.Now, strings.Replace(many(n), "timeout: 30s", "concurrency: 64", 1))
 			var tasks []simulator.Task
 			for i := range 30 {
 				t := backup(fmt.Sprintf("bt-%d", i), "COMPLETED", float64(24*i))

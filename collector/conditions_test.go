@@ -108,7 +108,7 @@ func TestDemoFleetKeepsItsStates(t *testing.T) {
 	}
 	now := noon
 	var configuration strings.Builder
-	configuration.WriteString(strings.Replace(strings.Split(oneInstance, "instances:")[0], "timeout: 2s", "max_attempts: 1", 1) + "instances:\n")
+	configuration.WriteString(strings.Replace(strings.Split(oneInstance, "instances:")[0], "timeout: 30s", "max_attempts: 1", 1) + "instances:\n")
 	fleet := simulator.DemoFleet()
 	for _, d := range fleet {
 		fmt.Fprintf(&configuration, "  - {instance_id: %s, region_id: %s, max_age: %dh}\n", d.InstanceID, d.RegionID, int(d.MaxAge.Hours()))

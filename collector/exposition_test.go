@@ -97,7 +97,7 @@ func (w *world) get(path string, headers ...string) string {
 }
 
 const oneInstance = `
-api: {endpoint: "API", timeout: 2s, requests_per_second: 100000}
+api: {endpoint: "API", timeout: 30s, requests_per_second: 100000}
 accounts: {default: {access_key_id: id, access_key_secret: canary}}
 instances: [{instance_id: c-1, region_id: cn-hangzhou}]
 `

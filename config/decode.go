@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	promconfig "github.com/prometheus/common/config"
@@ -52,8 +53,8 @@ var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 func (d *decoder) syntax(err error) {
 	text, line := err.Error(), 1
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
-		if m[1] != "" {
-			fmt.Sscan(m[1], &line)
+		if n, err := strconv.Atoi(m[1]); err == nil {
+			line = n
 		}
 		text = text[len(m[0]):]
 	}

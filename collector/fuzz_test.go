@@ -1,0 +1,43 @@
+package collector_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"starrocks_backup_exporter/apiclient/simulator"
+)
+
+// Whatever the names are, the exposition stays one: it parses, and the names come back, but for bytes that are not UTF-8.
+func FuzzLabelValues(f *testing.F) {
+	f.Add("dwd", "orders")
+	f.Add("a\xff", "quote\" line\nbackslash\\")
+	w := newWorld(f, simulator.Options{}, at(noon), oneInstance)
+	f.Fuzz(func(t *testing.T, database, table string) {
+		w.t = t
+		w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(backup("bt-1", "COMPLETED", 5, sub(database, table, 1, "success")))})
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := parser.TextToMetricFamilies(strings.NewReader(w.get("/metrics")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := families["starrocks_backup_subtask_size_bytes"]
+		if size == nil {
+			t.Fatal("no subtask_size_bytes")
+		}
+		got := map[string]string{}
+		for _, l := range size.GetMetric()[0].GetLabel() {
+			got[l.GetName()] = l.GetValue()
+		}
+		for name, want := range map[string]string{"database": database, "table": table} {
+			if want == "null" { // the API's word for nothing
+				want = ""
+			}
+			if strings.ToValidUTF8(want, "") != strings.ReplaceAll(got[name], "\ufffd", "") && !strings.Contains(want, "\ufffd") {
+				t.Errorf("%s is %q, want %q", name, got[name], want)
+			}
+		}
+	})
+}
