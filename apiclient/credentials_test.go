@@ -48,6 +48,22 @@ func TestCredentialsChainIsBuiltAnewAfterFailure(t *testing.T) {
 	}
 }
 
+func TestCredentialsChainIsBuiltAnewAfterAFailedRenewal(t *testing.T) {
+	working := true
+	c := script(func() (*credentials.CredentialModel, error) {
+		if working {
+			return gives("first")()
+		}
+		return fails()
+	}, gives("second"))
+	for _, want := range []string{"first", "first", "second"} {
+		if got, err := c.Get(t.Context()); err != nil || got.AccessKeyID != want {
+			t.Errorf("got %q, %v, want %q", got.AccessKeyID, err, want)
+		}
+		working = false
+	}
+}
+
 func TestCredentialsKeepTheLastGoodUntilRejected(t *testing.T) {
 	working := true
 	c := script(func() (*credentials.CredentialModel, error) {

@@ -44,7 +44,7 @@ func TestFaults(t *testing.T) {
 		"InvalidTimeStamp.Expired":     {gateway(400, "InvalidTimeStamp.Expired"), "unauthorized", 1},
 		"InvalidAccessKeyId.NotFound":  {gateway(404, "InvalidAccessKeyId.NotFound"), "unauthorized", 1},
 		"InvalidAccessKeyId.Inactive":  {gateway(400, "InvalidAccessKeyId.Inactive"), "unauthorized", 1},
-		"SignatureDoesNotMatch":        {gateway(403, "SignatureDoesNotMatch"), "unauthorized", 1},
+		"SignatureDoesNotMatch":        {simulator.GatewayError(403, "SignatureDoesNotMatch", "server string to sign is: canary"), "unauthorized", 1},
 		"Forbidden.RAM":                {gateway(403, "Forbidden.RAM"), "forbidden", 1},
 		"Forbidden":                    {gateway(403, "Forbidden"), "forbidden", 1},
 		"NoPermission":                 {simulator.Denied("sr:DescribeBackups"), "forbidden", 1},

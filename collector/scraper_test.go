@@ -233,3 +233,22 @@ func TestForeignTasksAreDropped(t *testing.T) {
 		}
 	})
 }
+
+// Nobody joins a collection that everybody has left, even if something in it does not end.
+func TestACollectionThatAllLeftIsNotJoined(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		s, joined := newTestScraper(fleetOf(1, listerFunc(func(context.Context, func(apiclient.Backup, error) bool) {
+			if calls++; calls == 1 {
+				time.Sleep(time.Minute) // deaf to its context
+			}
+		})))
+		if r, took := scrapeWithin(s, time.Second); ups(r) != 0 || took != time.Second+farewell {
+			t.Errorf("left after %v: %+v", took, r)
+		}
+		if r, _ := scrapeWithin(s, time.Second); ups(r) != 1 || joined.Load() != 0 {
+			t.Errorf("the next scrape: %+v", r)
+		}
+		time.Sleep(time.Minute) // until the deaf one ends
+	})
+}
