@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -177,5 +178,43 @@ func TestDecodeSample(t *testing.T) {
 	}
 	if b := p.backups[0]; b.TaskID != "bt-12sui21312dd" || b.Status != StatusRunning || b.Instance.Version != "3.3" {
 		t.Errorf("decoded %+v", b)
+	}
+}
+
+func TestBackoffDoublesWithFullJitter(t *testing.T) {
+	for attempt, ceiling := range map[int]time.Duration{
+		1: 200 * time.Millisecond, 2: 400 * time.Millisecond, 5: 3200 * time.Millisecond, 6: 5 * time.Second, 60: 5 * time.Second,
+	} {
+		least, most := ceiling, time.Duration(0)
+		for range 2000 {
+			d := backoff(attempt)
+			least, most = min(least, d), max(most, d)
+		}
+		if most > ceiling || most < ceiling*9/10 || least > ceiling/10 {
+			t.Errorf("attempt %d: from %v to %v, want from 0 to %v", attempt, least, most, ceiling)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, c := range []struct {
+		name, value string
+		want        time.Duration
+	}{
+		{"x-acs-retry-after", "1500", 1500 * time.Millisecond},
+		{"x-acs-retry-after", "9223372036854775807", 24 * time.Hour},
+		{"x-acs-retry-after", "-1", 0},
+		{"Retry-After", "3", 3 * time.Second},
+		{"Retry-After", "9223372036854775807", 24 * time.Hour},
+		{"Retry-After", "Fri, 02 Jan 2026 03:04:15 GMT", 10 * time.Second},
+		{"Retry-After", "Fri, 02 Jan 2026 03:04:00 GMT", 0},
+		{"Retry-After", "soon", 0},
+	} {
+		h := http.Header{}
+		h.Set(c.name, c.value)
+		if got := retryAfter(h, now); got != c.want {
+			t.Errorf("%s: %s = %v, want %v", c.name, c.value, got, c.want)
+		}
 	}
 }
