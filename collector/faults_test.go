@@ -182,6 +182,33 @@ func TestFiveScrapesAtOnceShareTheRequests(t *testing.T) {
 	}
 }
 
+func TestAClientThatGoesAwayIsNoTimeout(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, at(noon), oneInstance)
+	asked, answer := make(chan struct{}), make(chan struct{})
+	fault(w, simulator.First(1, func(http.ResponseWriter, *http.Request, int) bool {
+		close(asked)
+		<-answer
+		return false
+	}))
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, w.exporter.URL+"/", nil)
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			res.Body.Close()
+		}
+	}()
+	<-asked
+	cancel()
+	<-gone
+	close(answer)
+	if got := w.get("/metrics"); !strings.Contains(got, `reason="timeout",region_id="cn-hangzhou"} 0`) ||
+		!strings.Contains(got, `starrocks_backup_up{instance_id="c-1",region_id="cn-hangzhou"} 1`) {
+		t.Errorf("served:\n%s", got)
+	}
+}
+
 func TestAPIDown(t *testing.T) {
 	w := newWorld(t, simulator.Options{}, at(noon), oneInstance)
 	w.api.Close()

@@ -44,9 +44,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}).ServeHTTP(w, r)
 }
 
-// Scrape reads the fleet within the time that the request leaves for it.
+// Scrape reads the fleet within the time that the request leaves for it, even if the client goes away:
+// a closed browser is no reason to count reads as timed out.
 func (h *Handler) Scrape(r *http.Request) *Result {
-	ctx, cancel := context.WithTimeout(r.Context(), h.deadlines.of(r.Header))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), h.deadlines.of(r.Header))
 	defer cancel()
 	return h.scraper.Scrape(ctx)
 }

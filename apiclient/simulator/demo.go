@@ -36,7 +36,7 @@ func DemoFleet() []DemoInstance {
 	return []DemoInstance{
 		demo("orders-healthy-daily", "cn-hangzhou", 26*time.Hour, daily),
 		demo("archive-healthy-weekly", "cn-hangzhou", 8*day, func(now time.Time) []run { return series(now, week, 8, 60*day) }),
-		demo("events-running-now", "cn-hangzhou", 50*time.Hour, func(now time.Time) []run {
+		demo("events-running-now", "cn-hangzhou", 26*time.Hour, func(now time.Time) []run {
 			return append([]run{begun(recently(now), "RUNNING")}, completed(daily(now))...)
 		}),
 		demo("billing-stuck", "cn-hangzhou", 50*time.Hour, func(now time.Time) []run {
@@ -64,13 +64,13 @@ func DemoFleet() []DemoInstance {
 			return runs
 		}),
 		demo("ads-unknown-status", "ap-southeast-1", 50*time.Hour, func(now time.Time) []run { return withStatus(completed(daily(now)), 1, "MERGING") }),
-		demo("logs-retention-too-short", "ap-southeast-1", 26*time.Hour, func(now time.Time) []run { return series(now, day, 30, 20*time.Hour) }),
+		demo("logs-retention-too-short", "ap-southeast-1", 26*time.Hour, func(now time.Time) []run { return series(now, 12*time.Hour, 30, 20*time.Hour) }),
 		demo("mail-queued", "ap-southeast-1", 50*time.Hour, func(now time.Time) []run {
 			return append([]run{begun(recently(now), "PENDING")}, completed(daily(now))...)
 		}),
 		demo("maps-canceled", "ap-southeast-1", 50*time.Hour, func(now time.Time) []run { return withStatus(completed(daily(now)), 1, "CANCELLED") }),
-		faulty("vault-denied", "cn-beijing", Denied("sr:DescribeBackups")),
-		faulty("metrics-throttled", "cn-beijing", Throttled(0)),
+		faulty("vault-denied", "ap-southeast-1", Denied("sr:DescribeBackups")),
+		faulty("metrics-throttled", "cn-shanghai", Throttled(0)),
 	}
 }
 

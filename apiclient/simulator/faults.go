@@ -53,12 +53,26 @@ func Raw(status int, body string) Fault {
 	}
 }
 
+// HTML answers as a proxy on the way does.
+func HTML(status int) Fault {
+	return func(w http.ResponseWriter, r *http.Request, n int) bool {
+		w.Header().Set("Content-Type", "text/html")
+		return Raw(status, "<html><body>"+http.StatusText(status)+"</body></html>")(w, r, n)
+	}
+}
+
+// Cut answers with the beginning of a valid body, of the length it announces: the connection is fine, the JSON is not.
+func Cut() Fault {
+	body := envelope(true, "Success", "", []Task{{BackupTaskID: "bt-cut", Status: "COMPLETED"}}, 1)
+	return Raw(http.StatusOK, string(body[:len(body)/2]))
+}
+
 // Huge answers with a valid body of more than n bytes.
-func Huge(n int) Fault {
+func Huge(n int64) Fault {
 	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 		_, _ = w.Write([]byte(`{"Success":true,"Padding":"`))
 		chunk := []byte(strings.Repeat("x", 1<<20))
-		for sent := 0; sent < n; sent += len(chunk) {
+		for sent := int64(0); sent < n; sent += int64(len(chunk)) {
 			if _, err := w.Write(chunk); err != nil {
 				return true
 			}
@@ -100,8 +114,8 @@ func Hang() Fault {
 	}
 }
 
-// Delayed answers after a while.
-func Delayed(d time.Duration) Fault {
+// Delay answers after a while.
+func Delay(d time.Duration) Fault {
 	return func(_ http.ResponseWriter, r *http.Request, _ int) bool {
 		select {
 		case <-time.After(d):

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -117,15 +118,19 @@ func signatureOf(r *http.Request, signed []string, secret string) string {
 
 // canonicalQuery decodes a query and encodes it again, as RFC 3986 has it: the vendor's client sends a space as + but signs %20.
 func canonicalQuery(raw string) string {
-	var pairs []string
+	values := map[string][]string{} // by name, in the order sent: which of two comes first matters
 	for _, pair := range strings.Split(raw, "&") {
 		if pair == "" {
 			continue
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		pairs = append(pairs, reencode(name)+"="+reencode(value))
+		name = reencode(name)
+		values[name] = append(values[name], name+"="+reencode(value))
 	}
-	slices.Sort(pairs)
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		pairs = append(pairs, values[name]...)
+	}
 	return strings.Join(pairs, "&")
 }
 

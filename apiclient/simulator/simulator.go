@@ -107,7 +107,7 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 
 	if s.o.Latency > 0 {
-		time.Sleep(s.o.Latency)
+		Delay(s.o.Latency)(w, r, n)
 	}
 	if in.Fault != nil && in.Fault(w, r, n) {
 		return
@@ -131,7 +131,7 @@ func (s *Simulator) refuse(r *http.Request, now time.Time) (status int, code, me
 		return http.StatusNotFound, "InvalidAction.NotFound", "the action is not known"
 	case r.Header.Get("x-acs-version") != "2022-10-19":
 		return http.StatusBadRequest, "InvalidVersion", "the version is not known"
-	case r.ContentLength > 0 || r.Header.Get("Content-Type") != "":
+	case r.ContentLength != 0 || r.Header.Get("Content-Type") != "":
 		return http.StatusBadRequest, "InvalidParameter", "the body must be empty"
 	}
 	return s.verify(r, now)

@@ -4,6 +4,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,16 +47,27 @@ func TestSignatureVectors(t *testing.T) {
 
 var testTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// signedRequest signs by the simulator's own hand; change may spoil it afterwards.
-func signedRequest(target, nonce string, change func(*http.Request)) *http.Request {
-	r := httptest.NewRequest(http.MethodPost, target, nil)
+// sign signs a request by the simulator's own hand.
+func sign(r *http.Request, nonce string) {
 	r.Header.Set("x-acs-action", "DescribeBackups")
 	r.Header.Set("x-acs-version", "2022-10-19")
 	r.Header.Set("x-acs-date", testTime.Format("2006-01-02T15:04:05Z"))
 	r.Header.Set("x-acs-signature-nonce", nonce)
 	r.Header.Set("x-acs-content-sha256", emptyHash)
-	signed := []string{"host", "x-acs-action", "x-acs-content-sha256", "x-acs-date", "x-acs-signature-nonce", "x-acs-version"}
+	signed := []string{"host"}
+	for name := range r.Header {
+		if name = strings.ToLower(name); strings.HasPrefix(name, "x-acs-") {
+			signed = append(signed, name)
+		}
+	}
+	slices.Sort(signed)
 	r.Header.Set("Authorization", algorithm+" Credential=id,SignedHeaders="+strings.Join(signed, ";")+",Signature="+signatureOf(r, signed, "secret"))
+}
+
+// signedRequest is a request as it should be; change may spoil it afterwards.
+func signedRequest(target, nonce string, change func(*http.Request)) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, target, nil)
+	sign(r, nonce)
 	if change != nil {
 		change(r)
 	}
@@ -76,7 +90,7 @@ func newTestSimulator() *Simulator {
 			if i == 0 {
 				status = "RUNNING"
 			}
-			tasks = append(tasks, Task{BackupTaskID: "bt-" + strconv.Itoa(i), Status: status})
+			tasks = append(tasks, Task{BackupTaskID: "bt-" + strconv.Itoa(i), Status: status, Start: Millis(time.Unix(int64(1000*i), 0))})
 		}
 		return tasks
 	}})
@@ -99,6 +113,11 @@ func TestRefusals(t *testing.T) {
 		"unsigned":     {func(r *http.Request) { r.Header.Del("Authorization") }, "IncompleteSignature"},
 		"clock":        {func(r *http.Request) { r.Header.Set("x-acs-date", "2026-01-02T02:04:05Z") }, "InvalidTimeStamp.Expired"},
 		"path":         {func(r *http.Request) { r.URL.Path = "/x" }, "InvalidApi.NotFound"},
+		"method":       {func(r *http.Request) { r.Method = http.MethodGet }, "InvalidAction.NotFound"},
+		"version":      {func(r *http.Request) { r.Header.Set("x-acs-version", "2014-05-26") }, "InvalidVersion"},
+		"body":         {func(r *http.Request) { r.ContentLength = 1 }, "InvalidParameter"},
+		"chunked body": {func(r *http.Request) { r.ContentLength = -1 }, "InvalidParameter"},
+		"bad query":    {func(r *http.Request) { r.URL.RawQuery += "&a=%zz" }, "InvalidParameter"},
 		"action":       {func(r *http.Request) { r.Header.Set("x-acs-action", "x") }, "InvalidAction.NotFound"},
 		"content type": {func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, "InvalidParameter"},
 	} {
@@ -122,13 +141,15 @@ func TestANonceWorksOnce(t *testing.T) {
 func TestPagesAndFilters(t *testing.T) {
 	s := newTestSimulator()
 	for query, want := range map[string][]string{
-		"RegionId=r&InstanceId=c-1&PageSize=50":              {"bt-0", "bt-1", "bt-2"}, // the server's own cap
-		"RegionId=r&InstanceId=c-1&PageSize=2&PageNumber=4":  {"bt-6"},
-		"RegionId=r&InstanceId=c-1&PageNumber=9":             nil,
-		"RegionId=r&InstanceId=c-1&Statuses=RUNNING%2CX":     {"bt-0"},
-		"RegionId=r&InstanceId=c-1&BackupTaskId=bt-5":        {"bt-5"},
-		"RegionId=r&PageSize=1":                              {"bt-0"},
-		"RegionId=r&InstanceId=c-1&Statuses=%20+&PageSize=1": nil,
+		"RegionId=r&InstanceId=c-1&PageSize=50":                                     {"bt-0", "bt-1", "bt-2"}, // the server's own cap
+		"RegionId=r&InstanceId=c-1&PageSize=2&PageNumber=4":                         {"bt-6"},
+		"RegionId=r&InstanceId=c-1&PageNumber=9":                                    nil,
+		"RegionId=r&InstanceId=c-1&Statuses=RUNNING%2CX":                            {"bt-0"},
+		"RegionId=r&InstanceId=c-1&BackupTaskId=bt-5":                               {"bt-5"},
+		"RegionId=r&InstanceId=c-1&TimePeriodStartTime=5000":                        {"bt-5", "bt-6"},
+		"RegionId=r&InstanceId=c-1&TimePeriodStartTime=2000&TimePeriodEndTime=2999": {"bt-2"},
+		"RegionId=r&PageSize=1":                                                     {"bt-0"},
+		"RegionId=r&InstanceId=c-1&Statuses=%20+&PageSize=1":                        nil,
 	} {
 		_, body := answerTo(s, signedRequest("/webapi/backup/manage/describe?"+query, query, nil))
 		if !strings.Contains(body, `"Success":true`) || strings.Count(body, `"BackupTaskId":`) != len(want) {
@@ -145,16 +166,77 @@ func TestPagesAndFilters(t *testing.T) {
 	}
 }
 
+func TestATokenMustBeTheOneExpected(t *testing.T) {
+	s := newTestSimulator()
+	s.o.Tokens = map[string]string{"id": "token"}
+	for token, want := range map[string]string{"token": `"Success":true`, "old": "InvalidSecurityToken.Expired"} {
+		r := httptest.NewRequest(http.MethodPost, "/webapi/backup/manage/describe?RegionId=r&InstanceId=c-1", nil)
+		r.Header.Set("x-acs-security-token", token)
+		sign(r, token)
+		if _, body := answerTo(s, r); !strings.Contains(body, want) {
+			t.Errorf("token %s: %s", token, body)
+		}
+	}
+}
+
+func TestSetRemoveAndCount(t *testing.T) {
+	s := newTestSimulator()
+	const target = "/webapi/backup/manage/describe?RegionId=r&InstanceId=c-1"
+	answerTo(s, signedRequest(target, "1", nil))
+	s.Remove("c-1")
+	if _, body := answerTo(s, signedRequest(target, "2", nil)); !strings.Contains(body, "instance not exists") {
+		t.Errorf("a removed instance: %s", body)
+	}
+	answerTo(s, signedRequest("/webapi/backup/manage/describe", "3", nil))
+	if one, all := s.Requests("c-1"), s.Requests(""); one != 2 || all != 3 {
+		t.Errorf("%d and %d requests", one, all)
+	}
+}
+
+func TestWhatIsSent(t *testing.T) {
+	s := New(Options{AccessKeys: map[string]string{"id": "secret"}, Now: func() time.Time { return testTime }, Total: func(int) any { return nil }})
+	calls := 0
+	s.Set(Instance{InstanceID: "c-1", RegionID: "r", Rendered: true, Tasks: func(time.Time) []Task {
+		calls++
+		return []Task{{Size: "2", Finish: "null", Description: "d", SubTasks: []SubTask{{Table: "a\xff\"\n"}}}, {}}
+	}})
+	for _, nonce := range []string{"1", "2"} {
+		_, body := answerTo(s, signedRequest("/webapi/backup/manage/describe?RegionId=r&InstanceId=c-1", nonce, nil))
+		for _, want := range []string{"\"Table\":\"a\xff\\\"\\u000a\"", `"Size":"2"`, `"BackupFinishedTime":"null"`, `"Description":"d"`, `"SubTasks":null`, `"SnapshotName":"backup"`} {
+			if !strings.Contains(body, want) {
+				t.Errorf("no %s in %s", want, body)
+			}
+		}
+		if strings.Contains(body, "Total") {
+			t.Errorf("Total in %s", body)
+		}
+	}
+	if calls != 1 {
+		t.Errorf("rendered %d times", calls)
+	}
+}
+
+// A query is served only as it was signed, whatever it holds.
 func FuzzSignature(f *testing.F) {
-	f.Add("InstanceId=c-1&RegionId=r", "RegionId=r")
+	for _, seed := range [][2]string{
+		{"InstanceId=c-1&RegionId=r", "RegionId=r"}, {"a=1&a=2", "a=2&a=1"}, {"a=+", "a=%20"}, {"a=%zz", "a=%25zz"}, {"a-=1&a=1", "a=1&a-=1"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
 	f.Fuzz(func(t *testing.T, query, other string) {
-		r := signedRequest("/webapi/backup/manage/describe", "n", nil)
-		signed := []string{"host", "x-acs-date"}
+		signed, malformed := url.ParseQuery(query)
+		r := httptest.NewRequest(http.MethodPost, "/webapi/backup/manage/describe", nil)
 		r.URL.RawQuery = query
-		one := signatureOf(r, signed, "secret")
+		sign(r, "n")
 		r.URL.RawQuery = other
-		if same := canonicalQuery(query) == canonicalQuery(other); same != (one == signatureOf(r, signed, "secret")) {
-			t.Errorf("%q and %q: equal signatures %v", query, other, !same)
+		_, body := answerTo(newTestSimulator(), r)
+		sent, err := url.ParseQuery(other)
+		served := !strings.Contains(body, "SignatureDoesNotMatch") && err == nil
+		if served && malformed == nil && !reflect.DeepEqual(signed, sent) {
+			t.Errorf("signed %q, served %q", query, other)
+		}
+		if query == other && err == nil && !served {
+			t.Errorf("%q is refused: %s", query, body)
 		}
 	})
 }

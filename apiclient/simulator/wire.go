@@ -16,6 +16,7 @@ type Task struct {
 	Start, Finish, Expire any // milliseconds by the examples
 	Size                  any // GiB
 	BackupType            any
+	Description           string
 	SubTasks              []SubTask // nil: null
 	Snapshot              *Snapshot
 }
@@ -23,6 +24,7 @@ type Task struct {
 // SubTask is the backup of one table. Names are sent as they are, bytes that are not UTF-8 included.
 type SubTask struct {
 	Database, Table, Status string
+	SnapshotName            string // "backup" where empty
 	Start, Finish           any // seconds by the examples
 	Size                    any // GiB
 	Detail                  any
@@ -104,7 +106,7 @@ func list[T any](w *writer, all []T, one func(T)) func() {
 }
 
 func (w *writer) task(t Task) {
-	w.object("RegionId", t.RegionID, "InstanceId", t.InstanceID, "Size", t.Size, "Status", t.Status, "Description", "",
+	w.object("RegionId", t.RegionID, "InstanceId", t.InstanceID, "Size", t.Size, "Status", t.Status, "Description", t.Description,
 		"SubTasks", list(w, t.SubTasks, w.subTask),
 		"BackupStartTime", t.Start, "BackupFinishedTime", t.Finish, "ExpireTime", t.Expire, "BackupTaskId", t.BackupTaskID,
 		"BackupType", t.BackupType, "InstanceSnapshot", func() {
@@ -119,7 +121,7 @@ func (w *writer) task(t Task) {
 }
 
 func (w *writer) subTask(s SubTask) {
-	w.object("StartTime", s.Start, "FinishedTime", s.Finish, "SnapshotName", "backup", "DataBase", s.Database, "Table", s.Table,
+	w.object("StartTime", s.Start, "FinishedTime", s.Finish, "SnapshotName", orElse(s.SnapshotName, "backup"), "DataBase", s.Database, "Table", s.Table,
 		"Size", s.Size, "Status", s.Status, "Detail", s.Detail)
 }
 
