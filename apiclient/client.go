@@ -31,7 +31,7 @@ const (
 type Observer interface {
 	// Request: an attempt ended; code is the HTTP status, or "error" without one. It lasted until the body's last byte.
 	Request(operation, regionID, code string, d time.Duration)
-	// Retry: an attempt failed and there will be another.
+	// Retry: an attempt failed and there is another now.
 	Retry(operation, regionID string, reason Reason)
 	// LimitWait: a request waited for our own limit.
 	LimitWait(regionID string, d time.Duration)
@@ -56,9 +56,8 @@ type Options struct {
 
 // Client reads the API of one region with the credentials of one account.
 type Client struct {
-	o    Options
-	url  *url.URL
-	http *http.Client
+	o   Options
+	url *url.URL
 }
 
 // New returns a client. It is an error if the endpoint is not a URL with a host.
@@ -70,11 +69,7 @@ func New(o Options) (*Client, error) {
 	if u.Host == "" {
 		return nil, fmt.Errorf("endpoint %q has no host", u.Redacted())
 	}
-	return &Client{o: o, url: u.JoinPath(path), http: &http.Client{
-		Transport: o.Transport,
-		// The token header would travel along.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	return &Client{o: o, url: u.JoinPath(path)}, nil
 }
 
 // call makes one call, in as many attempts as it takes and ctx allows.
@@ -87,6 +82,9 @@ func (c *Client) call(ctx context.Context, query url.Values) (*page, error) {
 				last = &Error{Operation: operation, Reason: ReasonTimeout, Err: fmt.Errorf("waiting for our own request limit: %w", err)}
 			}
 			return nil, last
+		}
+		if last != nil {
+			c.o.Observer.Retry(operation, c.o.RegionID, last.Reason)
 		}
 		p, hint, failure := c.attempt(ctx, query)
 		if failure == nil {
@@ -101,7 +99,6 @@ func (c *Client) call(ctx context.Context, query url.Values) (*page, error) {
 		if !sleep(ctx, max(hint, backoff(attempt))) {
 			return nil, last
 		}
-		c.o.Observer.Retry(operation, c.o.RegionID, last.Reason)
 	}
 }
 
@@ -164,7 +161,8 @@ func (c *Client) exchange(req *http.Request) (*answer, *Error) {
 	began := c.o.Now()
 	code := "error"
 	defer func() { c.o.Observer.Request(operation, c.o.RegionID, code, max(0, c.o.Now().Sub(began))) }()
-	res, err := c.http.Do(req)
+	// Not http.Client: it follows redirects, and the token header would travel along.
+	res, err := c.o.Transport.RoundTrip(req)
 	if err != nil {
 		return nil, transportError(err)
 	}
@@ -201,9 +199,9 @@ func interpret(a *answer) (*page, *Error) {
 	}
 	if a.status < 300 {
 		switch {
-		case p.success != nil && *p.success:
+		case p.success != nil && *p.success && (p.codeIsSuccess() || len(p.backups) > 0):
 			return p, nil
-		case p.success == nil && (p.code == "" || p.code == "Success"):
+		case p.success == nil && p.codeIsSuccess():
 			return nil, &Error{Reason: ReasonBadResponse, HTTPStatus: a.status, RequestID: p.requestID, Err: errors.New("a JSON object without Success")}
 		}
 	}

@@ -29,6 +29,9 @@ type decoder struct {
 	input []byte
 }
 
+// codeIsSuccess reports whether ErrCode does not contradict Success.
+func (p *page) codeIsSuccess() bool { return p.code == "" || strings.EqualFold(p.code, "Success") }
+
 func newDecoder(input []byte) *decoder {
 	// Names may hold bytes that are not UTF-8: they become U+FFFD.
 	// Telling duplicate members apart would cost a map per object.
@@ -39,8 +42,20 @@ func newDecoder(input []byte) *decoder {
 }
 
 // decodePage decodes a whole body. It is an error where the body is not exactly one JSON object, or a part that counts
-// has another shape; oddities elsewhere are passed over.
+// has another shape; oddities elsewhere are passed over. The Data of a failure does not count.
 func decodePage(body []byte) (*page, error) {
+	p, err := decodeEnvelope(body, (*page).decodeData)
+	if err == nil {
+		return p, nil
+	}
+	p, withoutData := decodeEnvelope(body, func(_ *page, d *decoder) error { return d.SkipValue() })
+	if withoutData == nil && (p.success != nil && !*p.success || p.success == nil && !p.codeIsSuccess()) {
+		return p, nil
+	}
+	return nil, err
+}
+
+func decodeEnvelope(body []byte, data func(*page, *decoder) error) (*page, error) {
 	p := &page{}
 	d := newDecoder(body)
 	err := eachMember(d, func(name string) (err error) {
@@ -62,7 +77,7 @@ func decodePage(body []byte) (*page, error) {
 				p.total = int(min(n, math.MaxInt32))
 			}
 		case "Data":
-			err = p.decodeData(d)
+			err = data(p, d)
 		default:
 			err = d.SkipValue()
 		}

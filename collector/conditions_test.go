@@ -48,6 +48,11 @@ func TestConditionsAtTheirLimits(t *testing.T) {
 		}
 		return tasks
 	}
+	undated := func(left time.Duration) simulator.Task {
+		b := backup("bt-1", "COMPLETED", 1)
+		b.Start, b.Finish, b.Expire = nil, 0, simulator.Millis(noon.Add(left))
+		return b
+	}
 	one := func(tasks ...simulator.Task) []simulator.Task { return tasks }
 	for _, c := range []struct {
 		name, condition string
@@ -56,6 +61,7 @@ func TestConditionsAtTheirLimits(t *testing.T) {
 		{"overdue", "overdue", one(backup("bt-1", "COMPLETED", 26, tables(20)...)), one(backup("bt-1", "COMPLETED", 26+second, tables(20)...))},
 		{"missing", "missing", one(backup("bt-1", "COMPLETED", 14*24-second)), one(backup("bt-1", "COMPLETED", 14*24))},
 		{"missing_first_run", "missing", one(backup("bt-1", "RUNNING", 0)), one(backup("bt-2", "RUNNING", 0), backup("bt-1", "FAILED", 5))},
+		{"missing_undated", "missing", one(undated(time.Hour)), one(undated(0))},
 		{"missing_queued", "missing", one(backup("bt-1", "RUNNING", 0), backup("bt-2", "PENDING", 0)), one(backup("bt-2", "PENDING", 0))},
 		{
 			"failing", "failing",

@@ -94,7 +94,7 @@ func Assess(backups []apiclient.Backup, known Contents, l Limits, now time.Time)
 		LastSuccessDuration: math.NaN(), LastSuccessDiskBytes: math.NaN(), LastSuccessDataBytes: math.NaN(),
 	}
 	good := h.tasks(sorted)
-	h.restorable(good, now)
+	h.restorable(sorted, now)
 	h.success(good, l)
 	learnt, err := h.contents(sorted, good, known, l)
 	if err != nil {
@@ -156,14 +156,18 @@ func (h *Health) tasks(sorted []apiclient.Backup) (good []*apiclient.Backup) {
 	return good
 }
 
-func (h *Health) restorable(good []*apiclient.Backup, now time.Time) {
+// restorable counts the completed tasks that are not expired. One without any time at all is not known to be there.
+func (h *Health) restorable(sorted []apiclient.Backup, now time.Time) {
 	forever := false
-	for _, b := range good {
-		if !b.Expire.IsZero() && !now.Before(b.Expire) {
+	for i := range sorted {
+		b := &sorted[i]
+		at := end(b)
+		expired := !b.Expire.IsZero() && !now.Before(b.Expire)
+		if b.Status != apiclient.StatusCompleted || expired || at.IsZero() && b.Expire.IsZero() {
 			continue
 		}
 		h.Restorable++
-		if at := end(b); h.OldestRestorable.IsZero() || at.Before(h.OldestRestorable) {
+		if !at.IsZero() && (h.OldestRestorable.IsZero() || at.Before(h.OldestRestorable)) {
 			h.OldestRestorable = at
 		}
 		forever = forever || b.Expire.IsZero()

@@ -17,7 +17,7 @@ import (
 )
 
 // farewell is how long the last to leave a collection waits for what is under way to say why it failed.
-const farewell = 200 * time.Millisecond
+const farewell = 50 * time.Millisecond
 
 // BackupLister lists backups: an *apiclient.Client.
 type BackupLister interface {
@@ -38,7 +38,8 @@ type Fleet struct {
 }
 
 // Scraper reads the fleet. Concurrent scrapes share one collection, each leaving it at its own deadline;
-// the collection lives as long as its most patient scrape.
+// the collection lives as long as its most patient scrape, but can only be joined while the scrape that began it
+// waits: else an instance that hangs, under scrapes that overlap, would keep it and what it read for ever.
 type Scraper struct {
 	logger log.Logger
 	now    func() time.Time
@@ -66,12 +67,12 @@ func (s *Scraper) SetFleet(f *Fleet) {
 
 // Scrape returns what is read of every instance by the time ctx ends; never nil, errors sit in the instances.
 func (s *Scraper) Scrape(ctx context.Context) *Result {
-	c := s.join()
+	c, began := s.join()
 	select {
 	case <-c.done:
 	case <-ctx.Done():
 	}
-	if last := s.leave(c); last {
+	if last := s.leave(c, began); last {
 		c.cancel()
 		select {
 		case <-c.done:
@@ -111,33 +112,33 @@ type slot struct {
 	timedOut bool // already counted as timeout, for a scrape that left
 }
 
-func (s *Scraper) join() *collection {
+// join returns the collection under way, or begins one.
+func (s *Scraper) join() (c *collection, began bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current != nil {
 		s.onJoin()
 		s.current.waiters++
-		return s.current
+		return s.current, false
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &collection{
+	c = &collection{
 		fleet: s.fleet, cancel: cancel, done: make(chan struct{}), waiters: 1, slots: make([]slot, len(s.fleet.Targets)),
 	}
 	s.current = c
 	go s.collect(ctx, c)
-	return c
+	return c, true
 }
 
-// leave reports whether nobody waits for the collection any more. Then none can join it either.
-func (s *Scraper) leave(c *collection) bool {
+// leave reports whether nobody waits for the collection any more. When the one that began it leaves, none joins it.
+func (s *Scraper) leave(c *collection, began bool) (last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.waiters--
-	if c.waiters > 0 {
-		return false
+	if began {
+		s.retire(c)
 	}
-	s.retire(c)
-	return true
+	c.waiters--
+	return c.waiters == 0
 }
 
 func (s *Scraper) retire(c *collection) {

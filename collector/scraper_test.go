@@ -214,6 +214,7 @@ func TestTasksFinishedAreCountedOnce(t *testing.T) {
 				t.Errorf("counted %v", got)
 			}
 		}
+		time.Sleep(2 * forgetAfter)
 		finished(old)
 		if got := finished(old, ended, quick); got[apiclient.StatusFailed] != 1 || got[apiclient.StatusCompleted] != 1 {
 			t.Errorf("entries back from a missed page counted again: %v", got)
@@ -237,9 +238,9 @@ func TestForeignTasksAreDropped(t *testing.T) {
 // Nobody joins a collection that everybody has left, even if something in it does not end.
 func TestACollectionThatAllLeftIsNotJoined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		calls := 0
+		var calls atomic.Int32
 		s, joined := newTestScraper(fleetOf(1, listerFunc(func(context.Context, func(apiclient.Backup, error) bool) {
-			if calls++; calls == 1 {
+			if calls.Add(1) == 1 {
 				time.Sleep(time.Minute) // deaf to its context
 			}
 		})))
@@ -250,5 +251,24 @@ func TestACollectionThatAllLeftIsNotJoined(t *testing.T) {
 			t.Errorf("the next scrape: %+v", r)
 		}
 		time.Sleep(time.Minute) // until the deaf one ends
+	})
+}
+
+// An instance that hangs, under scrapes that overlap, must not keep the others' old data alive.
+func TestOverlappingScrapesDoNotKeepACollectionForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &fakeLister{delay: map[string]time.Duration{"c-00": time.Hour}}
+		s, _ := newTestScraper(fleetOf(2, l))
+		for range 20 {
+			go func() {
+				began := time.Now()
+				r, _ := scrapeWithin(s, 2*time.Second)
+				if h := r.Instances[1].Health; h == nil || began.Sub(h.At) > 2*time.Second {
+					t.Errorf("at %v: %+v", began, r.Instances[1])
+				}
+			}()
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Minute)
 	})
 }

@@ -9,8 +9,8 @@ import (
 	"starrocks_backup_exporter/config"
 )
 
-// forgetAfter is how long a task that the API does not list any more is remembered,
-// so that an entry missed on one page is not counted twice.
+// forgetAfter is how long a task is remembered after the first read that did not list it,
+// so that an entry missed on a page is not counted twice.
 const forgetAfter = 24 * time.Hour
 
 // InstanceTotals is what is counted of an instance while the exporter runs.
@@ -37,8 +37,8 @@ type instanceMemory struct {
 }
 
 type seenTask struct {
-	listed time.Time
 	ended  bool
+	missed time.Time // the first read since that did not list it; zero while it is listed
 }
 
 func keyOf(i config.Instance) instanceKey { return instanceKey{i.RegionID, i.InstanceID} }
@@ -116,13 +116,26 @@ func (m *instanceMemory) countFinished(backups []apiclient.Backup, at time.Time)
 	if first {
 		m.firstRead = at
 	}
+	listed := make(map[string]struct{}, len(backups))
 	for i := range backups {
 		b := &backups[i]
 		before, known := m.seen[b.TaskID]
 		if b.Status.Ended() && !before.ended && !first && (known || end(b).After(m.firstRead)) {
 			m.Finished[b.Status]++
 		}
-		m.seen[b.TaskID] = seenTask{listed: at, ended: before.ended || b.Status.Ended()}
+		m.seen[b.TaskID] = seenTask{ended: before.ended || b.Status.Ended()}
+		listed[b.TaskID] = struct{}{}
 	}
-	maps.DeleteFunc(m.seen, func(_ string, s seenTask) bool { return at.Sub(s.listed) > forgetAfter })
+	for id, s := range m.seen {
+		if _, ok := listed[id]; ok {
+			continue
+		}
+		if s.missed.IsZero() {
+			s.missed = at
+			m.seen[id] = s
+		}
+		if at.Sub(s.missed) > forgetAfter {
+			delete(m.seen, id)
+		}
+	}
 }

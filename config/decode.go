@@ -58,6 +58,9 @@ func (d *decoder) syntax(err error) {
 		}
 		text = text[len(m[0]):]
 	}
+	if strings.HasPrefix(text, "unknown anchor") { // it quotes what may be a secret that begins with *
+		text = "unknown anchor (a value that begins with * must be quoted)"
+	}
 	d.failLine(line, "", "%s", text)
 }
 
@@ -171,7 +174,11 @@ func (d *decoder) leaf(n *yaml.Node, path string, v reflect.Value) {
 		d.failLine(n.Line, path, "must be a single value")
 		return
 	}
-	if v.Kind() == reflect.String && n.Tag != "!!binary" {
+	if v.Kind() == reflect.String {
+		if n.Tag == "!!binary" {
+			d.failLine(n.Line, path, "must be text")
+			return
+		}
 		v.SetString(n.Value) // an id or a secret of digits only is a string all the same
 		return
 	}

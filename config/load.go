@@ -96,6 +96,9 @@ func (i Instance) check(d *decoder, path string) {
 	if i.InstanceID == "" {
 		d.fail(path+".instance_id", "missing")
 	}
+	if strings.TrimSpace(i.InstanceID) != i.InstanceID {
+		d.fail(path+".instance_id", "must not begin or end with a space")
+	}
 	switch {
 	case i.RegionID == "":
 		d.fail(path+".region_id", "missing")

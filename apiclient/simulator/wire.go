@@ -25,8 +25,8 @@ type Task struct {
 type SubTask struct {
 	Database, Table, Status string
 	SnapshotName            string // "backup" where empty
-	Start, Finish           any // seconds by the examples
-	Size                    any // GiB
+	Start, Finish           any    // seconds by the examples
+	Size                    any    // GiB
 	Detail                  any
 }
 
