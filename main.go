@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+	_ "time/tzdata" // schedules have time zones, and not every machine knows them
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log"

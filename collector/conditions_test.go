@@ -53,11 +53,19 @@ func TestConditionsAtTheirLimits(t *testing.T) {
 		b.Start, b.Finish, b.Expire = nil, 0, simulator.Millis(noon.Add(left))
 		return b
 	}
+	weekday := func(started time.Time) []simulator.Task {
+		b := backup("bt-1", "COMPLETED", 0, tables(20)...)
+		b.Start, b.Finish = simulator.Millis(started), simulator.Millis(started.Add(time.Hour))
+		return []simulator.Task{b}
+	}
 	one := func(tasks ...simulator.Task) []simulator.Task { return tasks }
 	for _, c := range []struct {
 		name, condition string
 		before, after   []simulator.Task
 	}{
+		// The schedule is 10:00 on weekdays, the grace 2 h, and noon is a Wednesday's.
+		{"overdue_schedule", "overdue", weekday(noon.Add(-hours(2))), weekday(noon.Add(-hours(26)))},
+		{"overdue_schedule_early", "overdue", weekday(noon.Add(-hours(2) - 10*time.Minute)), weekday(noon.Add(-hours(2) - 10*time.Minute - time.Second))},
 		{"overdue", "overdue", one(backup("bt-1", "COMPLETED", 26, tables(20)...)), one(backup("bt-1", "COMPLETED", 26+second, tables(20)...))},
 		{"missing", "missing", one(backup("bt-1", "COMPLETED", 14*24-second)), one(backup("bt-1", "COMPLETED", 14*24))},
 		{"missing_first_run", "missing", one(backup("bt-1", "RUNNING", 0)), one(backup("bt-2", "RUNNING", 0), backup("bt-1", "FAILED", 5))},
@@ -90,7 +98,12 @@ func TestConditionsAtTheirLimits(t *testing.T) {
 	} {
 		for when, tasks := range map[string][]simulator.Task{"before": c.before, "after": c.after} {
 			t.Run(c.name+"_"+when, func(t *testing.T) {
-				w := newWorld(t, simulator.Options{}, at(noon), oneInstance)
+				configuration, clock := oneInstance, noon
+				if strings.HasPrefix(c.name, "overdue_schedule") {
+					configuration = strings.Replace(oneInstance, "}]", ", schedule: 0 10 * * 1-5, grace: 2h}]", 1)
+					clock = noon.Add(time.Second)
+				}
+				w := newWorld(t, simulator.Options{}, at(clock), configuration)
 				w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(tasks...)})
 				exposition := w.get("/metrics")
 				holds := strings.Contains(exposition, fmt.Sprintf("starrocks_backup_condition{condition=%q,instance_id=\"c-1\",region_id=\"cn-hangzhou\"} 1", c.condition))

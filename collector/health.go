@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/schedule"
 )
 
 // Condition is something that is wrong with an instance. It is the label `condition` of the metrics.
@@ -40,8 +41,28 @@ func Conditions() []Condition {
 
 // Limits is what an instance's backups are held against.
 type Limits struct {
-	MaxAge       time.Duration // older than this, the newest good backup is overdue
-	SubtaskLimit int           // tables exported
+	MaxAge       time.Duration      // older than this, the newest good backup is overdue; 0: only the schedule counts
+	Schedule     *schedule.Schedule // nil: only MaxAge counts
+	Grace        time.Duration      // how long after its scheduled start a backup must have finished
+	SubtaskLimit int                // tables exported
+}
+
+// deadline is when a newer good backup than b must have finished: the earlier of what age and schedule say.
+func (l Limits) deadline(b *apiclient.Backup) (at time.Time) {
+	if l.MaxAge > 0 {
+		at = end(b).Add(l.MaxAge)
+	}
+	if l.Schedule == nil {
+		return at
+	}
+	began := b.Start
+	if began.IsZero() {
+		began = end(b)
+	}
+	if due := l.Schedule.After(began); !due.IsZero() && (at.IsZero() || due.Add(l.Grace).Before(at)) {
+		at = due.Add(l.Grace)
+	}
+	return at
 }
 
 // Health is all that is known of an instance from one read. A time that is not known is zero, another value NaN.
@@ -189,7 +210,7 @@ func (h *Health) success(good []*apiclient.Backup, l Limits) {
 	h.LastSuccessDuration = seconds(b.Start, b.Finish)
 	h.LastSuccessExpire = b.Expire
 	h.LastSuccessDiskBytes = b.DiskBytes
-	h.Deadline = h.LastSuccess.Add(l.MaxAge)
+	h.Deadline = l.deadline(b)
 }
 
 // judge sets the conditions that follow from times and statuses; contents has set the others.

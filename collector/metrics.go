@@ -96,7 +96,12 @@ var metrics = []metric{
 	counted("scrape_errors_total", "Failed reads of the instance by reason.", "reason", apiclient.Reasons(),
 		func(r *InstanceResult) map[apiclient.Reason]int { return r.Totals.Errors }),
 	always("max_age_seconds", "Configured: older than this, the newest good backup is overdue.",
-		func(r *InstanceResult) float64 { return time.Duration(r.Instance.MaxAge).Seconds() }),
+		func(r *InstanceResult) float64 {
+			if r.Instance.MaxAge == 0 { // only a schedule counts
+				return math.NaN()
+			}
+			return time.Duration(r.Instance.MaxAge).Seconds()
+		}),
 	always("last_read_timestamp_seconds", "When the instance was last read in full.",
 		func(r *InstanceResult) float64 { return timestamp(r.Totals.LastRead) }),
 	counted("tasks_finished_total", "Tasks seen to end while the exporter ran, by status.", "status",

@@ -74,6 +74,7 @@ type pageRow struct {
 	Name, InstanceID, RegionID, Truth       string
 	Conditions                              []Condition
 	Status, LastSuccess, Age, MaxAge, Until string
+	Deadline                                string // where a schedule counts
 	AgeSeconds, MaxAgeSeconds               float64
 	Restorable                              int
 	Read, Late                              bool
@@ -119,7 +120,10 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func newPageRow(r *InstanceResult) pageRow {
 	row := pageRow{
 		InstanceID: r.Instance.InstanceID, RegionID: r.Instance.RegionID, Truth: r.truth().String(), Read: r.Health != nil,
-		MaxAge: roughly(time.Duration(r.Instance.MaxAge)), MaxAgeSeconds: time.Duration(r.Instance.MaxAge).Seconds(), LastRead: clock(r.Totals.LastRead),
+		LastRead: clock(r.Totals.LastRead),
+	}
+	if maxAge := time.Duration(r.Instance.MaxAge); maxAge > 0 {
+		row.MaxAge, row.MaxAgeSeconds = roughly(maxAge), maxAge.Seconds()
 	}
 	if r.Err != nil {
 		row.Error = r.Err.Error()
@@ -144,6 +148,9 @@ func newPageRow(r *InstanceResult) pageRow {
 		age := h.At.Sub(h.LastSuccess)
 		row.LastSuccess, row.Age, row.AgeSeconds = clock(h.LastSuccess), roughly(age), age.Seconds()
 		row.Late = h.Conditions[Overdue]
+		if r.Instance.Timetable() != nil {
+			row.Deadline = clock(h.Deadline)
+		}
 	}
 	return row
 }

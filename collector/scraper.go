@@ -191,7 +191,9 @@ func (s *Scraper) readInto(ctx context.Context, c *collection, i int) {
 	r := &InstanceResult{Instance: t.Instance, Duration: now.Sub(began), Err: err}
 	var contents Contents
 	if err == nil {
-		limits := Limits{MaxAge: time.Duration(t.MaxAge), SubtaskLimit: c.fleet.SubtaskLimit}
+		limits := Limits{
+			MaxAge: time.Duration(t.MaxAge), Schedule: t.Timetable(), Grace: time.Duration(t.Grace), SubtaskLimit: c.fleet.SubtaskLimit,
+		}
 		r.Health, contents, r.Err = Assess(backups, s.totals.contents(keyOf(t.Instance)), limits, now)
 	}
 

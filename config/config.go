@@ -9,10 +9,15 @@ import (
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
+
+	"starrocks_backup_exporter/schedule"
 )
 
 // DefaultAccount is the account of an instance that names none.
 const DefaultAccount = "default"
+
+// defaultGrace is what a scheduled backup has to finish in where the file does not say.
+const defaultGrace = model.Duration(2 * time.Hour)
 
 const regionPlaceholder = "{region_id}"
 
@@ -64,8 +69,16 @@ type Instance struct {
 	InstanceID string         `yaml:"instance_id"`
 	RegionID   string         `yaml:"region_id"`
 	Account    string         `yaml:"account,omitempty"`
-	MaxAge     model.Duration `yaml:"max_age,omitempty"`
+	MaxAge     model.Duration `yaml:"max_age,omitempty"` // 0 where only the schedule counts
+	Schedule   string         `yaml:"schedule,omitempty"`
+	TimeZone   string         `yaml:"time_zone,omitempty"` // of the schedule
+	Grace      model.Duration `yaml:"grace,omitempty"`     // how long after its scheduled start a backup must have finished
+
+	timetable *schedule.Schedule
 }
+
+// Timetable is the parsed schedule, nil where there is none.
+func (i Instance) Timetable() *schedule.Schedule { return i.timetable }
 
 // Default returns the configuration of an empty file.
 func Default() *Config {

@@ -13,8 +13,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	promconfig "github.com/prometheus/common/config"
+
+	"starrocks_backup_exporter/schedule"
 )
 
 // Load reads a configuration file. Its error names file, line and field of everything that is wrong, a line for each.
@@ -43,7 +46,9 @@ func Parse(name string, content []byte) (*Config, error) {
 	for i := range c.Instances {
 		in := &c.Instances[i]
 		in.Account = cmp.Or(in.Account, DefaultAccount)
-		in.MaxAge = cmp.Or(in.MaxAge, c.Backups.MaxAge)
+		if in.Schedule == "" {
+			in.MaxAge = cmp.Or(in.MaxAge, c.Backups.MaxAge)
+		}
 	}
 	return c, nil
 }
@@ -74,9 +79,11 @@ func (c *Config) check(d *decoder) {
 	}
 	type key struct{ regionID, instanceID string }
 	first := map[key]int{}
-	for i, in := range c.Instances {
+	for i := range c.Instances {
+		in := &c.Instances[i]
 		path := fmt.Sprintf("instances[%d]", i)
 		in.check(d, path)
+		in.setSchedule(d, path)
 		if _, ok := c.Accounts[in.Account]; !ok && in.Account != "" && in.Account != DefaultAccount {
 			d.fail(path+".account", "account %q is not defined under accounts", in.Account)
 		}
@@ -92,7 +99,7 @@ func (c *Config) check(d *decoder) {
 // region_id becomes part of a host name.
 var regionID = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
-func (i Instance) check(d *decoder, path string) {
+func (i *Instance) check(d *decoder, path string) {
 	if i.InstanceID == "" {
 		d.fail(path+".instance_id", "missing")
 	}
@@ -107,6 +114,35 @@ func (i Instance) check(d *decoder, path string) {
 	}
 	if _, given := d.lines[path+".max_age"]; given && i.MaxAge <= 0 {
 		d.fail(path+".max_age", "must be above 0")
+	}
+}
+
+// setSchedule parses the schedule and fills in what belongs to it.
+func (i *Instance) setSchedule(d *decoder, path string) {
+	_, hasGrace := d.lines[path+".grace"]
+	if hasGrace && i.Grace < 0 {
+		d.fail(path+".grace", "must not be negative")
+	}
+	if i.Schedule == "" {
+		if i.TimeZone != "" {
+			d.fail(path+".time_zone", "there is no schedule that it could belong to")
+		}
+		if hasGrace {
+			d.fail(path+".grace", "there is no schedule that it could belong to")
+		}
+		return
+	}
+	if !hasGrace {
+		i.Grace = defaultGrace
+	}
+	i.TimeZone = cmp.Or(i.TimeZone, "UTC")
+	location, err := time.LoadLocation(i.TimeZone)
+	if err != nil || i.TimeZone == "Local" { // Local would mean another zone on another machine
+		d.fail(path+".time_zone", "unknown time zone %q", i.TimeZone)
+		return
+	}
+	if i.timetable, err = schedule.Parse(i.Schedule, location); err != nil {
+		d.fail(path+".schedule", "%v", err)
 	}
 }
 

@@ -1,0 +1,80 @@
+package schedule
+
+import (
+	"testing"
+	"time"
+)
+
+func TestAfter(t *testing.T) {
+	for _, c := range []struct{ name, expression, zone, began, want string }{
+		{"the same day", "30 2 * * *", "UTC", "2026-03-04T01:00:00Z", "2026-03-04T02:30:00Z"},
+		{"on time", "30 2 * * *", "UTC", "2026-03-04T02:30:00Z", "2026-03-05T02:30:00Z"},
+		{"late", "30 2 * * *", "UTC", "2026-03-04T09:00:00Z", "2026-03-05T02:30:00Z"},
+		{"ten minutes early", "30 2 * * *", "UTC", "2026-03-04T02:20:00Z", "2026-03-05T02:30:00Z"},
+		{"earlier than that", "30 2 * * *", "UTC", "2026-03-04T02:19:59Z", "2026-03-04T02:30:00Z"},
+		{"over a weekend", "30 2 * * 1-5", "Asia/Shanghai", "2026-03-05T18:30:00Z", "2026-03-08T18:30:00Z"},
+		{"a zone", "30 2 * * *", "Asia/Shanghai", "2026-03-04T12:00:00Z", "2026-03-04T18:30:00Z"},
+		{"half an hour's zone", "0 0 * * *", "Asia/Kolkata", "2026-03-04T12:00:00Z", "2026-03-04T18:30:00Z"},
+		{"skipped, at the jump", "30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", "2026-03-29T01:00:00Z"},
+		{"after the skipped one", "30 2 * * *", "Europe/Berlin", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"},
+		{"just after a jump", "0 3 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", "2026-03-29T01:00:00Z"},
+		{"twice, the first time", "30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", "2026-10-25T00:30:00Z"},
+		{"twice, counts once", "30 2 * * *", "Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"},
+		{"between the two", "30 2 * * *", "Europe/Berlin", "2026-10-25T01:00:00Z", "2026-10-26T01:30:00Z"},
+		{"midnight skipped", "0 0 * * *", "America/Santiago", "2026-09-05T12:00:00Z", "2026-09-06T04:00:00Z"},
+		{"a jump of half an hour", "15 2 * * *", "Australia/Lord_Howe", "2026-10-03T00:00:00Z", "2026-10-03T15:30:00Z"},
+		{"weekly", "0 4 * * 0", "UTC", "2026-03-01T04:00:00Z", "2026-03-08T04:00:00Z"},
+		{"leap day", "0 4 29 2 *", "UTC", "2026-03-01T04:00:00Z", "2028-02-29T04:00:00Z"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			location, err := time.LoadLocation(c.zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := Parse(c.expression, location)
+			if err != nil {
+				t.Fatal(err)
+			}
+			began, err := time.Parse(time.RFC3339, c.began)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := s.After(began).UTC().Format(time.RFC3339); got != c.want {
+				t.Errorf("after %s: %s, want %s", c.began, got, c.want)
+			}
+		})
+	}
+}
+
+// Each day has one run, in every hour of a year with both jumps.
+func TestOneRunADay(t *testing.T) {
+	for _, zone := range []string{"Europe/Berlin", "America/Santiago", "Australia/Lord_Howe", "America/New_York"} {
+		location, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, expression := range []string{"0 0 * * *", "30 1 * * *", "30 2 * * *", "45 23 * * *"} {
+			s, err := Parse(expression, location)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := time.Date(2025, 12, 31, 12, 0, 0, 0, location)
+			for day := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC); day.Year() == 2026; day = day.AddDate(0, 0, 1) {
+				at = s.After(at)
+				if local := at.In(location); local.YearDay() != day.YearDay() && expression != "45 23 * * *" {
+					t.Fatalf("%s in %s: %v on day %v", expression, zone, local, day.Format(time.DateOnly))
+				}
+			}
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, expression := range []string{
+		"", "* * * *", "* * * * * *", "61 * * * *", "x * * * *", "@daily", "@every 1h", "TZ=UTC 1 2 * *", "CRON_TZ=x 1 2 * * *", "0 0 30 2 *",
+	} {
+		if s, err := Parse(expression, time.UTC); err == nil {
+			t.Errorf("%q is %+v", expression, s)
+		}
+	}
+}
