@@ -92,8 +92,17 @@ func Default() *Config {
 }
 
 // String returns the configuration as YAML, secrets masked.
-func (c *Config) String() string {
-	b, err := yaml.Marshal(c)
+func (c *Config) String() string { return masked(c) }
+
+// String returns the account as YAML, secrets masked: fmt would print them, even from within a Config.
+func (a Account) String() string { return masked(a) }
+
+// String returns the settings as YAML, secrets and the proxy's password masked.
+func (h HTTPClient) String() string { return masked(h) }
+
+// masked returns v as YAML: its secrets hide themselves there, and only there.
+func masked(v any) string {
+	b, err := yaml.Marshal(v)
 	if err != nil {
 		return "# " + err.Error()
 	}

@@ -73,6 +73,22 @@ func TestGoodFiles(t *testing.T) {
 	}
 }
 
+// fmt does not know secrets, whichever part of the configuration it is given.
+func TestSecretsAreNotPrinted(t *testing.T) {
+	c, err := Load("testdata/full.good.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.API.HTTPClient.TLSConfig.Key = "canary"
+	for _, v := range []any{c, *c, c.API, c.API.HTTPClient, c.Accounts, c.Accounts["test"]} {
+		for _, format := range []string{"%v", "%+v", "%s"} {
+			if text := fmt.Sprintf(format, v); strings.Contains(text, "canary") {
+				t.Errorf("%s of %T shows a secret:\n%s", format, v, text)
+			}
+		}
+	}
+}
+
 func TestMissingFile(t *testing.T) {
 	if _, err := Load("testdata/nowhere.yml"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v", err)
