@@ -1,0 +1,516 @@
+//go:build system
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"starrocks_backup_exporter/apiclient/simulator"
+)
+
+// What each demo instance raises, as alertname/condition/severity, and the receiver of each alert.
+var demoAlerts = map[string]map[string]string{
+	"orders-healthy-daily":    {},
+	"archive-healthy-weekly":  {},
+	"events-running-now":      {},
+	"billing-stuck":           {"StarRocksBackupStuck/stuck/warning": "chat"},
+	"users-failed-last-night": {"StarRocksBackupFailed/failing/warning": "chat"},
+	"payments-failing-for-a-week": {
+		"StarRocksBackupOverdue/overdue/critical":                      "pager",
+		"StarRocksBackupFailingRepeatedly/failing_repeatedly/critical": "pager",
+		"StarRocksBackupFailed/failing/warning":                        inhibited,
+	},
+	"stock-overdue":              {"StarRocksBackupOverdue/overdue/critical": "pager"},
+	"sandbox-never-backed-up":    {"StarRocksBackupMissing/missing/critical": "pager"},
+	"fresh-first-backup-running": {},
+	"ledger-about-to-expire": {
+		"StarRocksBackupOverdue/overdue/critical":                      "pager",
+		"StarRocksBackupExpiring/expiring/critical":                    "pager",
+		"StarRocksBackupFailingRepeatedly/failing_repeatedly/critical": "pager",
+		"StarRocksBackupFailed/failing/warning":                        inhibited,
+	},
+	"legacy-only-expired": {
+		"StarRocksBackupMissing/missing/critical": "pager",
+		"StarRocksBackupOverdue/overdue/critical": inhibited,
+	},
+	"search-half-the-size":     {"StarRocksBackupShrunk/shrunk/warning": "chat"},
+	"catalog-table-failed":     {"StarRocksBackupTableFailed/tables_failed/warning": "chat"},
+	"ads-unknown-status":       {"StarRocksBackupStatusUnknown/status_unknown/warning": "chat"},
+	"logs-retention-too-short": {"StarRocksBackupRetentionTooShort/retention_too_short/warning": "chat"},
+	"mail-queued":              {},
+	"maps-canceled":            {},
+	"vault-denied": {
+		"StarRocksBackupCredentialsRejected/rejected/critical":  "pager",
+		"StarRocksBackupInstanceUnreadable/unreadable/critical": inhibited,
+		"StarRocksBackupInstanceUnreadable/unreadable/warning":  inhibited,
+	},
+	"metrics-throttled": {
+		"StarRocksBackupInstanceUnreadable/unreadable/critical": "pager",
+		"StarRocksBackupInstanceUnreadable/unreadable/warning":  inhibited,
+	},
+}
+
+const inhibited = "nobody"
+
+// The order of the durations stays: what comes earlier in the rules comes earlier in the test.
+var shorter = map[string]string{"1m": "1s", "5m": "3s", "10m": "6s", "30m": "10s", "1h": "12s", "6h": "20s"}
+
+// amtool accepts the example, and every rule's alert goes where its severity says.
+func TestAlertmanagerExample(t *testing.T) {
+	const file = "alerts/alertmanager.yml"
+	amtool := func(args ...string) {
+		t.Helper()
+		if out, err := exec.CommandContext(t.Context(), "amtool", args...).CombinedOutput(); err != nil {
+			t.Errorf("%q: %v\n%s", args, err, out)
+		}
+	}
+	amtool("check-config", file)
+	var rules struct {
+		Groups []struct {
+			Rules []struct {
+				Alert  string
+				Labels map[string]string
+			}
+		}
+	}
+	text, err := os.ReadFile("alerts/rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, &rules); err != nil {
+		t.Fatal(err)
+	}
+	routed := map[string]int{}
+	for _, r := range rules.Groups[0].Rules {
+		if r.Alert == "" {
+			continue
+		}
+		severity := r.Labels["severity"]
+		receiver := map[string]string{"critical": "pager", "warning": "chat", "none": "deadmansswitch"}[severity]
+		amtool("config", "routes", "test", "--config.file="+file, "--verify.receivers="+receiver, "alertname="+r.Alert, "severity="+severity)
+		routed[receiver]++
+	}
+	if want := map[string]int{"pager": 7, "chat": 9, "deadmansswitch": 1}; !maps.Equal(routed, want) {
+		t.Errorf("alerts by receiver: %v, want %v", routed, want)
+	}
+}
+
+// The demo fleet under a real Prometheus and Alertmanager: each state raises its alerts and no others, they arrive where they
+// should, and an exporter that dies adds its own alert and changes nothing else.
+func TestAlertsOfTheDemo(t *testing.T) {
+	binary, exporter, hook := build(t), freeAddress(t), newWebhook(t)
+	kill := start(t, binary, "--demo", "--web.listen-address="+exporter).Kill
+	p := newPipeline(t, exporter, hook)
+
+	throttling := map[string]string{"alertname": "StarRocksBackupAPIThrottled", "severity": "warning", "region_id": "cn-shanghai"}
+	watchdog := map[string]string{"alertname": "StarRocksBackupWatchdog", "severity": "none"}
+	want := map[string]string{describe(throttling): "chat", describe(watchdog): "deadmansswitch"}
+	fleet := simulator.DemoFleet()
+	if len(fleet) != len(demoAlerts) {
+		t.Errorf("%d demo instances, %d in the table", len(fleet), len(demoAlerts))
+	}
+	for _, d := range fleet {
+		alerts, ok := demoAlerts[d.Name]
+		if !ok {
+			t.Errorf("%s is not in the table", d.Name)
+		}
+		for a, receiver := range alerts {
+			want[instanceAlert(d, a)] = receiver
+		}
+	}
+	p.settles(t, want)
+	began := time.Now()
+
+	if err := kill(); err != nil {
+		t.Fatal(err)
+	}
+	down := describe(map[string]string{
+		"alertname": "StarRocksBackupExporterDown", "severity": "critical", "job": "starrocks_backup", "instance": exporter,
+	})
+	wantDown := maps.Clone(want)
+	wantDown[down] = "pager"
+	throttled := fleet[slices.IndexFunc(fleet, func(d simulator.DemoInstance) bool { return d.Name == "metrics-throttled" })]
+	wantDown[instanceAlert(throttled, "StarRocksBackupInstanceUnreadable/unreadable/critical")] = inhibited
+	p.settles(t, wantDown)
+	eventually(t, "evaluations while the exporter is down", func() error {
+		if n := p.evaluations(t, began, want, down); n < 30 {
+			return fmt.Errorf("%d", n)
+		}
+		return nil
+	})
+	if err := compare(hook.resolved(), nil); err != nil {
+		t.Errorf("resolved while the exporter is down: %v", err)
+	}
+
+	start(t, binary, "--demo", "--web.listen-address="+exporter)
+	p.settles(t, want)
+	eventually(t, "the end of ExporterDown", func() error { return compare(hook.resolved(), []string{down + " to pager"}) })
+	p.evaluations(t, began, want, down)
+}
+
+// instanceAlert is an alert of the table on an instance.
+func instanceAlert(d simulator.DemoInstance, alert string) string {
+	l := strings.Split(alert, "/")
+	return describe(map[string]string{
+		"alertname": l[0], "condition": l[1], "severity": l[2], "instance_id": d.InstanceID, "region_id": d.RegionID,
+	})
+}
+
+// describe is an alert's whole label set, the instance by its name.
+func describe(labels map[string]string) string {
+	labels = maps.Clone(labels)
+	for _, d := range simulator.DemoFleet() {
+		if labels["instance_id"] == d.InstanceID {
+			labels["instance_id"] = d.Name
+		}
+	}
+	return strings.TrimPrefix(fmt.Sprint(labels), "map")
+}
+
+// checkText says what is wrong with the words that an alert brings to a person.
+func checkText(labels, annotations map[string]string) error {
+	var errs []error
+	for _, name := range []string{"instance_id", "region_id", "instance"} {
+		if !strings.Contains(annotations["summary"], labels[name]) {
+			errs = append(errs, fmt.Errorf("the summary does not name the %s: %q", name, annotations["summary"]))
+		}
+	}
+	for _, name := range []string{"summary", "description", "runbook_url"} {
+		if strings.TrimSpace(annotations[name]) == "" {
+			errs = append(errs, fmt.Errorf("no %s", name))
+		}
+	}
+	for name, text := range annotations {
+		for _, bad := range []string{"<no value>", "<error", "NaN", "Inf", "%!", "{{"} {
+			if strings.Contains(text, bad) {
+				errs = append(errs, fmt.Errorf("%s: %q in %q", name, bad, text))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// compare says how two lists differ, in whatever order they are.
+func compare(got, want []string) error {
+	got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
+	if slices.Equal(got, want) {
+		return nil
+	}
+	lacks := slices.DeleteFunc(slices.Clone(want), func(s string) bool { return slices.Contains(got, s) })
+	more := slices.DeleteFunc(slices.Clone(got), func(s string) bool { return slices.Contains(want, s) })
+	return fmt.Errorf("%d, want %d; lacking:\n%s\nnot wanted:\n%s", len(got), len(want), strings.Join(lacks, "\n"), strings.Join(more, "\n"))
+}
+
+// pipeline is a Prometheus that scrapes the exporter, and the Alertmanager it alerts.
+type pipeline struct {
+	prometheus, alertmanager string // addresses
+	hook                     *webhook
+}
+
+func newPipeline(t *testing.T, exporter string, hook *webhook) *pipeline {
+	t.Helper()
+	directory := t.TempDir()
+	p := &pipeline{prometheus: freeAddress(t), alertmanager: freeAddress(t), hook: hook}
+	ready := func(address string) {
+		t.Helper()
+		eventually(t, address, func() error {
+			_, err := fetch(t, "http://"+address+"/-/ready")
+			return err
+		})
+	}
+
+	receivers := edited(t, "alerts/alertmanager.yml", `url|group_wait|group_interval|repeat_interval`,
+		`\.receivers\.\d+\.webhook_configs\.\d+\.url|\.route(\.routes\.\d+)?\.(group_wait|group_interval|repeat_interval)`,
+		func(old string) string {
+			if address, err := url.Parse(old); err == nil && address.Host != "" {
+				return hook.address + "/" + strings.TrimSuffix(address.Host, ".example")
+			}
+			return "500ms"
+		})
+	start(t, "prometheus-alertmanager", "--config.file="+receivers, "--storage.path="+filepath.Join(directory, "alertmanager"),
+		"--web.listen-address="+p.alertmanager, "--cluster.listen-address=")
+	ready(p.alertmanager)
+
+	rules := edited(t, "alerts/rules.yml", `for|interval`, `\.groups\.0\.(interval|rules\.\d+\.for)`, func(old string) string {
+		if shorter[old] == "" {
+			t.Fatalf("nothing shorter for %s", old)
+		}
+		return shorter[old]
+	})
+	configuration := filepath.Join(directory, "prometheus.yml")
+	text := fmt.Sprintf(`
+global: {scrape_interval: 2s, scrape_timeout: 2s}
+rule_files: [%q]
+alerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}
+scrape_configs: [{job_name: starrocks_backup, static_configs: [{targets: [%q]}]}]
+`, rules, p.alertmanager, exporter)
+	if err := os.WriteFile(configuration, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, "prometheus", "--config.file="+configuration, "--storage.tsdb.path="+filepath.Join(directory, "prometheus"),
+		"--web.listen-address="+p.prometheus, "--rules.alert.resend-delay=10s") // the first are lost: Alertmanager is not discovered yet
+	ready(p.prometheus)
+	return p
+}
+
+// edited writes a copy of a YAML file with other values for some keys, and shows that it differs at the allowed paths alone.
+func edited(t *testing.T, file, keys, allowed string, replace func(old string) string) string {
+	t.Helper()
+	original, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^([ -]*(?:` + keys + `): +)(\S+)`)
+	text := line.ReplaceAllFunc(original, func(l []byte) []byte {
+		m := line.FindSubmatch(l)
+		return append(slices.Clone(m[1]), replace(string(m[2]))...)
+	})
+	var before, after any
+	if err := errors.Join(yaml.Unmarshal(original, &before), yaml.Unmarshal(text, &after)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range differences("", before, after) {
+		if !regexp.MustCompile(`^(` + allowed + `)$`).MatchString(path) {
+			t.Fatalf("the copy of %s differs at %s", file, path)
+		}
+	}
+	name := filepath.Join(t.TempDir(), filepath.Base(file))
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// differences returns the paths at which two YAML documents differ.
+func differences(path string, a, b any) (paths []string) {
+	switch a := a.(type) {
+	case map[string]any:
+		if b, ok := b.(map[string]any); ok && slices.Equal(slices.Sorted(maps.Keys(a)), slices.Sorted(maps.Keys(b))) {
+			for k := range a {
+				paths = append(paths, differences(path+"."+k, a[k], b[k])...)
+			}
+			return paths
+		}
+	case []any:
+		if b, ok := b.([]any); ok && len(a) == len(b) {
+			for i := range a {
+				paths = append(paths, differences(fmt.Sprintf("%s.%d", path, i), a[i], b[i])...)
+			}
+			return paths
+		}
+	}
+	if !reflect.DeepEqual(a, b) {
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+func fetchJSON(t *testing.T, address string, to any) error {
+	t.Helper()
+	body, err := fetch(t, address)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(body, to)
+}
+
+// settles waits until exactly the wanted alerts fire in Prometheus, those of them that are inhibited are so in Alertmanager,
+// and from then on all others arrive, each at its receiver.
+func (p *pipeline) settles(t *testing.T, want map[string]string) {
+	t.Helper()
+	eventually(t, "alerts in Prometheus", func() error {
+		firing, err := p.firing(t)
+		return errors.Join(err, compare(firing, slices.Collect(maps.Keys(want))))
+	})
+	var states, sent []string
+	for alert, receiver := range want {
+		if receiver == inhibited {
+			states = append(states, alert+" suppressed")
+		} else {
+			states = append(states, alert+" active")
+			sent = append(sent, alert+" to "+receiver)
+		}
+	}
+	eventually(t, "alerts in Alertmanager", func() error {
+		got, err := p.states(t)
+		return errors.Join(err, compare(got, states))
+	})
+	// What was under way when the states were seen may still arrive. A beat is a notification of the watchdog.
+	p.hook.forget()
+	eventually(t, "the watchdog", func() error { return p.hook.beats(3) })
+	p.hook.forget()
+	eventually(t, "notifications", func() error {
+		return errors.Join(p.hook.beats(5), compare(p.hook.sent(), sent))
+	})
+}
+
+// firing returns the alerts that fire in Prometheus, which all have readable texts.
+func (p *pipeline) firing(t *testing.T) (firing []string, err error) {
+	t.Helper()
+	var answer struct {
+		Data struct {
+			Alerts []struct {
+				State               string
+				Labels, Annotations map[string]string
+			}
+		}
+	}
+	err = fetchJSON(t, "http://"+p.prometheus+"/api/v1/alerts", &answer)
+	for _, a := range answer.Data.Alerts {
+		if a.State == "firing" {
+			firing = append(firing, describe(a.Labels))
+			if err := checkText(a.Labels, a.Annotations); err != nil {
+				t.Fatalf("%s: %v", describe(a.Labels), err)
+			}
+		}
+	}
+	return firing, err
+}
+
+// states returns Alertmanager's alerts, each with whether it is active or suppressed.
+func (p *pipeline) states(t *testing.T) (states []string, err error) {
+	t.Helper()
+	var answer []struct {
+		Labels map[string]string
+		Status struct{ State string }
+	}
+	err = fetchJSON(t, "http://"+p.alertmanager+"/api/v2/alerts", &answer)
+	for _, a := range answer {
+		states = append(states, describe(a.Labels)+" "+a.Status.State)
+	}
+	return states, err
+}
+
+// evaluations shows that at every evaluation of the rules since then exactly the wanted alerts fired, but for one that may,
+// and returns at how many of them that one did.
+func (p *pipeline) evaluations(t *testing.T, since time.Time, want map[string]string, may string) (n int) {
+	t.Helper()
+	var answer struct {
+		Data struct {
+			Result []struct {
+				Metric map[string]string
+				Values [][]any // time and value
+			}
+		}
+	}
+	query := url.QueryEscape(`ALERTS{alertstate="firing"}[1h]`)
+	if err := fetchJSON(t, "http://"+p.prometheus+"/api/v1/query?query="+query, &answer); err != nil {
+		t.Fatal(err)
+	}
+	fired := map[float64][]string{}
+	for _, series := range answer.Data.Result {
+		delete(series.Metric, "__name__")
+		delete(series.Metric, "alertstate")
+		alert := describe(series.Metric)
+		for _, v := range series.Values {
+			if at := v[0].(float64); at >= float64(since.UnixMilli())/1e3 {
+				fired[at] = append(fired[at], alert)
+			}
+		}
+	}
+	times := slices.Sorted(maps.Keys(fired))
+	for _, at := range times[:max(0, len(times)-1)] { // the newest evaluation may not have ended yet
+		others := slices.DeleteFunc(fired[at], func(alert string) bool { return alert == may })
+		if err := compare(others, slices.Collect(maps.Keys(want))); err != nil {
+			t.Fatalf("fired at %v: %v", time.UnixMilli(int64(at*1e3)), err)
+		}
+		n += len(fired[at]) - len(others)
+	}
+	return n
+}
+
+// webhook is the receivers: each has a path of its name.
+type webhook struct {
+	address string
+	mu      sync.Mutex
+	beat    int
+	firing  map[string]bool // alerts and the receivers they were sent to
+	ended   map[string]bool
+}
+
+func newWebhook(t *testing.T) *webhook {
+	t.Helper()
+	w := &webhook{firing: map[string]bool{}, ended: map[string]bool{}}
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { w.receive(t, r) }))
+	t.Cleanup(server.Close)
+	w.address = server.URL
+	return w
+}
+
+func (w *webhook) receive(t *testing.T, r *http.Request) {
+	var notification struct {
+		Receiver string
+		Alerts   []struct {
+			Status              string
+			Labels, Annotations map[string]string
+		}
+	}
+	if err := json.NewDecoder(r.Body).Decode(&notification); err != nil || r.URL.Path != "/"+notification.Receiver {
+		t.Errorf("a notification of %q at %s: %v", notification.Receiver, r.URL.Path, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var alerts []string
+	for _, a := range notification.Alerts {
+		alert := describe(a.Labels)
+		if slices.Contains(alerts, alert) {
+			t.Errorf("%s is twice in a notification", alert)
+		}
+		alerts = append(alerts, alert)
+		if err := checkText(a.Labels, a.Annotations); err != nil {
+			t.Errorf("%s: %v", alert, err)
+		}
+		if a.Labels["alertname"] == "StarRocksBackupWatchdog" {
+			w.beat++
+		}
+		to := map[string]map[string]bool{"firing": w.firing, "resolved": w.ended}[a.Status]
+		to[alert+" to "+notification.Receiver] = true
+	}
+}
+
+// forget starts anew with what is sent; what resolved stays known.
+func (w *webhook) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.beat = 0
+	clear(w.firing)
+}
+
+func (w *webhook) beats(atLeast int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.beat < atLeast {
+		return fmt.Errorf("%d notifications of the watchdog, want %d", w.beat, atLeast)
+	}
+	return nil
+}
+
+func (w *webhook) sent() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.firing))
+}
+
+func (w *webhook) resolved() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.ended))
+}
