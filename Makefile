@@ -6,6 +6,7 @@ SHELL       := /bin/bash
 
 GO       ?= go
 BINARY   := starrocks_backup_exporter
+DRILL    := alerts/drill# a module of its own, for it needs Prometheus
 TOOLS    := $(CURDIR)/.tools/bin
 FUZZTIME ?= 10s
 
@@ -25,7 +26,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz bench fmt clean tools lint-tools
+.PHONY: build test race lint fuzz bench drill fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o ./$(BINARY) .
@@ -36,12 +37,14 @@ test: tools
 	$(GO) vet -tags=system ./...
 	$(GO) test ./...
 	$(GO) test -count=1 -tags=system ./...
+	cd $(DRILL) && $(GO) vet ./... && $(GO) test ./...
 
 race:
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 lint: lint-tools
 	$(TOOLS)/golangci-lint run ./...
+	cd $(DRILL) && $(TOOLS)/golangci-lint run ./...
 	@diff=$$($(TOOLS)/gofumpt -d .); \
 	if [[ -n $$diff ]]; then printf '%s\n' "$$diff"; echo 'not formatted: run make fmt' >&2; exit 1; fi
 	@status=0; output=$$(timeout 300 $(TOOLS)/govulncheck ./... 2>&1) || status=$$?; \
@@ -64,6 +67,14 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# The figures of alerts/README.md. DRILL_FLAGS changes seeds and sizes: see alerts/drill --help.
+drill: export GOGC = 400
+drill:
+	cd $(DRILL) && $(GO) build -o ../../.tools/drill .
+	cd $(DRILL) && ../../.tools/drill score $(DRILL_FLAGS)
+	cd $(DRILL) && ../../.tools/drill spoil --seed=3 --seeds=2 --instances=12 --days=8 --rate=3
+	cd $(DRILL) && ../../.tools/drill compare --seeds=2 --instances=18 --days=20 --step=1m
 
 fmt: lint-tools
 	$(TOOLS)/gofumpt -w .

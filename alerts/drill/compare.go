@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// today are the rules that people use, written in this exporter's metrics.
+var today = []struct{ name, rules string }{
+	{"age > 25h", ruleFile("starrocks_backup_last_success_age_seconds > 25 * 3600", "0s")},
+	{"increase(failed[5m]) > 0 for 5m", ruleFile(`increase(starrocks_backup_tasks_finished_total{status="failed"}[5m]) > 0`, "5m")},
+	{"last status != completed", ruleFile(`starrocks_backup_last_task_status{status="completed"} != 1`, "0s")},
+}
+
+func ruleFile(expr, wait string) string {
+	return fmt.Sprintf("groups:\n- name: today\n  rules:\n  - alert: Today\n    expr: %s\n    for: %s\n", expr, wait)
+}
+
+// comparison is a score that any rules can have: whether an instance pages at all while something is wrong with its
+// backups, whatever the alert is called.
+type comparison struct {
+	step      time.Duration
+	incidents map[page]*anyIncident
+	wrong     map[page]bool // fired before though the instance was well
+	sickUntil map[string]time.Time
+	fired     map[string]bool
+
+	all, caught          map[string]int // by what is wrong
+	resolved, falsePages int
+}
+
+// anyIncident is a time in which one thing is wrong with an instance.
+type anyIncident struct {
+	since            time.Time
+	required, caught bool
+}
+
+func newComparison(step time.Duration) *comparison {
+	return &comparison{
+		step: step, incidents: map[page]*anyIncident{}, wrong: map[page]bool{}, sickUntil: map[string]time.Time{}, fired: map[string]bool{},
+		all: map[string]int{}, caught: map[string]int{},
+	}
+}
+
+// ofBackups are the alerts that say what is wrong with an instance's backups; the others say that it is not known.
+var ofBackups = []string{"Overdue", "Missing", "Failed", "FailingRepeatedly", "Stuck", "Expiring", "RetentionTooShort", "Shrunk", "TableFailed", "StatusUnknown"}
+
+func (c *comparison) observe(now time.Time, truth map[page]verdict, firing map[page]bool) {
+	slack := 2 * c.step
+	fires := map[string]bool{}
+	for p := range firing {
+		fires[p.subject] = true
+	}
+	lost := map[string]bool{}
+	for p, v := range truth {
+		if v != no {
+			c.sickUntil[p.subject] = now.Add(slack)
+		}
+		name := strings.TrimPrefix(p.alert, "StarRocksBackup")
+		if !slices.Contains(ofBackups, name) {
+			continue
+		}
+		i := c.incidents[p]
+		if v == no {
+			delete(c.incidents, p)
+			continue
+		}
+		if v == yes && i == nil {
+			i = &anyIncident{since: now}
+			c.incidents[p] = i
+		}
+		if i == nil {
+			continue
+		}
+		if !i.required && now.Sub(i.since) >= waits[p.kind]+slack {
+			i.required = true
+			c.all[name]++
+		}
+		if i.required && !i.caught && fires[p.subject] {
+			i.caught = true
+			c.caught[name]++
+		}
+		lost[p.subject] = lost[p.subject] || i.caught && v == yes && c.fired[p.subject] && !fires[p.subject]
+	}
+	for _, gone := range lost {
+		if gone {
+			c.resolved++
+		}
+	}
+	for p := range c.wrong {
+		if !firing[p] {
+			delete(c.wrong, p)
+		}
+	}
+	for p := range firing {
+		if now.After(c.sickUntil[p.subject]) && !c.wrong[p] {
+			c.wrong[p] = true
+			c.falsePages++
+		}
+	}
+	c.fired = fires
+}
+
+func (c *comparison) add(o *comparison) {
+	for _, name := range ofBackups {
+		c.all[name] += o.all[name]
+		c.caught[name] += o.caught[name]
+	}
+	c.resolved += o.resolved
+	c.falsePages += o.falsePages
+}
+
+func printComparisons(out io.Writer, names []string, all map[string]*comparison, watched exposure) {
+	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
+	row := func(first string, cell func(*comparison) string) {
+		fmt.Fprintf(w, "| %s\t", first)
+		for _, name := range names {
+			fmt.Fprintf(w, "| %s\t", cell(all[name]))
+		}
+		fmt.Fprintln(w, "|")
+	}
+	fmt.Fprintf(w, "| \t| `%s`\t|\n|---\t%s|\n", strings.Join(names, "`\t| `"), strings.Repeat("|---\t", len(names)))
+	for _, name := range ofBackups {
+		row("paged: "+name, func(c *comparison) string { return fmt.Sprintf("%d of %d", c.caught[name], c.all[name]) })
+	}
+	row("paged: all", func(c *comparison) string {
+		caught, of := 0, 0
+		for _, name := range ofBackups {
+			caught, of = caught+c.caught[name], of+c.all[name]
+		}
+		return fmt.Sprintf("%d of %d", caught, of)
+	})
+	row("resolved while it lasted", func(c *comparison) string { return fmt.Sprint(c.resolved) })
+	row("false pages", func(c *comparison) string { return fmt.Sprint(c.falsePages) })
+	row("false pages per healthy instance-year", func(c *comparison) string { return fmt.Sprintf("%.1f", float64(c.falsePages)/years(watched.healthy)) })
+	w.Flush()
+	fmt.Fprintf(out, "\n%.1f instance-years, %.1f of them healthy.\n", years(watched.all), years(watched.healthy))
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func ourRules(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// small is a world in which everything goes wrong that can, within a few days.
+func small(t *testing.T, out *strings.Builder) program {
+	return program{out: out, rules: ourRules(t), seed: 4, seeds: 1, size: size{instances: 12, days: 6, step: 5 * time.Minute, rate: 4}, verbose: true}
+}
+
+func TestDrill(t *testing.T) {
+	var out strings.Builder
+	p := small(t, &out)
+	if err := p.score(); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	for line := range strings.Lines(out.String()) {
+		if strings.HasPrefix(line, "| StarRocksBackup") && strings.Fields(line)[4] == "0" {
+			t.Errorf("no such incident, so nothing is shown: %s", line)
+		}
+	}
+}
+
+// TestSpoil shows that the drill bites; make drill does so for every rule.
+func TestSpoil(t *testing.T) {
+	var out strings.Builder
+	p := small(t, &out)
+	p.verbose = false
+	var some []spoil
+	for _, s := range spoils {
+		if slices.Contains([]string{"no hold", "removed instances held", "unreadable without for"}, s.name) {
+			some = append(some, s)
+		}
+	}
+	if err := p.spoil(some); err != nil || len(some) != 3 {
+		t.Errorf("%d spoils: %v\n%s", len(some), err, &out)
+	}
+}
+
+// TestScore plays the letters of truth against those of the alert: - no, ? either, x yes; the alert waits for two steps.
+func TestScore(t *testing.T) {
+	about := page{kind{"StarRocksBackupMissing", "critical"}, "c-1"}
+	for _, c := range []struct {
+		name, truth, fires string
+		want               tally
+	}{
+		{"quiet", "----------", "----------", tally{}},
+		{"in time", "--xxxxxx--", "----xxxx--", tally{incidents: 1, inTime: 1}},
+		{"in time, barely", "--xxxxxx--", "------xx--", tally{incidents: 1, inTime: 1}},
+		{"ends a little later", "--xxxxxx---", "----xxxxxx-", tally{incidents: 1, inTime: 1}},
+		{"too short to page", "--xxx-----", "----------", tally{}},
+		{"short, but paged", "--xxx-----", "----x-----", tally{incidents: 1, inTime: 1}},
+		{"late", "--xxxxxx--", "-------x--", tally{incidents: 1, late: 1}},
+		{"missed", "--xxxxxx--", "----------", tally{incidents: 1, missed: 1}},
+		{"missed until the end", "----xxxxxx", "----------", tally{incidents: 1, missed: 1}},
+		{"wrongly resolved", "--xxxxxxxx", "----xx-xxx", tally{incidents: 1, inTime: 1, resolved: 1}},
+		{"false", "----------", "---xx--x--", tally{falsePages: 2}},
+		{"false because too early", "--xxxxxx--", "--xxxxxx--", tally{incidents: 1, inTime: 1, falsePages: 1}},
+		{"false because it does not end", "--xxxx----", "----xxxxxx", tally{incidents: 1, inTime: 1, falsePages: 1}},
+		{"either way", "--????????", "----xx-x--", tally{}},
+		{"a doubt resets the wait", "--xx?xxxxx", "-------xxx", tally{incidents: 1, inTime: 1}},
+		{"may resolve in doubt", "--xxxxx?xx", "----xxx---", tally{incidents: 1, inTime: 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScore(minute, nil)
+			s.waits = map[kind]time.Duration{about.kind: 2 * minute}
+			for n := range c.truth {
+				truth := map[page]verdict{about: map[byte]verdict{'-': no, '?': either, 'x': yes}[c.truth[n]]}
+				firing := map[page]bool{}
+				if c.fires[n] == 'x' {
+					firing[about] = true
+				}
+				s.observe(time.Unix(0, 0).Add(time.Duration(n)*minute), truth, firing)
+			}
+			s.finish()
+			got := s.total()
+			if got.counts() != c.want.counts() {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+func (t *tally) counts() [6]int {
+	return [6]int{t.incidents, t.inTime, t.late, t.missed, t.resolved, t.falsePages}
+}
