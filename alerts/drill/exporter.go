@@ -49,6 +49,7 @@ type exporter struct {
 	// What Prometheus knows of it, for the oracle.
 	target  string // the label `instance`; empty where it is no target
 	scraped bool
+	listed  map[string]bool // by its last process
 }
 
 // process is an exporter that runs: the project's own collector, in the world's time.

@@ -1,6 +1,6 @@
 module starrocks_backup_exporter/alerts/drill
 
-go 1.26.8
+go 1.26.7
 
 require (
 	github.com/alecthomas/kingpin/v2 v2.4.0

@@ -65,7 +65,7 @@ type oracle struct {
 	regions map[string]statement // whether reads are throttled there
 	removed map[string]time.Time // since when no exporter has it, and one knows that it is removed
 	seen    map[string]bool      // instances that an exporter ever listed
-	targets map[string]*targetTruth
+	targets map[*exporter]target
 }
 
 // statement is what was said of something at last, and since when without a break.
@@ -74,16 +74,17 @@ type statement struct {
 	since, at time.Time
 }
 
-// targetTruth is what is true of an exporter that Prometheus once saw, by its label `instance`.
-type targetTruth struct {
-	exporter *exporter
-	refused  statement // its configuration
+// target is what Prometheus saw of an exporter at last.
+type target struct {
+	name    string    // the label `instance`
+	refused statement // its configuration
 }
 
 func newOracle(w *world) *oracle {
 	return &oracle{
 		world: w, said: map[string]map[kind]verdict{}, read: map[string]time.Time{},
-		failed: map[string]map[kind]statement{}, regions: map[string]statement{}, removed: map[string]time.Time{}, seen: map[string]bool{}, targets: map[string]*targetTruth{},
+		failed: map[string]map[kind]statement{}, regions: map[string]statement{}, removed: map[string]time.Time{}, seen: map[string]bool{},
+		targets: map[*exporter]target{},
 	}
 }
 
@@ -114,9 +115,11 @@ func (o *oracle) look(g *group, i *instance) {
 	lists, knowsRemoved := false, false
 	for _, e := range g.exporters {
 		if e.process == nil {
+			lists = lists || e.listed[i.id] // it may come back with it
 			continue
 		}
-		has := e.process.listed[i.id]
+		e.listed = e.process.listed
+		has := e.listed[i.id]
 		lists = lists || has
 		knowsRemoved = knowsRemoved || !has && !w.now.Before(i.watched.to)
 		if !e.scraped || !has {
@@ -246,26 +249,18 @@ func (s statement) now(t time.Time, step time.Duration) verdict {
 }
 
 func (o *oracle) judgeExporter(g *group, e *exporter, v map[page]verdict) {
-	down, refused := kind{"StarRocksBackupExporterDown", "critical"}, kind{"StarRocksBackupConfigReloadFailed", "warning"}
+	t := o.targets[e]
 	if e.scraped {
-		t := o.targets[e.target]
-		if t == nil {
-			t = &targetTruth{exporter: e}
-			o.targets[e.target] = t
-		}
-		t.refused = statement{holds: e.process.refused, at: o.world.now}
+		t = target{e.target, statement{holds: e.process.refused, at: o.world.now}}
+		o.targets[e] = t
 	}
-	for target, t := range o.targets {
-		if t.exporter != e {
-			continue
-		}
-		switch {
-		case e.target == target: // the current one
-			v[page{down, target}] = verdictOf(!e.scraped)
-		case e.target == "" && target == e.label(): // it vanished and nothing took over
-			v[page{down, target}] = verdictOf(o.orphans(g))
-		}
-		v[page{refused, target}] = t.refused.now(o.world.now, o.world.step)
+	if t.name == "" {
+		return
+	}
+	down, refused := page{kind{"StarRocksBackupExporterDown", "critical"}, t.name}, page{kind{"StarRocksBackupConfigReloadFailed", "warning"}, t.name}
+	v[down], v[refused] = verdictOf(!e.scraped), t.refused.now(o.world.now, o.world.step)
+	if e.target != t.name { // it is no target any more, and what took over was not seen yet
+		v[down], v[refused] = statement{holds: o.orphans(g), at: t.refused.at}.now(o.world.now, o.world.step), no
 	}
 }
 
@@ -341,10 +336,11 @@ func (i *instance) wrong(t, clock time.Time) map[kind]bool {
 			first = false
 		}
 	}
+	firstRuns := first && someRuns
 	overdue := len(good) > 0 && clock.After(i.due(good[0]))
 	w := map[kind]bool{
 		instanceKind("Overdue", "critical"):           overdue,
-		instanceKind("Missing", "critical"):           restorable == 0 && !(first && someRuns),
+		instanceKind("Missing", "critical"):           restorable == 0 && !firstRuns,
 		instanceKind("Failed", "warning"):             failures > 0,
 		instanceKind("FailingRepeatedly", "critical"): failures >= 3,
 		instanceKind("Expiring", "critical"):          restorable > 0 && lastExpiry.Sub(clock) <= day && (overdue || failures > 0),
