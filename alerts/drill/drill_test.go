@@ -51,6 +51,40 @@ func TestSpoil(t *testing.T) {
 	}
 }
 
+// The rules of today, as make drill compares them, are seen to page and to miss.
+func TestCompare(t *testing.T) {
+	var out strings.Builder
+	p := small(t, &out)
+	p.size.days = 4
+	if err := p.compare(); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 || strings.TrimSpace(cells[1]) != "paged: all" {
+			continue
+		}
+		if ours := strings.Fields(cells[2]); ours[0] == "0" || ours[0] != ours[2] {
+			t.Errorf("rules.yml paged for %q", cells[2])
+		}
+		caught := 0 // of increase(…[5m]) none at all, at this step
+		for _, theirs := range cells[3 : len(cells)-1] {
+			n := strings.Fields(theirs)
+			if n[0] == n[2] {
+				t.Errorf("the rules of today paged for %q", theirs)
+			}
+			if n[0] != "0" {
+				caught++
+			}
+		}
+		if caught < 2 {
+			t.Errorf("the rules of today hardly page: %s", line)
+		}
+		return
+	}
+	t.Errorf("no sum in\n%s", &out)
+}
+
 // TestScore plays the letters of truth against those of the alert: - no, ? either, x yes; the alert waits for two steps.
 func TestScore(t *testing.T) {
 	about := page{kind{"StarRocksBackupMissing", "critical"}, "c-1"}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"sync"
 	"time"
@@ -143,13 +144,16 @@ func main() {
 	}
 }
 
-// worlds plays every world to its own players, as many at once as there are processors.
+// worlds plays every world to its own players, as many at once as there are processors. A signal ends it before its time:
+// what was played until then counts.
 func (p *program) worlds(players func(seed uint64) []player, played func(seed uint64, e exposure)) error {
 	directory, err := os.MkdirTemp("", "drill")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(directory)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	var (
 		mu       sync.Mutex
 		workers  sync.WaitGroup
@@ -162,7 +166,11 @@ func (p *program) worlds(players func(seed uint64) []player, played func(seed ui
 			limit <- struct{}{}
 			defer func() { <-limit }()
 			mine := players(seed)
-			e, err := drill(context.Background(), directory, seed, p.size, mine)
+			e, err := drill(ctx, directory, seed, p.size, mine)
+			if ctx.Err() != nil {
+				fmt.Fprintf(os.Stderr, "seed %d: not played to its end, left out\n", seed)
+				return
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -274,6 +282,9 @@ func (p *program) compare() error {
 		watched.all += e.all
 		watched.healthy += e.healthy
 	})
+	if err != nil {
+		return err
+	}
 	printComparisons(p.out, names, sums, watched)
-	return err
+	return nil
 }

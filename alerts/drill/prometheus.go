@@ -167,7 +167,7 @@ func writeBare(file, ruleText string) error {
 	var all struct {
 		Groups []struct {
 			Name     string           `yaml:"name"`
-			Interval string           `yaml:"interval"`
+			Interval string           `yaml:"interval,omitempty"`
 			Rules    []map[string]any `yaml:"rules"`
 		} `yaml:"groups"`
 	}
