@@ -6,7 +6,8 @@ SHELL       := /bin/bash
 
 GO       ?= go
 BINARY   := starrocks_backup_exporter
-DRILL    := alerts/drill# a module of its own, for it needs Prometheus
+DRILL    := alerts/drill
+MODULES  := $(DRILL) dashboards# modules of their own, for they need Prometheus and Grafana's schema
 TOOLS    := $(CURDIR)/.tools/bin
 FUZZTIME ?= 10s
 
@@ -26,7 +27,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz bench drill fmt clean tools lint-tools
+.PHONY: build test race lint fuzz bench drill dashboards fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o ./$(BINARY) .
@@ -37,14 +38,14 @@ test: tools
 	$(GO) vet -tags=system ./...
 	$(GO) test ./...
 	$(GO) test -count=1 -tags=system ./...
-	cd $(DRILL) && $(GO) vet ./... && $(GO) test ./...
+	for module in $(MODULES); do (cd $$module && $(GO) vet ./... && $(GO) test ./...); done
 
 race:
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 lint: lint-tools
 	$(TOOLS)/golangci-lint run ./...
-	cd $(DRILL) && $(TOOLS)/golangci-lint run ./...
+	for module in $(MODULES); do (cd $$module && $(TOOLS)/golangci-lint run ./...); done
 	@diff=$$($(TOOLS)/gofumpt -d .); \
 	if [[ -n $$diff ]]; then printf '%s\n' "$$diff"; echo 'not formatted: run make fmt' >&2; exit 1; fi
 	@status=0; output=$$(timeout 300 $(TOOLS)/govulncheck ./... 2>&1) || status=$$?; \
@@ -75,6 +76,10 @@ drill:
 	cd $(DRILL) && ../../.tools/drill score $(DRILL_FLAGS)
 	cd $(DRILL) && ../../.tools/drill spoil --seed=3 --seeds=2 --instances=12 --days=8 --rate=3
 	cd $(DRILL) && ../../.tools/drill compare --seeds=2 --instances=18 --days=20 --step=1m
+
+# Writes dashboards/*.json anew.
+dashboards:
+	cd dashboards && $(GO) run .
 
 fmt: lint-tools
 	$(TOOLS)/gofumpt -w .

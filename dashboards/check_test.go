@@ -1,0 +1,256 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
+	grafana "github.com/grafana/grafana-foundation-sdk/go/dashboard"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// The files are what the generator writes, and Grafana's own schema knows every field in them.
+func TestFiles(t *testing.T) {
+	plugins.RegisterDefaultPlugins()
+	for name, d := range dashboards() {
+		want, err := d.json()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(name)
+		if err != nil || string(got) != string(want) {
+			t.Errorf("%s is not what the generator writes (%v): run make dashboards", name, err)
+		}
+		var schema grafana.Dashboard
+		if err := schema.UnmarshalJSONStrict(want); err != nil && err.Error() != "" { // an empty list of errors is not nil
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// view is what the checks look at.
+type view struct {
+	UID        string
+	Templating struct{ List []variableView }
+	Links      []struct{ URL string }
+	Panels     []panelView
+}
+
+type variableView struct {
+	Name, Type string
+	Query      json.RawMessage
+	Regex      string
+	IncludeAll bool
+}
+
+type panelView struct {
+	Type, Title, Description string
+	GridPos                  struct{ X, Y, W, H int }
+	Targets                  []struct{ Expr, LegendFormat string }
+	FieldConfig              struct {
+		Defaults struct {
+			Unit, NoValue string
+			Decimals      *int
+			Thresholds    struct{ Steps []any }
+		}
+	}
+	Panels []panelView
+}
+
+func views(t *testing.T) map[string]view {
+	t.Helper()
+	all := map[string]view{}
+	for name, d := range dashboards() {
+		text, err := d.json()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var v view
+		if err := json.Unmarshal(text, &v); err != nil {
+			t.Fatal(err)
+		}
+		all[name] = v
+	}
+	return all
+}
+
+// each panel, those of collapsed rows too.
+func (v view) each(visit func(panelView)) {
+	for _, p := range v.Panels {
+		visit(p)
+		for _, hidden := range p.Panels {
+			visit(hidden)
+		}
+	}
+}
+
+func TestPanels(t *testing.T) {
+	for name, v := range views(t) {
+		titles := map[string]bool{}
+		v.each(func(p panelView) {
+			if p.Title == "" || titles[p.Title] {
+				t.Errorf("%s: title %q is empty or not the only one", name, p.Title)
+			}
+			titles[p.Title] = true
+			if p.Type == "row" {
+				return
+			}
+			d := p.FieldConfig.Defaults
+			if len(p.Description) < 8 || d.Unit == "" || d.NoValue == "" || d.Decimals == nil || len(d.Thresholds.Steps) == 0 || len(p.Targets) == 0 {
+				t.Errorf("%s: %q lacks a description, unit, decimals, thresholds, a word for no value, or queries", name, p.Title)
+			}
+		})
+		checkPlaces(t, name, v.Panels)
+		for _, p := range v.Panels {
+			checkPlaces(t, name, p.Panels)
+		}
+	}
+}
+
+// checkPlaces finds panels that overlap or leave the grid.
+func checkPlaces(t *testing.T, name string, panels []panelView) {
+	t.Helper()
+	for n, a := range panels {
+		if a.GridPos.W < 1 || a.GridPos.H < 1 || a.GridPos.X < 0 || a.GridPos.X+a.GridPos.W > 24 {
+			t.Errorf("%s: %q leaves the grid: %+v", name, a.Title, a.GridPos)
+		}
+		for _, b := range panels[n+1:] {
+			if a.GridPos.X < b.GridPos.X+b.GridPos.W && b.GridPos.X < a.GridPos.X+a.GridPos.W &&
+				a.GridPos.Y < b.GridPos.Y+b.GridPos.H && b.GridPos.Y < a.GridPos.Y+a.GridPos.H {
+				t.Errorf("%s: %q and %q overlap", name, a.Title, b.Title)
+			}
+		}
+	}
+}
+
+// contract is the metrics and their labels: README.md's tables, the rules' recordings, and what is not the exporter's own.
+func contract(t *testing.T) map[string][]string {
+	t.Helper()
+	target, instance := []string{"job", "instance"}, []string{"instance_id", "region_id"}
+	all := map[string][]string{
+		"up": target, "scrape_duration_seconds": target, "process_resident_memory_bytes": target,
+		"ALERTS":                             append([]string{"alertname", "alertstate", "severity", "condition"}, append(instance, target...)...),
+		"starrocks_backup:instance:listed":   append(instance, target...),
+		"starrocks_backup:exporter:replaced": target,
+	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := regexp.MustCompile("`([a-z_]+)`")
+	for line := range strings.Lines(string(readme)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 6 || !strings.HasPrefix(strings.TrimSpace(cells[1]), "`starrocks_backup_") {
+			continue
+		}
+		metric := code.FindStringSubmatch(cells[1])[1]
+		labels := slices.Clone(target)
+		for _, l := range code.FindAllStringSubmatch(cells[3], -1) {
+			labels = append(labels, l[1])
+		}
+		if !regexp.MustCompile("^starrocks_backup_(api|exporter|scrapes)_").MatchString(metric) {
+			labels = append(labels, instance...)
+		}
+		all[metric] = labels
+		if strings.TrimSpace(cells[2]) == "histogram" {
+			all[metric+"_bucket"] = append(labels, "le")
+		}
+	}
+	if len(all) < 45 {
+		t.Fatalf("README.md names only %d metrics", len(all))
+	}
+	return all
+}
+
+var reference = regexp.MustCompile(`\$\{?([a-zA-Z_]+)(?::[a-z]+)?\}?`)
+
+// TestQueries parses every query as Prometheus does and holds its metrics, labels and variables against what there is.
+func TestQueries(t *testing.T) {
+	metrics := contract(t)
+	for name, v := range views(t) {
+		defined := map[string]bool{"__rate_interval": true, "__range": true}
+		for _, one := range v.Templating.List {
+			text := string(one.Query)
+			if one.Type == "query" {
+				var q struct{ Query string }
+				if err := json.Unmarshal(one.Query, &q); err != nil {
+					t.Fatal(err)
+				}
+				text = strings.TrimSuffix(regexp.MustCompile(`^(label_values|query_result)\(`).ReplaceAllString(q.Query, ""), ")")
+				if strings.HasPrefix(q.Query, "label_values") {
+					cut := strings.LastIndex(text, ",")
+					text = fmt.Sprintf("count by (%s) (%s)", strings.TrimSpace(text[cut+1:]), text[:cut])
+				}
+				checkQuery(t, name+": variable "+one.Name, text, metrics, defined)
+			}
+			defined[one.Name] = true
+		}
+		for _, want := range []string{"datasource", "region", "account", "instance"} {
+			if !defined[want] {
+				t.Errorf("%s: no variable %s", name, want)
+			}
+		}
+		v.each(func(p panelView) {
+			for _, q := range p.Targets {
+				checkQuery(t, name+": "+p.Title, q.Expr, metrics, defined)
+				if v.UID == fleetUID && strings.Contains(q.Expr, "subtask_") {
+					t.Errorf("%s: %s asks for the tables of the whole fleet", name, p.Title)
+				}
+			}
+		})
+	}
+}
+
+func checkQuery(t *testing.T, where, text string, metrics map[string][]string, defined map[string]bool) {
+	t.Helper()
+	for _, m := range reference.FindAllStringSubmatch(text, -1) {
+		if !defined[m[1]] {
+			t.Errorf("%s: $%s is not defined there", where, m[1])
+		}
+	}
+	for name, value := range map[string]string{"$__rate_interval": "5m", "$__range": "7d"} {
+		text = strings.ReplaceAll(text, name, value)
+	}
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(text)
+	if err != nil {
+		t.Errorf("%s: %v in\n%s", where, err, text)
+		return
+	}
+	allowed := map[string]bool{"text": true} // made by label_join
+	var used []string
+	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		switch n := node.(type) {
+		case *parser.VectorSelector:
+			labels, known := metrics[n.Name]
+			if !known {
+				t.Errorf("%s: the metric %s is not in the contract", where, n.Name)
+			}
+			for _, l := range labels {
+				allowed[l] = true
+			}
+			for _, m := range n.LabelMatchers {
+				if m.Name != "__name__" && !slices.Contains(labels, m.Name) {
+					t.Errorf("%s: %s has no label %s", where, n.Name, m.Name)
+				}
+			}
+		case *parser.AggregateExpr:
+			used = append(used, n.Grouping...)
+		case *parser.BinaryExpr:
+			if n.VectorMatching != nil {
+				used = append(append(used, n.VectorMatching.MatchingLabels...), n.VectorMatching.Include...)
+			}
+		}
+		return nil
+	})
+	for _, l := range used {
+		if !allowed[l] {
+			t.Errorf("%s: no metric in it has the label %s, only %v", where, l, slices.Sorted(maps.Keys(allowed)))
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// own says which instances the variables choose. An instance whose account is not known is of every account: one that was
+// never backed up has no instance_info, and must not vanish for that.
+const (
+	selected       = `region_id=~"$region",instance_id=~"$instance"`
+	ofOtherAccount = ` unless on (instance_id, region_id) starrocks_backup_instance_info{account!~"$account"}`
+)
+
+// of are the chosen instances' series of a metric, with more matchers.
+func of(metric string, matchers ...string) string {
+	return "starrocks_backup_" + metric + "{" + strings.Join(append([]string{selected}, matchers...), ",") + "}" + ofOtherAccount
+}
+
+// each is a metric by instance, and by more labels, however many exporters read it.
+func each(metric string, by ...string) string {
+	return fmt.Sprintf("max by (%s) (%s)", strings.Join(append([]string{"instance_id", "region_id"}, by...), ", "), of(metric))
+}
+
+// truth is 2 for a bad instance, 1 for an unknown one, 0 for a healthy one. An instance whose exporter is gone is unknown, as far
+// as the alert rules' recordings tell that it was there.
+func truth() string {
+	return fmt.Sprintf("2 * max by (instance_id, region_id) (%s)\nor max by (instance_id, region_id) (%s) * 0 + 1\n"+
+		"or max by (instance_id, region_id) (starrocks_backup:instance:listed{%s} unless on (job, instance) starrocks_backup:exporter:replaced%s) * 0 + 1",
+		of("condition"), of("up"), selected, ofOtherAccount)
+}
+
+// until is the time left until a timestamp, by instance.
+func until(metric string) string { return each(metric) + " - time()" }
+
+// named puts the instance's name to each series, where it is known.
+func named(expr string) string {
+	return fmt.Sprintf("(%s) * on (instance_id, region_id) group_left (instance_name)\n"+
+		"topk by (instance_id, region_id) (1, starrocks_backup_instance_info{%s})\nor on (instance_id, region_id) (%s)", expr, selected, expr)
+}
+
+const (
+	whom = "{{instance_name}} {{instance_id}}" // legend of what is named
+	// lines is how many instances a chart shows at the most: more can be neither read nor loaded.
+	lines = 20
+)
+
+// mostly keeps of a chart the instances that rank highest at its end.
+func mostly(n int, expr, rank string) string {
+	return fmt.Sprintf("(%s)\nand on (instance_id, region_id) topk(%d, %s)", expr, n, rank)
+}
+
+// atEnd has a metric's value at the end of the time range, whatever the moment that is drawn.
+func atEnd(metric string) string {
+	return fmt.Sprintf("max by (instance_id, region_id) (starrocks_backup_%s{%s} @ end())", metric, selected)
+}
+
+// query is one request to Prometheus: at the end of the time range if instant, else over it.
+func query(expr, legend string) object {
+	return object{"datasource": datasource, "editorMode": "code", "expr": expr, "legendFormat": legend, "range": true, "refId": "A"}
+}
+
+func instant(expr, legend string) object {
+	return query(expr, legend).with(object{"range": false, "instant": true})
+}
+
+var datasource = object{"type": "prometheus", "uid": "${datasource}"}

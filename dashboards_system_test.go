@@ -1,0 +1,379 @@
+//go:build system
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
+
+	"starrocks_backup_exporter/apiclient/simulator"
+	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/config"
+)
+
+// Queries of panels that have nothing to show in the demo: no exporter is down, and what cannot be read never was.
+var emptyIsGood = []string{"Exporters down A", "Unreadable instances, and why B"}
+
+// The dashboards over the demo fleet: a week of it backfilled, then scraped by a real Prometheus.
+func TestDashboards(t *testing.T) {
+	binary, exporter := build(t), freeAddress(t)
+	server := serveHistory(t, exporter)
+	kill := start(t, binary, "--demo", "--web.listen-address="+exporter).Kill
+
+	values := map[string]string{"region": ".*", "account": ".*", "instance": ".*"}
+	eventually(t, "the rules", func() error {
+		return server.expect(`count(ALERTS{alertname="StarRocksBackupOverdue",alertstate="firing"}) > 1 and on () count(starrocks_backup_api_retries_total offset 3s)`, 1)
+	})
+	for _, d := range readDashboards(t) {
+		d.checkVariables(t, server, values)
+		chosen := []string{".*"}
+		if d.UID == "starrocks-backup-instance" { // no instance has all that can be shown
+			chosen = []string{simulator.InstanceID("catalog-table-failed"), simulator.InstanceID("payments-failing-for-a-week")}
+		}
+		for _, p := range d.all() {
+			for _, q := range p.Targets {
+				var empty error
+				for _, values["instance"] = range chosen {
+					if empty = server.draw(q, p, values); empty == nil {
+						break
+					}
+				}
+				if (empty != nil) != slices.Contains(emptyIsGood, p.Title+" "+q.RefID) {
+					t.Errorf("%s: %s: %v", d.Title, p.Title, empty)
+				}
+			}
+		}
+	}
+
+	// What stands in the first rows, and that an exporter that dies leaves every instance unknown and none healthy or bad.
+	values["instance"] = ".*"
+	stat := func(title string) (string, error) { return server.stat(t, title, values) }
+	shows := func(want map[string]string) {
+		t.Helper()
+		eventually(t, "the first rows", func() error {
+			var errs []error
+			for title, value := range want {
+				if got, err := stat(title); err != nil || got != value {
+					errs = append(errs, fmt.Errorf("%s: %q, want %q (%w)", title, got, value, errors.Join(err)))
+				}
+			}
+			return errors.Join(errs...)
+		})
+	}
+	bad := 0
+	for _, alerts := range demoAlerts {
+		if len(alerts) > 0 {
+			bad++
+		}
+	}
+	all := len(demoAlerts)
+	shows(map[string]string{"Healthy": strconv.Itoa(all - bad), "Bad": strconv.Itoa(bad - 2), "Unknown": "2", "Exporters down": ""})
+	if err := kill(); err != nil {
+		t.Fatal(err)
+	}
+	shows(map[string]string{"Healthy": "0", "Bad": "0", "Unknown": strconv.Itoa(all), "Exporters down": "1"})
+}
+
+// serveHistory starts a Prometheus that has a week of the demo fleet behind it, and scrapes it at address from now on.
+func serveHistory(t *testing.T, address string) prometheusServer {
+	t.Helper()
+	directory := t.TempDir()
+	data, history := filepath.Join(directory, "data"), filepath.Join(directory, "history")
+	f, err := os.Create(history)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := bufio.NewWriter(f)
+	now := time.Now()
+	writeHistory(t, w, address, now.Add(-8*24*time.Hour), now.Add(-3*time.Hour))
+	if err := errors.Join(w.Flush(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	backfill := exec.CommandContext(t.Context(), "promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=240h", "--quiet", history, data)
+	if out, err := backfill.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	rules := edited(t, "alerts/rules.yml", "interval", `\.groups\.0\.interval`, func(string) string { return "1s" })
+	configuration := filepath.Join(directory, "prometheus.yml")
+	text := fmt.Sprintf("global: {scrape_interval: 1s, scrape_timeout: 1s}\nrule_files: [%q]\nscrape_configs: [{job_name: starrocks_backup, static_configs: [{targets: [%q]}]}]", rules, address)
+	if err := os.WriteFile(configuration, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := prometheusServer(freeAddress(t))
+	start(t, "prometheus", "--config.file="+configuration, "--storage.tsdb.path="+data, "--web.listen-address="+string(server),
+		"--storage.tsdb.retention.time=30d", "--query.lookback-delta=20m") // the history has a sample in 15 minutes
+	eventually(t, "prometheus", func() error {
+		_, err := fetch(t, "http://"+string(server)+"/-/ready")
+		return err
+	})
+	return server
+}
+
+// writeHistory lets the exporter's own collector read the simulated fleet in virtual time.
+func writeHistory(t *testing.T, w *bufio.Writer, address string, from, to time.Time) {
+	t.Helper()
+	var now time.Time
+	clock := func() time.Time { return now }
+	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{"demo": "demo-secret"}, Now: clock})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := &http.Server{Handler: sim}
+	go api.Serve(listener)
+	defer api.Close()
+	c := config.Default()
+	c.API.Endpoint, c.API.MaxAttempts, c.API.RequestsPerSecond = "http://"+listener.Addr().String(), 1, 1e6
+	c.Accounts = map[string]config.Account{"default": {AccessKeyID: "demo", AccessKeySecret: "demo-secret"}}
+	for _, d := range simulator.DemoFleet() {
+		sim.Set(d.Instance)
+		c.Instances = append(c.Instances, config.Instance{InstanceID: d.InstanceID, RegionID: d.RegionID, Account: "default", MaxAge: model.Duration(d.MaxAge)})
+	}
+	fleet, err := collector.NewBuilder(collector.NewAPIMetrics(prometheus.NewRegistry()), clock).Build(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scraper := collector.NewScraper(log.NewNopLogger(), clock, func() {})
+	scraper.SetFleet(fleet)
+	for now = from; now.Before(to); now = now.Add(15 * time.Minute) {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(collector.New(scraper.Scrape(t.Context())))
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				fmt.Fprintf(w, "%s{job=\"starrocks_backup\",instance=%q", f.GetName(), address)
+				for _, l := range m.GetLabel() {
+					fmt.Fprintf(w, ",%s=%q", l.GetName(), l.GetValue())
+				}
+				fmt.Fprintf(w, "} %v %d\n", m.GetGauge().GetValue()+m.GetCounter().GetValue(), now.Unix())
+			}
+		}
+	}
+	fmt.Fprintln(w, "# EOF")
+}
+
+// prometheusServer is the address of a Prometheus.
+type prometheusServer string
+
+// ask returns the data of an answer of its API.
+func (s prometheusServer) ask(path string, parameters url.Values, data any) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+string(s)+"/api/v1/"+path, strings.NewReader(parameters.Encode()))
+	if err != nil {
+		return err
+	}
+	if r.Header.Set("Content-Type", "application/x-www-form-urlencoded"); strings.HasPrefix(path, "label/") { // takes no POST
+		r.Method, r.Body, r.URL.RawQuery = http.MethodGet, http.NoBody, parameters.Encode()
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	answer := struct {
+		Status, Error string
+		Data          any
+	}{Data: data}
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		return err
+	}
+	if answer.Status != "success" {
+		return errors.New(answer.Error)
+	}
+	return nil
+}
+
+type series struct {
+	Metric map[string]string
+	Value  [2]any
+}
+
+func (s prometheusServer) query(path string, parameters url.Values) ([]series, error) {
+	var data struct{ Result []series }
+	err := s.ask(path, parameters, &data)
+	return data.Result, err
+}
+
+func (s prometheusServer) expect(query string, want int) error {
+	result, err := s.query("query", url.Values{"query": {query}})
+	if err == nil && len(result) != want {
+		err = fmt.Errorf("%d series, want %d: %s", len(result), want, query)
+	}
+	return err
+}
+
+// draw asks for what Grafana would, of the last week. It is an error if there is nothing.
+func (s prometheusServer) draw(q dashboardQuery, p dashboardPanel, values map[string]string) error {
+	const week = 7 * 24 * time.Hour
+	path, parameters := "query", url.Values{"query": {expand(q.Expr, values)}}
+	if !q.Instant {
+		points := 500
+		if p.MaxDataPoints > 0 {
+			points = p.MaxDataPoints
+		}
+		step := (week / time.Duration(points)).Truncate(time.Second)
+		if p.Interval == "1d" {
+			step = 24 * time.Hour
+		}
+		path = "query_range"
+		now := time.Now()
+		parameters.Set("start", strconv.FormatInt(now.Add(-week/step*step).Unix(), 10))
+		parameters.Set("end", strconv.FormatInt(now.Unix(), 10))
+		parameters.Set("step", strconv.Itoa(int(step.Seconds())))
+	}
+	result, err := s.query(path, parameters)
+	if err == nil && len(result) == 0 {
+		err = fmt.Errorf("no data: %s", parameters.Get("query"))
+	}
+	return err
+}
+
+// stat is what a panel of one number shows; empty where there is none.
+func (s prometheusServer) stat(t *testing.T, title string, values map[string]string) (string, error) {
+	t.Helper()
+	for _, d := range readDashboards(t) {
+		for _, p := range d.all() {
+			if p.Title != title {
+				continue
+			}
+			result, err := s.query("query", url.Values{"query": {expand(p.Targets[0].Expr, values)}})
+			if err != nil || len(result) == 0 {
+				return "", err
+			}
+			return result[0].Value[1].(string), nil
+		}
+	}
+	return "", fmt.Errorf("no panel %q", title)
+}
+
+// expand puts the variables' values in their places.
+func expand(text string, values map[string]string) string {
+	for name, value := range values {
+		text = strings.ReplaceAll(text, "$"+name, value)
+	}
+	return strings.NewReplacer("$__rate_interval", "1h", "$__range", "7d").Replace(text)
+}
+
+type dashboardFile struct {
+	UID, Title string
+	Templating struct {
+		List []struct {
+			Name, Type, Regex string
+			Query             json.RawMessage
+		}
+	}
+	Panels []dashboardPanel
+}
+
+type dashboardPanel struct {
+	Title         string
+	Interval      string
+	MaxDataPoints int
+	Targets       []dashboardQuery
+	Panels        []dashboardPanel
+}
+
+type dashboardQuery struct {
+	Expr, RefID string
+	Instant     bool
+}
+
+func readDashboards(t *testing.T) (all []dashboardFile) {
+	t.Helper()
+	for _, name := range []string{"fleet.json", "instance.json"} {
+		text, err := os.ReadFile(filepath.Join("dashboards", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d dashboardFile
+		if err := json.Unmarshal(text, &d); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// all are the panels, those of collapsed rows too.
+func (d dashboardFile) all() (panels []dashboardPanel) {
+	for _, p := range d.Panels {
+		panels = append(append(panels, p), p.Panels...)
+	}
+	return panels
+}
+
+// checkVariables resolves the variables as Grafana does.
+func (d dashboardFile) checkVariables(t *testing.T, s prometheusServer, values map[string]string) {
+	t.Helper()
+	resolved := map[string][]string{}
+	for _, v := range d.Templating.List {
+		if v.Type != "query" {
+			continue
+		}
+		var q struct{ Query string }
+		if err := json.Unmarshal(v.Query, &q); err != nil {
+			t.Fatal(err)
+		}
+		text := expand(q.Query, values)
+		if m := regexp.MustCompile(`^label_values\((.*), (\w+)\)$`).FindStringSubmatch(text); m != nil {
+			var found []string
+			if err := s.ask("label/"+m[2]+"/values", url.Values{"match[]": {m[1]}}, &found); err != nil {
+				t.Errorf("%s: %s: %v", d.Title, v.Name, err)
+			}
+			resolved[v.Name] = found
+			continue
+		}
+		result, err := s.query("query", url.Values{"query": {strings.TrimSuffix(strings.TrimPrefix(text, "query_result("), ")")}})
+		if err != nil {
+			t.Errorf("%s: %s: %v", d.Title, v.Name, err)
+		}
+		pattern := regexp.MustCompile(strings.Trim(v.Regex, "/"))
+		for _, one := range result {
+			m := pattern.FindStringSubmatch(printed(one.Metric))
+			if m == nil {
+				t.Errorf("%s: %s: %v does not match", d.Title, v.Name, one.Metric)
+				continue
+			}
+			resolved[v.Name] = append(resolved[v.Name], m[pattern.SubexpIndex("text")]+" = "+m[pattern.SubexpIndex("value")])
+		}
+	}
+	slices.Sort(resolved["instance"])
+	id, never := simulator.InstanceID("orders-healthy-daily"), simulator.InstanceID("sandbox-never-backed-up")
+	if len(resolved["instance"]) != len(demoAlerts) || !slices.Contains(resolved["instance"], "orders-healthy-daily "+id+" = "+id) ||
+		!slices.Contains(resolved["instance"], never+" = "+never) || len(resolved["region"]) != 3 || len(resolved["account"]) != 1 {
+		t.Errorf("%s: variables: %q", d.Title, resolved)
+	}
+}
+
+// printed is how Grafana prints a series for a variable's regular expression.
+func printed(labels map[string]string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		all = append(all, fmt.Sprintf("%s=%q", name, labels[name]))
+	}
+	return "{" + strings.Join(all, ",") + "}"
+}
