@@ -59,9 +59,11 @@ func freshness() row {
 		stat("Reads throttled by the API", "Reads that failed within 15 minutes because the API answered \"too many requests\".", 4, "none", 0, "none", steps(good, 1, unknown),
 			instant(fmt.Sprintf("round(sum(increase(starrocks_backup_scrape_errors_total{%s,reason=\"throttled\"}[15m])))", selected), "")),
 		table("Unreadable instances, and why", "Instances that cannot be read now, with the reasons of the last 15 minutes and when they were last read in full. At most 20.", 13, "every instance is read", byInstance,
-			column{title: "Reason", label: "reason", expr: "topk(20, max by (instance_id, region_id, reason) (increase(" +
-				fmt.Sprintf("starrocks_backup_scrape_errors_total{%s}[15m]) > 0 and on (job, instance, instance_id, region_id) starrocks_backup_up == 0%s))", selected, ofOtherAccount),
-				config: object{"custom.cellOptions": object{"type": "color-text"}, "color": object{"mode": "fixed", "fixedColor": unknown}}},
+			column{
+				title: "Reason", label: "reason", expr: "topk(20, max by (instance_id, region_id, reason) (increase(" +
+					fmt.Sprintf("starrocks_backup_scrape_errors_total{%s}[15m]) > 0 and on (job, instance, instance_id, region_id) starrocks_backup_up == 0%s))", selected, ofOtherAccount),
+				config: object{"custom.cellOptions": object{"type": "color-text"}, "color": object{"mode": "fixed", "fixedColor": unknown}},
+			},
 			column{
 				title: "Last read", expr: "1000 * max by (instance_id, region_id) (" + of("last_read_timestamp_seconds") + ") and on (instance_id, region_id) max by (instance_id, region_id) (starrocks_backup_up) == 0",
 				config: object{"unit": "dateTimeFromNow"},

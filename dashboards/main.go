@@ -1,5 +1,5 @@
 // The generator of the dashboards: it writes fleet.json and instance.json, which Grafana imports as they are.
-// What is said once here (colours, units, which series count) stands in them in dozens of places.
+// What is said once here (colors, units, which series count) stands in them in dozens of places.
 package main
 
 import (

@@ -1,6 +1,6 @@
 package main
 
-// The same colour means the same thing everywhere.
+// The same color means the same thing everywhere.
 const (
 	good    = "green"
 	bad     = "red"
@@ -16,7 +16,7 @@ var (
 		"4", "failed", bad, "5", "canceled", "orange", "6", "unknown", unknown)
 )
 
-// values maps values to texts and colours.
+// values maps values to texts and colors.
 func values(triples ...string) []object {
 	all := object{}
 	for n := 0; n < len(triples); n += 3 {
@@ -25,7 +25,7 @@ func values(triples ...string) []object {
 	return []object{{"type": "value", "options": all}}
 }
 
-// steps are thresholds: the first colour from below, each further from its value on.
+// steps are thresholds: the first color from below, each further from its value on.
 func steps(first string, more ...any) object {
 	all := []object{{"color": first, "value": nil}}
 	for n := 0; n < len(more); n += 2 {
@@ -156,7 +156,7 @@ func (o object) sorted(title string, desc bool) object {
 	return o
 }
 
-// colored is a column whose text has the mapping's or threshold's colour.
+// colored is a column whose text has the mapping's or threshold's color.
 func colored(unit string, mappings []object, thresholds object) object {
 	return object{
 		"unit": unit, "mappings": mappings, "thresholds": thresholds, "custom.cellOptions": object{"type": "color-text"},
