@@ -190,6 +190,13 @@ func TestQueries(t *testing.T) {
 			}
 			defined[one.Name] = true
 		}
+		for _, l := range v.Links {
+			for _, m := range reference.FindAllStringSubmatch(l.URL, -1) {
+				if !defined[m[1]] {
+					t.Errorf("%s: $%s of the link %s is not defined", name, m[1], l.URL)
+				}
+			}
+		}
 		for _, want := range []string{"datasource", "region", "account", "instance"} {
 			if !defined[want] {
 				t.Errorf("%s: no variable %s", name, want)

@@ -34,17 +34,19 @@ func dashboard(uid, title, about string, severalInstances bool, rows ...row) obj
 		"annotations": object{"list": []object{}},
 		"templating":  object{"list": variables(severalInstances)},
 		"links": []object{
-			link("Fleet", "/d/"+fleetUID), link("Instance", "/d/"+instanceUID),
+			link("Fleet", fleetUID), link("Instance", instanceUID),
 			{"title": "Runbooks", "type": "link", "url": runbooks, "icon": "doc", "tooltip": "What each alert means and how to end it", "tags": []string{}, "asDropdown": false, "targetBlank": true, "includeVars": false, "keepTime": false},
 		},
 		"panels": panels,
 	}
 }
 
-func link(title, url string) object {
+// link leads to the other dashboard. It keeps the time and the variables but for the instance: from the fleet that may be all, which the
+// instance's own dashboard cannot show, and back from there it would show one alone.
+func link(title, uid string) object {
 	return object{
-		"title": title, "type": "link", "url": url, "icon": "dashboard", "tooltip": "", "tags": []string{}, "asDropdown": false,
-		"targetBlank": false, "includeVars": true, "keepTime": true,
+		"title": title, "type": "link", "url": "/d/" + uid + "?${datasource:queryparam}&${region:queryparam}&${account:queryparam}",
+		"icon": "dashboard", "tooltip": "", "tags": []string{}, "asDropdown": false, "targetBlank": false, "includeVars": false, "keepTime": true,
 	}
 }
 

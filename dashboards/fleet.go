@@ -22,7 +22,7 @@ func fleet() object {
 
 // countOf counts the instances of a truth. It is 0 only where there are instances at all: no exporter is not good news.
 func countOf(value int) string {
-	return fmt.Sprintf("count((%s) == %d) or 0 * count(%s)", truth(), value, truth())
+	return fmt.Sprintf("count((%s) == %d) or 0 * count(%s)", truth(""), value, truth(""))
 }
 
 func canISleep() row {
@@ -51,6 +51,7 @@ func namedStat() object {
 }
 
 func freshness() row {
+	const unread = " and on (instance_id, region_id) max by (instance_id, region_id) (starrocks_backup_up) == 0"
 	return row{
 		stat("Exporters down", "Targets of Prometheus that had this exporter within a day and do not answer. What they read is held by the alerts, and unknown here.", 3, "none", 0, "none down", steps(good, 1, bad),
 			instant("count(up == 0 and on (job, instance) last_over_time(starrocks_backup_exporter_build_info[1d]))", "")),
@@ -65,9 +66,10 @@ func freshness() row {
 				config: object{"custom.cellOptions": object{"type": "color-text"}, "color": object{"mode": "fixed", "fixedColor": unknown}},
 			},
 			column{
-				title: "Last read", expr: "1000 * max by (instance_id, region_id) (" + of("last_read_timestamp_seconds") + ") and on (instance_id, region_id) max by (instance_id, region_id) (starrocks_backup_up) == 0",
+				title: "Last read", expr: "1000 * max by (instance_id, region_id) (" + of("last_read_timestamp_seconds") + ")" + unread,
 				config: object{"unit": "dateTimeFromNow"},
-			}, name()).high(4),
+			},
+			column{title: "Name", label: "instance_name", expr: fmt.Sprintf("max by (instance_id, region_id, instance_name) (last_over_time(starrocks_backup_instance_info{%s}[1d]))%s", selected, unread), config: toInstance}).high(4),
 	}
 }
 
@@ -80,7 +82,7 @@ func whichInstances() object {
 	return table("Instances, worst first",
 		"Every chosen instance. Used: the newest good backup's age, of the age it may reach before its deadline. Empty: not known, or there is none. Click an instance to see it in depth.",
 		24, "no instance seen", byInstance,
-		column{title: "State", expr: truth(), config: colored("none", truths, steps(neutral)).with(object{"custom.width": 80})},
+		column{title: "State", expr: truth(""), config: colored("none", truths, steps(neutral)).with(object{"custom.width": 80})},
 		name(),
 		column{title: "Newest task", label: "status", expr: each("last_task_status", "status") + " == 1", config: colored("none", words, steps(neutral))},
 		column{title: "Age", expr: age, config: object{"unit": "s", "decimals": 1}},
@@ -89,7 +91,7 @@ func whichInstances() object {
 			"unit": "percentunit", "min": 0, "max": 1, "thresholds": steps(good, 1, bad), "custom.cellOptions": object{"type": "gauge", "mode": "basic", "valueDisplayMode": "text"},
 		}},
 		column{title: "Deadline in", expr: until("deadline_timestamp_seconds"), config: colored("s", []object{}, steps(bad, 0, good)).with(object{"decimals": 1})},
-		column{title: "Restorable", expr: each("restorable_backups"), config: colored("none", []object{}, steps(bad, 1, good))},
+		column{title: "Restorable", expr: each("restorable_backups")},
 		column{title: "Until", expr: "1000 * " + each("restorable_until_timestamp_seconds"), config: date},
 		column{title: "Data", expr: size, config: object{"unit": "bytes", "decimals": 1}},
 		column{title: "In a week", expr: "(" + size + ") / (" + weekAgo + ") - 1", config: object{"unit": "percentunit", "decimals": 0}},
@@ -100,10 +102,10 @@ func whichInstances() object {
 
 func history() object {
 	n := 2 * lines
-	return timeline("State of the instances", fmt.Sprintf("Healthy, bad or unknown, over time; of more than %d instances those that are worst at the end. Choose fewer to see the others. It looks at one moment in every hour or so: a shorter trouble may not show.", n),
+	return timeline("State of the instances", fmt.Sprintf("Healthy, bad or unknown, over time; of more than %d instances those that are worst at the end. Choose fewer to see the others. It looks at 120 moments of the time shown: a shorter trouble may not show.", n),
 		24, "no instance seen", truths,
-		query(mostly(n, named(truth()), fmt.Sprintf("2 * max by (instance_id, region_id) (starrocks_backup_condition{%s} @ end()) or max by (instance_id, region_id) (starrocks_backup_up{%[1]s} @ end()) * 0 + 1", selected)), whom)).
-		high(12).with(object{"maxDataPoints": 200})
+		query(mostly(n, truth(""), truth(" @ end()")), whom)).
+		high(12).with(object{"maxDataPoints": 120})
 }
 
 func finishedByDay() object {
@@ -120,7 +122,7 @@ func finishedByDay() object {
 func sizes() object {
 	const metric = "last_success_data_size_bytes"
 	return chart("Data by instance", fmt.Sprintf("What the newest good backup holds, of the %d largest.", lines), 8, "bytes", 1, "no good backup lists its tables",
-		query(mostly(lines, named(each(metric)), atEnd(metric)), whom)).high(10)
+		query(mostly(lines, each(metric), atEnd(metric)), whom)).high(10)
 }
 
 func expiries() object {

@@ -21,19 +21,25 @@ func instance() object {
 
 func truthAndWhy() row {
 	return row{
-		stat("State", "Bad: a condition holds. Unknown: it could not be read, and its backups may be well or not.", 3, "none", 0, "not seen", steps(neutral), instant(truth(), "")).
+		stat("State", "Bad: a condition holds. Unknown: it could not be read, and its backups may be well or not.", 3, "none", 0, "not seen", steps(neutral), instant(truth(""), "")).
 			field(object{"mappings": truths}),
-		table("Why", "The conditions that hold. What each means: the link Runbooks above.", 4, "nothing is wrong, or it is not known", nil,
-			column{title: "Condition", label: "condition", expr: "max by (condition) (" + of("condition") + ") == 1", config: object{"custom.cellOptions": object{"type": "color-text"}, "color": object{"mode": "fixed", "fixedColor": bad}}}).high(4),
+		table("Why", "The conditions that hold, or why it cannot be read. What each means: the link Runbooks above.", 4, "nothing is wrong, or it is not known", nil,
+			column{title: "Condition", label: "condition", expr: "max by (condition) (" + of("condition") + ") == 1\nor " + whyUnread()}).high(4),
 		table("Newest task", "Its status, and since when.", 4, "no task known", nil,
 			column{title: "Status", label: "status", expr: "max by (status) (" + of("last_task_status") + ") == 1", config: colored("none", words, steps(neutral))},
 			column{title: "Began", expr: "1000 * max(" + of("last_task_start_timestamp_seconds") + ")", config: object{"unit": "dateTimeFromNow"}}).high(4),
 		stat("Newest good backup", "Its age.", 3, "s", 1, "none", steps(neutral), instant(each("last_success_age_seconds"), "")),
 		stat("Deadline in", "Time left until a newer good backup must have finished; below 0 it is overdue.", 3, "s", 1, "no good backup", steps(bad, 0, good), instant(until("deadline_timestamp_seconds"), "")),
-		stat("Restorable backups", "Completed and not expired.", 2, "none", 0, "unknown", steps(bad, 1, good), instant(each("restorable_backups"), "")),
+		stat("Restorable backups", "Completed and not expired. 0 is well only while the very first backup runs: see State.", 2, "none", 0, "unknown", steps(neutral), instant(each("restorable_backups"), "")),
 		stat("Failed in a row", "Tasks that failed since the newest good one.", 2, "none", 0, "unknown", steps(good, 1, bad), instant(each("consecutive_failures"), "")),
 		stat("Last read", "When the exporter last read it in full. All else is as of then.", 3, "dateTimeFromNow", 0, "never", steps(neutral), instant("1000 * "+each("last_read_timestamp_seconds"), "")),
 	}
+}
+
+// whyUnread are the reasons of the failed reads of the last 15 minutes, where none works now.
+func whyUnread() string {
+	return fmt.Sprintf(`max by (condition) (label_replace(increase(starrocks_backup_scrape_errors_total{%s}[15m]) > 0`+
+		` and on (job, instance, instance_id, region_id) starrocks_backup_up == 0, "condition", "unreadable: $1", "reason", "(.+)"))`, selected)
 }
 
 // statusCode is a code for the newest task's status: see codes.

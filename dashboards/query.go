@@ -23,11 +23,12 @@ func each(metric string, by ...string) string {
 }
 
 // truth is 2 for a bad instance, 1 for an unknown one, 0 for a healthy one. An instance whose exporter is gone is unknown, as far
-// as the alert rules' recordings tell that it was there.
-func truth() string {
-	return fmt.Sprintf("2 * max by (instance_id, region_id) (%s)\nor max by (instance_id, region_id) (%s) * 0 + 1\n"+
-		"or max by (instance_id, region_id) (starrocks_backup:instance:listed{%s} unless on (job, instance) starrocks_backup:exporter:replaced%s) * 0 + 1",
-		of("condition"), of("up"), selected, ofOtherAccount)
+// as the alert rules' recordings tell that it was there. At is an @ modifier, or nothing.
+func truth(at string) string {
+	return fmt.Sprintf("2 * max by (instance_id, region_id) (starrocks_backup_condition{%[1]s}%[2]s%[3]s)\n"+
+		"or max by (instance_id, region_id) (starrocks_backup_up{%[1]s}%[2]s%[3]s) * 0 + 1\n"+
+		"or max by (instance_id, region_id) (starrocks_backup:instance:listed{%[1]s}%[2]s unless on (job, instance) starrocks_backup:exporter:replaced%[2]s%[3]s) * 0 + 1",
+		selected, at, strings.Replace(ofOtherAccount, "}", "}"+at, 1))
 }
 
 // until is the time left until a timestamp, by instance.
@@ -45,9 +46,13 @@ const (
 	lines = 20
 )
 
-// mostly keeps of a chart the instances that rank highest at its end.
+// mostly keeps of a chart the instances that rank highest at its end, with their names. Prometheus looks for these once,
+// not at each of the chart's moments.
 func mostly(n int, expr, rank string) string {
-	return fmt.Sprintf("(%s)\nand on (instance_id, region_id) topk(%d, %s)", expr, n, rank)
+	chosen := fmt.Sprintf("topk(%d, %s)", n, rank)
+	return fmt.Sprintf("(%s) * on (instance_id, region_id) group_left (instance_name) (\n"+
+		"topk by (instance_id, region_id) (1, starrocks_backup_instance_info{%s} @ end()) and on (instance_id, region_id) %s\n"+
+		"or on (instance_id, region_id) %[3]s * 0 + 1)", expr, selected, chosen)
 }
 
 // atEnd has a metric's value at the end of the time range, whatever the moment that is drawn.
