@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	client "github.com/prometheus/client_golang/prometheus"
@@ -41,24 +40,27 @@ type scraper struct {
 	series   map[string]int
 	labels   []labels.Labels
 	previous map[string][]int // of a target
+	key      []byte           // reused
 }
 
 func newScraper() *scraper { return &scraper{series: map[string]int{}, previous: map[string][]int{}} }
 
 func (s *scraper) sample(name, job, instance string, pairs []*dto.LabelPair, v float64) sample {
-	var key strings.Builder
-	fmt.Fprint(&key, name, "\xff", job, "\xff", instance)
-	for _, p := range pairs {
-		key.WriteString("\xff" + p.GetValue())
+	s.key = append(s.key[:0], name...)
+	for _, part := range []string{job, instance} {
+		s.key = append(append(s.key, 0xff), part...)
 	}
-	n, known := s.series[key.String()]
+	for _, p := range pairs {
+		s.key = append(append(s.key, 0xff), p.GetValue()...)
+	}
+	n, known := s.series[string(s.key)]
 	if !known {
 		n = len(s.labels)
 		b := labels.NewBuilder(labels.EmptyLabels()).Set(model.MetricNameLabel, name).Set("job", job).Set("instance", instance)
 		for _, p := range pairs {
 			b.Set(p.GetName(), p.GetValue())
 		}
-		s.series[key.String()] = n
+		s.series[string(s.key)] = n
 		s.labels = append(s.labels, b.Labels())
 	}
 	return sample{n, s.labels[n], v}
