@@ -19,10 +19,16 @@ type spoil struct {
 const (
 	record = "- record: starrocks_backup:"
 	alert  = "- alert: StarRocksBackup"
+
+	// What makes an instance's newest view of those of several exporters.
+	newestView = `starrocks_backup_condition
+            and timestamp(starrocks_backup_condition) == on (instance_id, region_id, condition) group_left ()
+              max by (instance_id, region_id, condition) (timestamp(starrocks_backup_condition))
+`
 )
 
 var spoils = []spoil{
-	{"each exporter's own view held", record + "condition:newest", "starrocks_backup_condition\n", "last_over_time(starrocks_backup_condition[26h])\n"},
+	{"each exporter's own view held", record + "condition:newest", newestView, "last_over_time(starrocks_backup_condition[26h])\n"},
 	{"two failures are repeated ones", record + "condition:newest", ">= bool 3", ">= bool 2"},
 	{"unreadable by any failed read", record + "condition:newest", "max by (instance_id, region_id) (starrocks_backup_up) == bool 0", "sum by (instance_id, region_id) (increase(starrocks_backup_scrape_errors_total[15m])) > bool 0"},
 	{"rejected for any reason", record + "condition:newest", `reason=~"unauthorized|forbidden"`, `reason!=""`},
