@@ -57,7 +57,7 @@ type panelView struct {
 		Defaults struct {
 			Unit, NoValue string
 			Decimals      *int
-			Thresholds    struct{ Steps []any }
+			Thresholds    struct{ Steps []struct{ Color string } }
 		}
 	}
 	Panels []panelView
@@ -104,6 +104,9 @@ func TestPanels(t *testing.T) {
 			d := p.FieldConfig.Defaults
 			if len(p.Description) < 8 || d.Unit == "" || d.NoValue == "" || d.Decimals == nil || len(d.Thresholds.Steps) == 0 || len(p.Targets) == 0 {
 				t.Errorf("%s: %q lacks a description, unit, decimals, thresholds, a word for no value, or queries", name, p.Title)
+			}
+			if c := d.Thresholds.Steps; len(c) > 0 && (c[0].Color == good || c[0].Color == bad) {
+				t.Errorf("%s: %q shows what is not known as %s", name, p.Title, c[0].Color)
 			}
 		})
 		checkPlaces(t, name, v.Panels)

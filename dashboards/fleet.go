@@ -29,16 +29,16 @@ func canISleep() row {
 	const none = "no instance seen"
 	alerts := `ALERTS{alertname=~"StarRocksBackup.+",alertstate="firing",region_id=~"$region|",instance_id=~"$instance|"`
 	return row{
-		stat("Healthy", "Instances that were read and of which no condition holds.", 3, "none", 0, none, steps(good), instant(countOf(0), "")),
-		stat("Bad", "Instances of which a condition holds: the table below says which.", 3, "none", 0, none, steps(good, 1, bad), instant(countOf(2), "")),
+		stat("Healthy", "Instances that were read and of which no condition holds.", 3, "none", 0, none, steps(unknown, 0, neutral, 1, good), instant(countOf(0), "")),
+		stat("Bad", "Instances of which a condition holds: the table below says which.", 3, "none", 0, none, steps(unknown, 0, good, 1, bad), instant(countOf(2), "")),
 		stat("Unknown", "Instances that could not be read. Their backups may be well or not.", 3, "none", 0, none, steps(unknown), instant(countOf(1), "")),
 		stat("Nearest deadline", "The instance whose newest good backup is nearest to its deadline, or furthest past it: time left until a newer one must have finished. Below 0 it is overdue.",
-			5, "s", 1, "no good backup seen", steps(bad, 0, good), instant("bottomk(1, "+named(until("deadline_timestamp_seconds"))+")", whom)).
+			5, "s", 1, "no good backup seen", steps(unknown, longAgo, bad, 0, good), instant("bottomk(1, "+named(until("deadline_timestamp_seconds"))+")", whom)).
 			with(object{"options": namedStat()}),
 		stat("Next expiry of a last backup", "The instance whose last restorable backup expires first, unless a newer one completes.",
-			5, "s", 1, "none expires", steps(neutral), instant("bottomk(1, "+named(until("restorable_until_timestamp_seconds"))+")", whom)).
+			5, "s", 1, "none expires, or not known", steps(neutral), instant("bottomk(1, "+named(until("restorable_until_timestamp_seconds"))+")", whom)).
 			with(object{"options": namedStat()}),
-		stat("Alerts firing", "Alerts of alerts/rules.yml that fire now, those inhibited or silenced too.", 5, "none", 0, "rules not loaded", steps(good, 1, bad),
+		stat("Alerts firing", "Alerts of alerts/rules.yml that fire now, those inhibited or silenced too.", 5, "none", 0, "rules not loaded", steps(unknown, 0, good, 1, bad),
 			instant("count("+alerts+`,severity="critical"}) or 0 * count(ALERTS{alertname="StarRocksBackupWatchdog"})`, "critical"),
 			instant("count("+alerts+`,severity="warning"}) or 0 * count(ALERTS{alertname="StarRocksBackupWatchdog"})`, "warning")),
 	}
@@ -53,16 +53,16 @@ func namedStat() object {
 func freshness() row {
 	const unread = " and on (instance_id, region_id) max by (instance_id, region_id) (starrocks_backup_up) == 0"
 	return row{
-		stat("Exporters down", "Targets of Prometheus that had this exporter within a day and do not answer. What they read is held by the alerts, and unknown here.", 3, "none", 0, "none down", steps(good, 1, bad),
+		stat("Exporters down", "Targets of Prometheus that had this exporter within a day and do not answer. What they read is held by the alerts, and unknown here.", 3, "none", 0, "none down", steps(unknown, 0, good, 1, bad),
 			instant("count(up == 0 and on (job, instance) last_over_time(starrocks_backup_exporter_build_info[1d]))", "")),
-		stat("Newest full read", "How long ago any of the chosen instances was last read in full. More than some minutes: nothing on this dashboard is fresh.", 4, "s", 0, "not within a day", steps(good, 600, unknown),
+		stat("Newest full read", "How long ago any of the chosen instances was last read in full. More than some minutes: nothing on this dashboard is fresh.", 4, "s", 0, "not within a day", steps(unknown, 0, good, 600, unknown),
 			instant(fmt.Sprintf("time() - max(last_over_time(starrocks_backup_last_read_timestamp_seconds{%s}[1d]))", selected), "")),
-		stat("Reads throttled by the API", "Reads that failed within 15 minutes because the API answered \"too many requests\".", 4, "none", 0, "none", steps(good, 1, unknown),
+		stat("Reads throttled by the API", "Reads that failed within 15 minutes because the API answered \"too many requests\".", 4, "none", 0, "none", steps(unknown, 0, good, 1, unknown),
 			instant(fmt.Sprintf("round(sum(increase(starrocks_backup_scrape_errors_total{%s,reason=\"throttled\"}[15m])))", selected), "")),
 		table("Unreadable instances, and why", "Instances that cannot be read now, with the reasons of the last 15 minutes and when they were last read in full. At most 20.", 13, "every instance is read", byInstance,
 			column{
 				title: "Reason", label: "reason", expr: "topk(20, max by (instance_id, region_id, reason) (increase(" +
-					fmt.Sprintf("starrocks_backup_scrape_errors_total{%s}[15m]) > 0 and on (job, instance, instance_id, region_id) starrocks_backup_up == 0%s))", selected, ofOtherAccount),
+					fmt.Sprintf("starrocks_backup_scrape_errors_total{%s}[15m]) > 0 and on (job, instance, instance_id, region_id) starrocks_backup_up == 0%s%s))", selected, unread, ofOtherAccount),
 				config: object{"custom.cellOptions": object{"type": "color-text"}, "color": object{"mode": "fixed", "fixedColor": unknown}},
 			},
 			column{
@@ -88,14 +88,14 @@ func whichInstances() object {
 		column{title: "Age", expr: age, config: object{"unit": "s", "decimals": 1}},
 		column{title: "May reach", expr: allowed, config: object{"unit": "s", "decimals": 1}},
 		column{title: "Used", expr: "(" + age + ") / (" + allowed + ")", config: object{
-			"unit": "percentunit", "min": 0, "max": 1, "thresholds": steps(good, 1, bad), "custom.cellOptions": object{"type": "gauge", "mode": "basic", "valueDisplayMode": "text"},
+			"unit": "percentunit", "min": 0, "max": 1, "thresholds": steps(unknown, 0, good, 1, bad), "custom.cellOptions": object{"type": "gauge", "mode": "basic", "valueDisplayMode": "text"},
 		}},
-		column{title: "Deadline in", expr: until("deadline_timestamp_seconds"), config: colored("s", []object{}, steps(bad, 0, good)).with(object{"decimals": 1})},
+		column{title: "Deadline in", expr: until("deadline_timestamp_seconds"), config: colored("s", []object{}, steps(unknown, longAgo, bad, 0, good)).with(object{"decimals": 1})},
 		column{title: "Restorable", expr: each("restorable_backups")},
 		column{title: "Until", expr: "1000 * " + each("restorable_until_timestamp_seconds"), config: date},
 		column{title: "Data", expr: size, config: object{"unit": "bytes", "decimals": 1}},
 		column{title: "In a week", expr: "(" + size + ") / (" + weekAgo + ") - 1", config: object{"unit": "percentunit", "decimals": 0}},
-		column{title: "Failed in a row", expr: each("consecutive_failures"), config: colored("none", []object{}, steps(good, 1, bad))},
+		column{title: "Failed in a row", expr: each("consecutive_failures"), config: colored("none", []object{}, steps(unknown, 0, good, 1, bad))},
 		column{title: "Last read", expr: "1000 * " + each("last_read_timestamp_seconds"), config: date},
 	).sorted("State", true).high(12)
 }
@@ -126,7 +126,7 @@ func sizes() object {
 }
 
 func expiries() object {
-	return table("What expires next", fmt.Sprintf("When the last restorable backup of an instance expires, unless a newer one completes; the first %d. Instances of which one never expires are not here.", lines), 8, "nothing expires", byInstance,
+	return table("What expires next", fmt.Sprintf("When the last restorable backup of an instance expires, unless a newer one completes; the first %d. Instances of which one never expires are not here.", lines), 8, "nothing expires, or not known", byInstance,
 		column{title: "Expires in", expr: fmt.Sprintf("bottomk(%d, %s)", lines, until("restorable_until_timestamp_seconds")), config: object{"unit": "s", "decimals": 1}},
 		column{title: "Name", label: "instance_name", expr: each("instance_info", "instance_name") + fmt.Sprintf(" and on (instance_id, region_id) bottomk(%d, %s)", lines, until("restorable_until_timestamp_seconds")), config: toInstance},
 	).sorted("Expires in", false).high(10)

@@ -28,10 +28,10 @@ func truthAndWhy() row {
 		table("Newest task", "Its status, and since when.", 4, "no task known", nil,
 			column{title: "Status", label: "status", expr: "max by (status) (" + of("last_task_status") + ") == 1", config: colored("none", words, steps(neutral))},
 			column{title: "Began", expr: "1000 * max(" + of("last_task_start_timestamp_seconds") + ")", config: object{"unit": "dateTimeFromNow"}}).high(4),
-		stat("Newest good backup", "Its age.", 3, "s", 1, "none", steps(neutral), instant(each("last_success_age_seconds"), "")),
-		stat("Deadline in", "Time left until a newer good backup must have finished; below 0 it is overdue.", 3, "s", 1, "no good backup", steps(bad, 0, good), instant(until("deadline_timestamp_seconds"), "")),
+		stat("Newest good backup", "Its age.", 3, "s", 1, "none, or not known", steps(neutral), instant(each("last_success_age_seconds"), "")),
+		stat("Deadline in", "Time left until a newer good backup must have finished; below 0 it is overdue.", 3, "s", 1, "none, or not known", steps(unknown, longAgo, bad, 0, good), instant(until("deadline_timestamp_seconds"), "")),
 		stat("Restorable backups", "Completed and not expired. 0 is well only while the very first backup runs: see State.", 2, "none", 0, "unknown", steps(neutral), instant(each("restorable_backups"), "")),
-		stat("Failed in a row", "Tasks that failed since the newest good one.", 2, "none", 0, "unknown", steps(good, 1, bad), instant(each("consecutive_failures"), "")),
+		stat("Failed in a row", "Tasks that failed since the newest good one.", 2, "none", 0, "unknown", steps(unknown, 0, good, 1, bad), instant(each("consecutive_failures"), "")),
 		stat("Last read", "When the exporter last read it in full. All else is as of then.", 3, "dateTimeFromNow", 0, "never", steps(neutral), instant("1000 * "+each("last_read_timestamp_seconds"), "")),
 	}
 }
@@ -39,7 +39,7 @@ func truthAndWhy() row {
 // whyUnread are the reasons of the failed reads of the last 15 minutes, where none works now.
 func whyUnread() string {
 	return fmt.Sprintf(`max by (condition) (label_replace(increase(starrocks_backup_scrape_errors_total{%s}[15m]) > 0`+
-		` and on (job, instance, instance_id, region_id) starrocks_backup_up == 0, "condition", "unreadable: $1", "reason", "(.+)"))`, selected)
+		` and on (job, instance, instance_id, region_id) starrocks_backup_up == 0 and on (instance_id, region_id) max by (instance_id, region_id) (starrocks_backup_up) == 0, "condition", "unreadable: $1", "reason", "(.+)"))`, selected)
 }
 
 // statusCode is a code for the newest task's status: see codes.
@@ -114,7 +114,7 @@ func changes() object {
 }
 
 func failedTables() object {
-	return table("Failed tables", "Tables whose backup failed in the newest task that has ended; it may not be a good one.", 8, "no table failed", byTable,
+	return table("Failed tables", "Tables whose backup failed in the newest task that has ended; it may not be a good one.", 8, "no table failed, or not known", byTable,
 		column{title: "Failed", expr: fmt.Sprintf("topk(100, max by (database, table) (%s))", of("subtask_failed")), config: colored("none", values("1", "failed", bad), steps(neutral))}).high(10)
 }
 
@@ -126,7 +126,7 @@ func window() object {
 }
 
 func expiry() object {
-	return chart("Expiry", "Time left until the newest good backup and until the last restorable one expires. Without lines: they never expire, or there is none.", 12, "s", 1, "nothing expires",
+	return chart("Expiry", "Time left until the newest good backup and until the last restorable one expires. Without lines: they never expire, or there is none.", 12, "s", 1, "nothing expires, or not known",
 		query(until("last_success_expire_timestamp_seconds"), "newest good"),
 		query(until("restorable_until_timestamp_seconds"), "last restorable"))
 }

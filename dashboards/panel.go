@@ -25,7 +25,11 @@ func values(triples ...string) []object {
 	return []object{{"type": "value", "options": all}}
 }
 
-// steps are thresholds: the first color from below, each further from its value on.
+// longAgo is less than any time left, in seconds.
+const longAgo = -1e12
+
+// steps are thresholds: the first color from below, each further from its value on. A value that is not there has the first, which
+// must not say good or bad.
 func steps(first string, more ...any) object {
 	all := []object{{"color": first, "value": nil}}
 	for n := 0; n < len(more); n += 2 {
@@ -136,9 +140,20 @@ func table(title, about string, w int, none string, rows []column, columns ...co
 		renamed[value], index[value] = c.title, len(rows)+n
 	}
 	p := panel("table", title, about, w, "none", 0, none, queries...).field(object{"custom": object{"align": "auto", "cellOptions": object{"type": "auto"}, "inspect": false}})
+	everyCell := object{"matcher": object{"id": "byRegexp", "options": "/.*/"}, "properties": []object{{"id": "noValue", "value": "–"}}}
+	p["fieldConfig"].(object)["overrides"] = []object{everyCell} // what the table says when empty is not for its cells
 	for _, c := range append(append([]column{}, rows...), columns...) {
-		if c.config != nil {
-			p.override(c.title, c.config)
+		config := object{}
+		if c.label != "" {
+			config["unit"] = "string" // a version or a table's name may look like a number
+		}
+		for k, v := range c.config {
+			if config[k] == nil {
+				config[k] = v
+			}
+		}
+		if len(config) > 0 {
+			p.override(c.title, config)
 		}
 	}
 	return p.with(object{

@@ -57,7 +57,7 @@ func mostly(n int, expr, rank string) string {
 
 // atEnd has a metric's value at the end of the time range, whatever the moment that is drawn.
 func atEnd(metric string) string {
-	return fmt.Sprintf("max by (instance_id, region_id) (starrocks_backup_%s{%s} @ end())", metric, selected)
+	return fmt.Sprintf("max by (instance_id, region_id) (starrocks_backup_%s{%s} @ end()%s)", metric, selected, strings.Replace(ofOtherAccount, "}", "} @ end()", 1))
 }
 
 // query is one request to Prometheus: at the end of the time range if instant, else over it.
