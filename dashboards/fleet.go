@@ -53,7 +53,7 @@ func namedStat() object {
 func freshness() row {
 	const unread = " and on (instance_id, region_id) max by (instance_id, region_id) (starrocks_backup_up) == 0"
 	return row{
-		stat("Exporters down", "Targets of Prometheus that had this exporter within a day and do not answer. What they read is held by the alerts, and unknown here.", 3, "none", 0, "none down", steps(unknown, 0, good, 1, bad),
+		stat("Exporters down", "Targets of Prometheus that had this exporter within a day and do not answer. One that is no target any more, or is down for longer, is not counted: see the newest full read. What they read is held by the alerts, and unknown here.", 3, "none", 0, "no target down", steps(unknown, 0, good, 1, bad),
 			instant("count(up == 0 and on (job, instance) last_over_time(starrocks_backup_exporter_build_info[1d]))", "")),
 		stat("Newest full read", "How long ago any of the chosen instances was last read in full. More than some minutes: nothing on this dashboard is fresh.", 4, "s", 0, "not within a day", steps(unknown, 0, good, 600, unknown),
 			instant(fmt.Sprintf("time() - max(last_over_time(starrocks_backup_last_read_timestamp_seconds{%s}[1d]))", selected), "")),
