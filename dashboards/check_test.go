@@ -177,7 +177,7 @@ var reference = regexp.MustCompile(`\$\{?([a-zA-Z_]+)(?::[a-z]+)?\}?`)
 func TestQueries(t *testing.T) {
 	metrics := contract(t)
 	for name, v := range views(t) {
-		defined := map[string]bool{"__rate_interval": true, "__range": true}
+		defined := map[string]bool{"__rate_interval": true, "__range": true, "__interval": true}
 		for _, one := range v.Templating.List {
 			if one.Type == "query" {
 				var q struct{ Query string }
@@ -223,7 +223,7 @@ func checkQuery(t *testing.T, where, text string, metrics map[string][]string, d
 			t.Errorf("%s: $%s is not defined there", where, m[1])
 		}
 	}
-	for name, value := range map[string]string{"$__rate_interval": "5m", "$__range": "7d"} {
+	for name, value := range map[string]string{"$__rate_interval": "5m", "$__range": "7d", "$__interval": "30m"} {
 		text = strings.ReplaceAll(text, name, value)
 	}
 	expr, err := parser.NewParser(parser.Options{}).ParseExpr(text)

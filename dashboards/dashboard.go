@@ -82,8 +82,9 @@ var toInstance = object{"links": []object{{
 
 // variables are fed by the exporter's metrics. The instance is chosen by name and told by id.
 func variables(severalInstances bool) []object {
-	known := `max by (instance_id, instance_name) (starrocks_backup_instance_info{region_id=~"$region",account=~"$account"})`
-	all := `max by (instance_id) (starrocks_backup_up{region_id=~"$region"}` + ofOtherAccount + `)`
+	const info = `starrocks_backup_instance_info{region_id=~"$region",account=~"$account"}`
+	known := `topk by (instance_id) (1, max by (instance_id, instance_name) (` + info + `) or on (instance_id) max by (instance_id, instance_name) (last_over_time(` + info + `[26h])))`
+	all := `max by (instance_id) (last_over_time(starrocks_backup_up{region_id=~"$region"}[26h])` + ofOtherAccount + `)`
 	names := `label_join(` + known + `, "text", " ", "instance_name", "instance_id") or on (instance_id) label_join(` + all + `, "text", " ", "instance_id")`
 	list := []object{
 		{"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "refresh": 1},

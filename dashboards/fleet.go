@@ -8,8 +8,13 @@ var byInstance = []column{
 	{title: "Region", label: "region_id"},
 }
 
+// among leaves out what is no instance any more.
+func among() string {
+	return "\nand on (instance_id, region_id) (" + each("up") + " or " + gone("") + ")"
+}
+
 func name() column {
-	return column{title: "Name", label: "instance_name", expr: each("instance_info", "instance_name"), config: toInstance}
+	return column{title: "Name", label: "instance_name", expr: names() + among(), config: toInstance}
 }
 
 func fleet() object {
@@ -27,7 +32,10 @@ func countOf(value int) string {
 
 func canISleep() row {
 	const none = "no instance seen"
-	alerts := `ALERTS{alertname=~"StarRocksBackup.+",alertstate="firing",region_id=~"$region|",instance_id=~"$instance|"`
+	alerts := func(severity string) string {
+		return `count(ALERTS{alertname=~"StarRocksBackup.+",alertstate="firing",region_id=~"$region|",instance_id=~"$instance|",severity="` + severity + `"}` + ofOtherAccount +
+			`) or 0 * count(ALERTS{alertname="StarRocksBackupWatchdog"})`
+	}
 	return row{
 		stat("Healthy", "Instances that were read and of which no condition holds.", 3, "none", 0, none, steps(unknown, 0, neutral, 1, good), instant(countOf(0), "")),
 		stat("Bad", "Instances of which a condition holds: the table below says which.", 3, "none", 0, none, steps(unknown, 0, good, 1, bad), instant(countOf(2), "")),
@@ -39,8 +47,7 @@ func canISleep() row {
 			5, "s", 1, "none expires, or not known", steps(neutral), instant("bottomk(1, "+named(until("restorable_until_timestamp_seconds"))+")", whom)).
 			with(object{"options": namedStat()}),
 		stat("Alerts firing", "Alerts of alerts/rules.yml that fire now, those inhibited or silenced too.", 5, "none", 0, "rules not loaded", steps(unknown, 0, good, 1, bad),
-			instant("count("+alerts+`,severity="critical"}) or 0 * count(ALERTS{alertname="StarRocksBackupWatchdog"})`, "critical"),
-			instant("count("+alerts+`,severity="warning"}) or 0 * count(ALERTS{alertname="StarRocksBackupWatchdog"})`, "warning")),
+			instant(alerts("critical"), "critical"), instant(alerts("warning"), "warning")),
 	}
 }
 
@@ -51,26 +58,30 @@ func namedStat() object {
 }
 
 func freshness() row {
-	const unread = " and on (instance_id, region_id) max by (instance_id, region_id) (starrocks_backup_up) == 0"
+	chosen := fmt.Sprintf("\nand on (instance_id, region_id) topk(%d, %s)", lines, unread())
 	return row{
-		stat("Exporters down", "Targets of Prometheus that had this exporter within a day and do not answer. One that is no target any more, or is down for longer, is not counted: see the newest full read. What they read is held by the alerts, and unknown here.", 3, "none", 0, "no target down", steps(unknown, 0, good, 1, bad),
-			instant("count(up == 0 and on (job, instance) last_over_time(starrocks_backup_exporter_build_info[1d]))", "")),
-		stat("Newest full read", "How long ago any of the chosen instances was last read in full. More than some minutes: nothing on this dashboard is fresh.", 4, "s", 0, "not within a day", steps(unknown, 0, good, 600, unknown),
-			instant(fmt.Sprintf("time() - max(last_over_time(starrocks_backup_last_read_timestamp_seconds{%s}[1d]))", selected), "")),
+		stat("Exporters down", "Exporters that are down or gone, by the alert for it, and before it fires. Without the alert rules: targets of Prometheus that had this exporter within a day and do not answer. What they read is held by the alerts, and unknown here.", 3, "none", 0, "none, or the rules are not loaded", steps(unknown, 0, good, 1, bad),
+			instant(`count(ALERTS{alertname="StarRocksBackupExporterDown"}) or 0 * count(ALERTS{alertname="StarRocksBackupWatchdog"})`+
+				"\nor count(up == 0 and on (job, instance) last_over_time(starrocks_backup_exporter_build_info[1d]))", "")),
+		stat("Newest full read", "How long ago any of the chosen instances was last read in full. More than some minutes: nothing on this dashboard is fresh.", 4, "s", 0, "not within 26 h", steps(unknown, 0, good, 600, unknown),
+			instant("time() - max("+held("last_read_timestamp_seconds")+")", "")),
 		stat("Reads throttled by the API", "Reads that failed within 15 minutes because the API answered \"too many requests\".", 4, "none", 0, "none", steps(unknown, 0, good, 1, unknown),
-			instant(fmt.Sprintf("round(sum(increase(starrocks_backup_scrape_errors_total{%s,reason=\"throttled\"}[15m])))", selected), "")),
-		table("Unreadable instances, and why", "Instances that cannot be read now, with the reasons of the last 15 minutes and when they were last read in full. At most 20.", 13, "every instance is read", byInstance,
+			instant(fmt.Sprintf("round(sum(increase(starrocks_backup_scrape_errors_total{%s,reason=\"throttled\"}[15m])%s))", selected, ofOtherAccount), "")),
+		table("Unreadable instances, and why", fmt.Sprintf("Instances that cannot be read now, with the reasons of the last 15 minutes and when they were last read in full, within 26 h. At most %d.", lines), 13, "every instance is read", byInstance,
 			column{
-				title: "Reason", label: "reason", expr: "topk(20, max by (instance_id, region_id, reason) (increase(" +
-					fmt.Sprintf("starrocks_backup_scrape_errors_total{%s}[15m]) > 0 and on (job, instance, instance_id, region_id) starrocks_backup_up == 0%s%s))", selected, unread, ofOtherAccount),
+				title: "Reason", label: "reason", expr: whyUnread("reason") + chosen,
 				config: object{"custom.cellOptions": object{"type": "color-text"}, "color": object{"mode": "fixed", "fixedColor": unknown}},
 			},
-			column{
-				title: "Last read", expr: "1000 * max by (instance_id, region_id) (" + of("last_read_timestamp_seconds") + ")" + unread,
-				config: object{"unit": "dateTimeFromNow"},
-			},
-			column{title: "Name", label: "instance_name", expr: fmt.Sprintf("max by (instance_id, region_id, instance_name) (last_over_time(starrocks_backup_instance_info{%s}[1d]))%s", selected, unread), config: toInstance}).high(4),
+			column{title: "Last read", expr: "1000 * " + held("last_read_timestamp_seconds") + chosen, config: object{"unit": "dateTimeFromNow"}},
+			column{title: "Name", label: "instance_name", expr: names() + chosen, config: toInstance}).high(4),
 	}
+}
+
+// whyUnread has the reasons of the failed reads of the last 15 minutes of what cannot be read now, as the label.
+func whyUnread(label string) string {
+	return fmt.Sprintf(`max by (instance_id, region_id, %[1]s) (label_replace(increase(starrocks_backup_scrape_errors_total{%[2]s}[15m]) > 0`+
+		` and on (job, instance, instance_id, region_id) starrocks_backup_up == 0, "%[1]s", "unreadable: $1", "reason", "(.+)"))`+
+		"\nor label_replace(%[3]s, \"%[1]s\", \"no exporter answers\", \"\", \"\")", label, selected, gone(""))
 }
 
 func whichInstances() object {
@@ -84,7 +95,7 @@ func whichInstances() object {
 		24, "no instance seen", byInstance,
 		column{title: "State", expr: truth(""), config: colored("none", truths, steps(neutral)).with(object{"custom.width": 80})},
 		name(),
-		column{title: "Newest task", label: "status", expr: each("last_task_status", "status") + " == 1", config: colored("none", words, steps(neutral))},
+		column{title: "Newest task", label: "status", expr: one(each("last_task_status", "status") + " == 1"), config: colored("none", words, steps(neutral))},
 		column{title: "Age", expr: age, config: object{"unit": "s", "decimals": 1}},
 		column{title: "May reach", expr: allowed, config: object{"unit": "s", "decimals": 1}},
 		column{title: "Used", expr: "(" + age + ") / (" + allowed + ")", config: object{
@@ -96,23 +107,24 @@ func whichInstances() object {
 		column{title: "Data", expr: size, config: object{"unit": "bytes", "decimals": 1}},
 		column{title: "In a week", expr: "(" + size + ") / (" + weekAgo + ") - 1", config: object{"unit": "percentunit", "decimals": 0}},
 		column{title: "Failed in a row", expr: each("consecutive_failures"), config: colored("none", []object{}, steps(unknown, 0, good, 1, bad))},
-		column{title: "Last read", expr: "1000 * " + each("last_read_timestamp_seconds"), config: date},
+		column{title: "Last read", expr: "1000 * " + held("last_read_timestamp_seconds") + among(), config: date},
 	).sorted("State", true).high(12)
 }
 
 func history() object {
 	n := 2 * lines
-	return timeline("State of the instances", fmt.Sprintf("Healthy, bad or unknown, over time; of more than %d instances those that are worst at the end. Choose fewer to see the others. It looks at 120 moments of the time shown: a shorter trouble may not show.", n),
+	return timeline("State of the instances", fmt.Sprintf("Healthy, bad or unknown, over time; of more than %d instances those that are worst at the end. Choose fewer to see the others. It looks at 120 moments of the time shown: a shorter trouble may not show, and the last may be a little old; the table is not.", n),
 		24, "no instance seen", truths,
 		query(mostly(n, truth(""), truth(" @ end()")), whom)).
 		high(12).with(object{"maxDataPoints": 120})
 }
 
 func finishedByDay() object {
-	p := chart("Tasks finished per day", "Backup tasks that were seen to end, by the day (UTC) and how. What ended while no exporter ran is not counted. The last bar is today, until now.",
+	p := chart("Tasks finished per day", "Backup tasks that were seen to end, by the day (in the dashboard's time zone) and how. What ended while no exporter ran is not counted. The last bar is today, until now.",
 		8, "none", 0, "no task ended",
 		query("sum by (status) (max by (instance_id, region_id, status) (increase("+fmt.Sprintf("starrocks_backup_tasks_finished_total{%s}[1d] offset -1d)%s", selected, ofOtherAccount)+"))", "{{status}}")).
 		stacked("bars", 80).with(object{"interval": "1d"}).high(10)
+	p["fieldConfig"].(object)["defaults"].(object)["custom"].(object)["barAlignment"] = 1 // a day's bar begins with the day
 	for _, one := range [][2]string{{"completed", good}, {"failed", bad}, {"canceled", "orange"}} {
 		p.override(one[0], object{"color": object{"mode": "fixed", "fixedColor": one[1]}})
 	}
@@ -128,7 +140,7 @@ func sizes() object {
 func expiries() object {
 	return table("What expires next", fmt.Sprintf("When the last restorable backup of an instance expires, unless a newer one completes; the first %d. Instances of which one never expires are not here.", lines), 8, "nothing expires, or not known", byInstance,
 		column{title: "Expires in", expr: fmt.Sprintf("bottomk(%d, %s)", lines, until("restorable_until_timestamp_seconds")), config: object{"unit": "s", "decimals": 1}},
-		column{title: "Name", label: "instance_name", expr: each("instance_info", "instance_name") + fmt.Sprintf(" and on (instance_id, region_id) bottomk(%d, %s)", lines, until("restorable_until_timestamp_seconds")), config: toInstance},
+		column{title: "Name", label: "instance_name", expr: names() + fmt.Sprintf("\nand on (instance_id, region_id) bottomk(%d, %s)", lines, until("restorable_until_timestamp_seconds")), config: toInstance},
 	).sorted("Expires in", false).high(10)
 }
 
@@ -143,7 +155,7 @@ func exporterItself() []object {
 			query("sum by (le) (rate(starrocks_backup_api_request_duration_seconds_bucket"+api+"))", "{{le}}").with(object{"format": "heatmap"})).
 			with(object{"options": object{
 				"calculate": false, "cellGap": 1, "showValue": "never", "color": object{"mode": "scheme", "scheme": "Blues", "exponent": 0.5, "fill": "blue", "reverse": false, "steps": 32},
-				"yAxis": object{"unit": "s", "axisPlacement": "left"}, "legend": object{"show": true}, "tooltip": object{"mode": "single", "yHistogram": false}, "exemplars": object{"color": "blue"},
+				"yAxis": object{"unit": "s", "axisPlacement": "left"}, "cellValues": object{"unit": "reqps"}, "legend": object{"show": true}, "tooltip": object{"mode": "single", "yHistogram": false}, "exemplars": object{"color": "blue"},
 			}}),
 		chart("Retries", "Requests that were sent again, by reason.", 8, "reqps", 2, "none was sent again",
 			query("sum by (reason) (rate(starrocks_backup_api_retries_total"+api+"))", "{{reason}}")),

@@ -24,7 +24,7 @@ func truthAndWhy() row {
 		stat("State", "Bad: a condition holds. Unknown: it could not be read, and its backups may be well or not.", 3, "none", 0, "not seen", steps(neutral), instant(truth(""), "")).
 			field(object{"mappings": truths}),
 		table("Why", "The conditions that hold, or why it cannot be read. What each means: the link Runbooks above.", 4, "nothing is wrong, or it is not known", nil,
-			column{title: "Condition", label: "condition", expr: "max by (condition) (" + of("condition") + ") == 1\nor " + whyUnread()}).high(4),
+			column{title: "Condition", label: "condition", expr: "max by (condition) (" + of("condition") + ") == 1\nor max by (condition) (" + whyUnread("condition") + "\nand on (instance_id, region_id) " + unread() + ")"}).high(4),
 		table("Newest task", "Its status, and since when.", 4, "no task known", nil,
 			column{title: "Status", label: "status", expr: "max by (status) (" + of("last_task_status") + ") == 1", config: colored("none", words, steps(neutral))},
 			column{title: "Began", expr: "1000 * max(" + of("last_task_start_timestamp_seconds") + ")", config: object{"unit": "dateTimeFromNow"}}).high(4),
@@ -32,19 +32,13 @@ func truthAndWhy() row {
 		stat("Deadline in", "Time left until a newer good backup must have finished; below 0 it is overdue.", 3, "s", 1, "none, or not known", steps(unknown, longAgo, bad, 0, good), instant(until("deadline_timestamp_seconds"), "")),
 		stat("Restorable backups", "Completed and not expired. 0 is well only while the very first backup runs: see State.", 2, "none", 0, "unknown", steps(neutral), instant(each("restorable_backups"), "")),
 		stat("Failed in a row", "Tasks that failed since the newest good one.", 2, "none", 0, "unknown", steps(unknown, 0, good, 1, bad), instant(each("consecutive_failures"), "")),
-		stat("Last read", "When the exporter last read it in full. All else is as of then.", 3, "dateTimeFromNow", 0, "never", steps(neutral), instant("1000 * "+each("last_read_timestamp_seconds"), "")),
+		stat("Last read", "When the exporter last read it in full. All else is as of then.", 3, "dateTimeFromNow", 0, "not within 26 h", steps(neutral), instant("1000 * "+held("last_read_timestamp_seconds"), "")),
 	}
 }
 
-// whyUnread are the reasons of the failed reads of the last 15 minutes, where none works now.
-func whyUnread() string {
-	return fmt.Sprintf(`max by (condition) (label_replace(increase(starrocks_backup_scrape_errors_total{%s}[15m]) > 0`+
-		` and on (job, instance, instance_id, region_id) starrocks_backup_up == 0 and on (instance_id, region_id) max by (instance_id, region_id) (starrocks_backup_up) == 0, "condition", "unreadable: $1", "reason", "(.+)"))`, selected)
-}
-
-// statusCode is a code for the newest task's status: see codes.
+// statusCode is a code for the newest task's status: see codes. A run that began and ended between two moments is not lost.
 func statusCode() string {
-	var all []string
+	all := []string{fmt.Sprintf(`(max by (instance_id, region_id) (max_over_time(starrocks_backup_last_task_status{%s,status="running"}[$__interval])%s) == 1) * 0 + 2`, selected, ofOtherAccount)}
 	for n, s := range []string{"pending", "running", "completed", "failed", "canceled", "unknown"} {
 		all = append(all, fmt.Sprintf("(max by (instance_id, region_id) (%s) == 1) * 0 + %d", of("last_task_status", fmt.Sprintf("status=%q", s)), n+1))
 	}
@@ -52,7 +46,7 @@ func statusCode() string {
 }
 
 func backups() object {
-	return timeline("Backups", "The status of the newest task over time: how long running lasts is how long the backup took.", 12, "no task seen", codes,
+	return timeline("Backups", "The status of the newest task over time: how long running lasts is how long the backup took, as exactly as the picture is fine. Choose a shorter time to see more.", 12, "no task seen", codes,
 		query(statusCode(), "newest task")).with(object{"maxDataPoints": 400})
 }
 
@@ -100,16 +94,17 @@ func largestTables() object {
 		}).sorted("Size", true).high(10)
 }
 
-// changes compares with what was listed before the newest good backup: the newest value of the time shown at which the
-// newest good backup was an older one.
+// changes compares with what was listed last when an older good backup was the newest. Where either lists no table nothing is said
+// to have come or gone.
 func changes() object {
 	now := "max by (database, table) (" + of("subtask_size_bytes") + ")"
 	older := fmt.Sprintf("starrocks_backup_subtask_size_bytes{%s} and on (instance_id, region_id) (max by (instance_id, region_id) (starrocks_backup_last_success_timestamp_seconds{%[1]s}) < %s)",
 		selected, atEnd("last_success_timestamp_seconds"))
-	before := "max by (database, table) (last_over_time((" + older + ")[$__range:30m]))"
-	change := fmt.Sprintf("(%s or 0 * (%s)) - (%[2]s or 0 * (%[1]s))", now, before)
-	return table("Changed since the good backup before", fmt.Sprintf("Tables that grew or shrank, came or went; the %d largest changes. The backup before must lie in the time shown.", lines), 8, "no change, or no backup before in the time shown", byTable,
-		column{title: "Change", expr: fmt.Sprintf("%s and topk(%d, abs(%s) > 0)", change, lines, change), config: object{"unit": "bytes", "decimals": 0}}).
+	seen := "max by (database, table) (max_over_time(timestamp(" + older + ")[$__range:30m]))"
+	before := fmt.Sprintf("(max by (database, table) (last_over_time((%s)[$__range:30m])) and (%s == on () group_left () max(%[2]s)))", older, seen)
+	change := fmt.Sprintf("(%s or 0 * (%s)) - (%[2]s or 0 * (%[1]s))\nand on () count(%[1]s) and on () count(%[2]s)", now, before)
+	return table("Changed since the good backup before", fmt.Sprintf("Tables that grew or shrank, came or went; the %d largest changes, of the tables that the exporter lists (subtask_limit). The backup before must lie in the time shown.", lines), 8, "no change, or nothing to compare with in the time shown", byTable,
+		column{title: "Change", expr: fmt.Sprintf("(%s) and topk(%d, abs(%[1]s) > 0)", change, lines), config: object{"unit": "bytes", "decimals": 0}}).
 		sorted("Change", false).high(10)
 }
 

@@ -87,7 +87,7 @@ func stat(title, about string, w int, unit string, decimals int, none string, th
 // chart is one or more lines over time.
 func chart(title, about string, w int, unit string, decimals int, none string, queries ...object) object {
 	return panel("timeseries", title, about, w, unit, decimals, none, queries...).field(object{
-		"color":  object{"mode": "palette-classic"},
+		"color":  object{"mode": "shades", "fixedColor": "blue"}, // a palette would draw some lines in green or red
 		"custom": object{"drawStyle": "line", "lineWidth": 1, "fillOpacity": 5, "showPoints": "never", "spanNulls": false, "thresholdsStyle": object{"mode": "off"}},
 	}).with(object{"options": object{
 		"legend":  object{"calcs": []string{"lastNotNull"}, "displayMode": "table", "placement": "bottom", "showLegend": true},

@@ -22,13 +22,36 @@ func each(metric string, by ...string) string {
 	return fmt.Sprintf("max by (%s) (%s)", strings.Join(append([]string{"instance_id", "region_id"}, by...), ", "), of(metric))
 }
 
-// truth is 2 for a bad instance, 1 for an unknown one, 0 for a healthy one. An instance whose exporter is gone is unknown, as far
-// as the alert rules' recordings tell that it was there. At is an @ modifier, or nothing.
+// held is a metric by instance as it was last seen within 26 h, which is how long the alerts hold what they know.
+func held(metric string, by ...string) string {
+	return fmt.Sprintf("max by (%s) (last_over_time(starrocks_backup_%s{%s}[26h])%s)",
+		strings.Join(append([]string{"instance_id", "region_id"}, by...), ", "), metric, selected, ofOtherAccount)
+}
+
+// one keeps one series of each instance: for a moment, two exporters may not agree.
+func one(expr string) string { return "topk by (instance_id, region_id) (1, " + expr + ")" }
+
+// gone are the instances that no exporter answers for any more, as far as the alert rules' recordings tell that they are still
+// configured. At is an @ modifier, or nothing.
+func gone(at string) string {
+	return fmt.Sprintf("max by (instance_id, region_id) (starrocks_backup:instance:listed{%[1]s}%[2]s unless on (job, instance) starrocks_backup:exporter:replaced%[2]s"+
+		" unless on (instance_id, region_id) starrocks_backup_up%[2]s%[3]s)", selected, at, strings.Replace(ofOtherAccount, "}", "}"+at, 1))
+}
+
+// unread are the instances that no exporter can read.
+func unread() string { return "(" + each("up") + " == 0 or " + gone("") + ")" }
+
+// truth is 2 for a bad instance, 1 for an unknown one, 0 for a healthy one. At is an @ modifier, or nothing.
 func truth(at string) string {
 	return fmt.Sprintf("2 * max by (instance_id, region_id) (starrocks_backup_condition{%[1]s}%[2]s%[3]s)\n"+
 		"or max by (instance_id, region_id) (starrocks_backup_up{%[1]s}%[2]s%[3]s) * 0 + 1\n"+
-		"or max by (instance_id, region_id) (starrocks_backup:instance:listed{%[1]s}%[2]s unless on (job, instance) starrocks_backup:exporter:replaced%[2]s%[3]s) * 0 + 1",
-		selected, at, strings.Replace(ofOtherAccount, "}", "}"+at, 1))
+		"or %[4]s * 0 + 1",
+		selected, at, strings.Replace(ofOtherAccount, "}", "}"+at, 1), gone(at))
+}
+
+// names are the instances' names, where they are known or were.
+func names() string {
+	return one(each("instance_info", "instance_name") + " or on (instance_id, region_id) " + one(held("instance_info", "instance_name")))
 }
 
 // until is the time left until a timestamp, by instance.
