@@ -27,7 +27,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz bench drill dashboards fmt clean tools lint-tools
+.PHONY: build test race lint fuzz bench drill dashboards demo-stack fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o ./$(BINARY) .
@@ -80,6 +80,10 @@ drill:
 # Writes dashboards/*.json anew.
 dashboards:
 	cd dashboards && $(GO) run .
+
+# Exporter, Prometheus with the rules, Alertmanager, and Grafana where it is installed; see deploy/compose.yml for containers.
+demo-stack: build
+	deploy/demo-stack.sh
 
 fmt: lint-tools
 	$(TOOLS)/gofumpt -w .

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The stack of compose.yml without containers, with the programs installed here: Prometheus and Alertmanager, and Grafana
+# where there is one. It ends on an interrupt, or when one of them ends.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+data=$(mktemp -d)
+stop() {
+	kill $(jobs -p) 2>/dev/null || true
+	wait
+	rm -rf "$data"
+}
+trap stop EXIT
+trap 'exit 0' INT TERM
+
+alertmanager=$(command -v prometheus-alertmanager || command -v alertmanager)
+./starrocks_backup_exporter --demo &
+prometheus --config.file=deploy/prometheus.yml --storage.tsdb.path="$data/prometheus" --web.listen-address=localhost:9090 &
+"$alertmanager" --config.file=alerts/alertmanager.yml --storage.path="$data/alertmanager" --cluster.listen-address= --web.listen-address=localhost:9093 &
+if command -v grafana >/dev/null; then
+	mkdir -p "$data"/provisioning/{datasources,dashboards}
+	cp dashboards/provisioning/datasources.yml "$data/provisioning/datasources"
+	sed "s|/var/lib/grafana/.*|$PWD/dashboards|" dashboards/provisioning/dashboards.yml >"$data/provisioning/dashboards/dashboards.yml"
+	GF_PATHS_PROVISIONING=$data/provisioning GF_PATHS_DATA=$data/grafana GF_AUTH_ANONYMOUS_ENABLED=true \
+		grafana server --homepath "${GRAFANA_HOME:-/usr/share/grafana}" &
+	echo 'Grafana: http://localhost:3000/d/starrocks-backup-fleet'
+else
+	echo 'Grafana is not installed here: the dashboards are not shown.'
+fi
+echo 'The exporter: http://localhost:10980/  Prometheus: http://localhost:9090/alerts  Alertmanager: http://localhost:9093/'
+wait -n
