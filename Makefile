@@ -27,7 +27,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz bench drill dashboards demo-stack fmt clean tools lint-tools
+.PHONY: build test race lint fuzz bench bench-guard drill dashboards demo-stack fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o ./$(BINARY) .
@@ -67,7 +67,11 @@ fuzz:
 	if ((found == 0)); then echo 'no fuzz target found' >&2; exit 1; fi
 
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+# Fails where a scrape's cost, as a ratio to the floor of the machine, is half more than it was.
+bench-guard:
+	BENCH_GUARD=5 $(GO) test -run '^$$' -bench 'Fleet/1000$$' -benchtime 1x .
 
 # The figures of alerts/README.md. DRILL_FLAGS changes seeds and sizes: see alerts/drill --help.
 drill: export GOGC = 400

@@ -183,13 +183,7 @@ func writeHistory(t *testing.T, w *bufio.Writer, address string, from, to time.T
 	scraper := collector.NewScraper(log.NewNopLogger(), clock, func() {})
 	scraper.SetFleet(fleet)
 	for now = from; now.Before(to); now = now.Add(15 * time.Minute) {
-		registry := prometheus.NewRegistry()
-		registry.MustRegister(collector.New(scraper.Scrape(t.Context())))
-		families, err := registry.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range families {
+		for f := range new(collector.Families).Of(scraper.Scrape(t.Context())) {
 			for _, m := range f.GetMetric() {
 				fmt.Fprintf(w, "%s{job=\"starrocks_backup\",instance=%q", f.GetName(), address)
 				for _, l := range m.GetLabel() {

@@ -1,6 +1,7 @@
 package apiclient
 
 import (
+	"bytes"
 	"context"
 	"iter"
 	"net/url"
@@ -20,6 +21,30 @@ type DescribeBackupsRequest struct {
 	TimePeriodStartTime, TimePeriodEndTime int64
 	PageNumber                             int // the first page to read, from 1
 	PageSize                               int // the client's where 0
+
+	Bodies *Bodies // where answers are read into; nil: new memory
+}
+
+// Bodies is memory for answers, to be used again. The subtasks of backups that were read into it are valid until Reset.
+type Bodies struct {
+	all  []*bytes.Buffer
+	used int
+}
+
+// Reset makes the memory free for other answers.
+func (b *Bodies) Reset() { b.used = 0 }
+
+func (b *Bodies) next() *bytes.Buffer {
+	if b == nil {
+		return new(bytes.Buffer)
+	}
+	if b.used == len(b.all) {
+		b.all = append(b.all, new(bytes.Buffer))
+	}
+	b.used++
+	next := b.all[b.used-1]
+	next.Reset()
+	return next
 }
 
 func (r DescribeBackupsRequest) query(page int) url.Values {
@@ -56,7 +81,7 @@ func (c *Client) Backups(ctx context.Context, r DescribeBackupsRequest) iter.Seq
 		seen := map[string]struct{}{} // tasks move between pages while they are read
 		total := 0
 		for n := range maxPages {
-			p, err := c.call(ctx, r.query(first+n))
+			p, err := c.call(ctx, r.query(first+n), r.Bodies)
 			if err != nil {
 				yield(Backup{}, err)
 				return

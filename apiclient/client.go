@@ -73,7 +73,7 @@ func New(o Options) (*Client, error) {
 }
 
 // call makes one call, in as many attempts as it takes and ctx allows.
-func (c *Client) call(ctx context.Context, query url.Values) (*page, error) {
+func (c *Client) call(ctx context.Context, query url.Values, bodies *Bodies) (*page, error) {
 	var last *Error
 	refreshed := false
 	for attempt := 1; ; attempt++ {
@@ -86,7 +86,7 @@ func (c *Client) call(ctx context.Context, query url.Values) (*page, error) {
 		if last != nil {
 			c.o.Observer.Retry(operation, c.o.RegionID, last.Reason)
 		}
-		p, hint, failure := c.attempt(ctx, query)
+		p, hint, failure := c.attempt(ctx, query, bodies)
 		if failure == nil {
 			return p, nil
 		}
@@ -110,7 +110,7 @@ func (c *Client) waitForLimit(ctx context.Context) error {
 }
 
 // attempt signs, sends and decodes one request. With a failure comes how long the API asks to wait, if it does.
-func (c *Client) attempt(ctx context.Context, query url.Values) (*page, time.Duration, *Error) {
+func (c *Client) attempt(ctx context.Context, query url.Values, bodies *Bodies) (*page, time.Duration, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
 	credential, err := c.o.Credentials.Get(ctx)
@@ -125,7 +125,7 @@ func (c *Client) attempt(ctx context.Context, query url.Values) (*page, time.Dur
 		return nil, 0, &Error{Reason: ReasonInvalidRequest, Err: err}
 	}
 	sign(req, credential, c.o.Now(), c.o.Nonce())
-	a, failure := c.exchange(req)
+	a, failure := c.exchange(req, bodies.next())
 	if failure != nil {
 		return nil, 0, failure
 	}
@@ -157,7 +157,7 @@ type answer struct {
 	body   []byte
 }
 
-func (c *Client) exchange(req *http.Request) (*answer, *Error) {
+func (c *Client) exchange(req *http.Request, b *bytes.Buffer) (*answer, *Error) {
 	began := c.o.Now()
 	code := "error"
 	defer func() { c.o.Observer.Request(operation, c.o.RegionID, code, max(0, c.o.Now().Sub(began))) }()
@@ -174,7 +174,6 @@ func (c *Client) exchange(req *http.Request) (*answer, *Error) {
 	if res.StatusCode >= 300 && res.StatusCode < 400 {
 		return nil, &Error{Reason: ReasonBadResponse, HTTPStatus: res.StatusCode, Err: errors.New("a redirect, which is not followed")}
 	}
-	var b bytes.Buffer
 	if res.ContentLength > 0 && res.ContentLength <= maxBody {
 		b.Grow(int(res.ContentLength) + bytes.MinRead) // else ReadFrom grows it once more, to find the end
 	}

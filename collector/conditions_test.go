@@ -2,6 +2,7 @@ package collector_test
 
 import (
 	"fmt"
+	"sort"
 	"strings"
 	"testing"
 	"time"
@@ -146,6 +147,7 @@ func TestDemoFleetKeepsItsStates(t *testing.T) {
 			}
 		}
 		for name, conditions := range want {
+			sort.Strings(held[simulator.InstanceID(name)])
 			if got := strings.Join(held[simulator.InstanceID(name)], " "); got != conditions {
 				t.Errorf("at %v, %s is %q, want %q", now, name, got, conditions)
 			}

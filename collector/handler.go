@@ -2,15 +2,20 @@ package collector
 
 import (
 	"context"
+	"iter"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
 )
 
 // Deadlines says how long a scrape may take.
@@ -25,23 +30,56 @@ type Handler struct {
 	lasting   prometheus.Gatherer // metrics that outlive scrapes
 	deadlines Deadlines
 	logger    log.Logger
+	families  sync.Pool
+	serve     http.Handler
 }
 
 // NewHandler returns the handler of /metrics, which adds the metrics of lasting to those of each scrape.
 func NewHandler(s *Scraper, lasting prometheus.Gatherer, d Deadlines, logger log.Logger) *Handler {
-	return &Handler{s, lasting, d, logger}
+	h := &Handler{scraper: s, lasting: lasting, deadlines: d, logger: logger, families: sync.Pool{New: func() any { return &Families{} }}}
+	compressed, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false), gzhttp.CompressionLevel(gzip.BestSpeed))
+	if err != nil {
+		panic(err) // the options above are not valid
+	}
+	h.serve = compressed(http.HandlerFunc(h.metrics))
+	return h
 }
 
 // ServeHTTP implements http.Handler.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve.ServeHTTP(w, r) }
+
+func (h *Handler) metrics(w http.ResponseWriter, r *http.Request) {
 	result := h.Scrape(r)
-	perScrape := prometheus.NewRegistry()
-	perScrape.MustRegister(New(result))
-	promhttp.HandlerFor(prometheus.Gatherers{h.lasting, perScrape}, promhttp.HandlerOpts{
-		EnableOpenMetrics: true,
-		ErrorHandling:     promhttp.ContinueOnError,
-		ErrorLog:          errorLog{h.logger},
-	}).ServeHTTP(w, r)
+	lasting, err := h.lasting.Gather()
+	if err != nil {
+		level.Error(h.logger).Log("msg", "gathering the exporter's own metrics", "err", err)
+	}
+	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+	w.Header().Set("Content-Type", string(format))
+	families := h.families.Get().(*Families)
+	defer h.families.Put(families)
+	encoder := expfmt.NewEncoder(w, format)
+	for f := range both(slices.Values(lasting), families.Of(result)) {
+		if err := encoder.Encode(f); err != nil {
+			level.Debug(h.logger).Log("msg", "serving metrics", "err", err) // the client went away
+			return
+		}
+	}
+	if c, ok := encoder.(expfmt.Closer); ok { // of OpenMetrics: the end
+		_ = c.Close()
+	}
+}
+
+func both[T any](first, second iter.Seq[T]) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for _, all := range []iter.Seq[T]{first, second} {
+			for one := range all {
+				if !yield(one) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Scrape reads the fleet within the time that the request leaves for it, even if the client goes away:
@@ -63,11 +101,4 @@ func (d Deadlines) of(header http.Header) time.Duration {
 		timeout -= d.Offset
 	}
 	return timeout
-}
-
-// errorLog is promhttp's logger.
-type errorLog struct{ logger log.Logger }
-
-func (l errorLog) Println(v ...any) {
-	level.Error(l.logger).Log("msg", "serving metrics", "err", v)
 }

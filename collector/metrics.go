@@ -2,7 +2,9 @@ package collector
 
 import (
 	"cmp"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,15 +16,27 @@ const namespace = "starrocks_backup_"
 
 // metric is one row of the table below: a metric of an instance, and where its series come from.
 type metric struct {
-	desc *prometheus.Desc
-	kind prometheus.ValueType
+	name, help string
+	kind       prometheus.ValueType
+	labels     []string // beside those of the instance
+	order      []int    // of all labels by name: indexes into labels, or one of the two below
 	// series emits the metric's series with the values of its own labels. A value that is NaN is not known and left out.
 	series func(r *InstanceResult, emit func(value float64, labels ...string))
 }
 
+const (
+	theInstanceID = -2
+	theRegionID   = -1
+)
+
 func row(name, help string, kind prometheus.ValueType, labels []string, series func(*InstanceResult, func(float64, ...string))) metric {
-	all := append([]string{"instance_id", "region_id"}, labels...)
-	return metric{prometheus.NewDesc(namespace+name, help, all, nil), kind, series}
+	all := append([]string{instanceIDLabel, regionIDLabel}, labels...)
+	order := make([]int, len(all))
+	for i := range order {
+		order[i] = i - 2
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(all[a+2], all[b+2]) })
+	return metric{namespace + name, help, kind, labels, order, series}
 }
 
 // always is a gauge that is there whether the instance could be read or not.
@@ -88,7 +102,8 @@ func boolean(b bool) float64 {
 	return 0
 }
 
-var metrics = []metric{
+// metrics is the table, in the order of their names.
+var metrics = slices.SortedFunc(slices.Values([]metric{
 	always("up", "1 where every page of the instance's backups was read in this scrape, else 0.",
 		func(r *InstanceResult) float64 { return boolean(r.Err == nil) }),
 	always("scrape_duration_seconds", "Time to read the instance; 0 where its turn did not come.",
@@ -145,8 +160,8 @@ var metrics = []metric{
 		func(h *Health) float64 { return timestamp(h.RestorableUntil) }),
 	each("database_size_bytes", "Size of a database in the newest completed task.", []string{"database"},
 		func(r *InstanceResult, emit func(float64, ...string)) {
-			for database, bytes := range r.Health.Databases {
-				emit(bytes, database)
+			for _, database := range slices.Sorted(maps.Keys(r.Health.Databases)) {
+				emit(r.Health.Databases[database], database)
 			}
 		}),
 	byTable("subtask_size_bytes", "Size of a table in the newest completed task.",
@@ -165,35 +180,7 @@ var metrics = []metric{
 				emit(1, s.InstanceName, s.Version, s.MinorVersion, s.RunMode, s.SpecType, s.VpcID, s.ResourceGroupID, r.Instance.Account)
 			}
 		}),
-}
-
-// Collector exposes a finished Result. Collect does no I/O.
-type Collector struct{ result *Result }
-
-// New returns a collector of r.
-func New(r *Result) *Collector { return &Collector{r} }
-
-// Describe implements prometheus.Collector.
-func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, m := range metrics {
-		ch <- m.desc
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (c *Collector) Collect(ch chan<- prometheus.Metric) {
-	for i := range c.result.Instances {
-		r := &c.result.Instances[i]
-		for _, m := range metrics {
-			m.series(r, func(value float64, labels ...string) {
-				if !math.IsNaN(value) {
-					all := append([]string{r.Instance.InstanceID, r.Instance.RegionID}, labels...)
-					ch <- prometheus.MustNewConstMetric(m.desc, m.kind, value, all...)
-				}
-			})
-		}
-	}
-}
+}), func(a, b metric) int { return cmp.Compare(a.name, b.name) })
 
 // worst orders instances for people: unknown ones and bad ones before healthy ones, then by name.
 func worst(a, b *InstanceResult) int {

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-kit/log/level"
 )
 
 var (
@@ -113,7 +115,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	if err := p.template.Execute(w, data); err != nil {
-		errorLog{p.handler.logger}.Println(err)
+		level.Debug(p.handler.logger).Log("msg", "serving the page", "err", err) // the client went away
 	}
 }
 

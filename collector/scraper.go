@@ -163,11 +163,12 @@ func (s *Scraper) collect(ctx context.Context, c *collection) {
 		close(queue)
 		for range min(c.fleet.Concurrency, len(targets)) {
 			workers.Go(func() {
+				var bodies apiclient.Bodies
 				for i := range queue {
 					if ctx.Err() != nil {
 						return
 					}
-					s.readInto(ctx, c, i)
+					s.readInto(ctx, c, i, &bodies)
 				}
 			})
 		}
@@ -179,14 +180,14 @@ func (s *Scraper) collect(ctx context.Context, c *collection) {
 	close(c.done)
 }
 
-func (s *Scraper) readInto(ctx context.Context, c *collection, i int) {
+func (s *Scraper) readInto(ctx context.Context, c *collection, i int, bodies *apiclient.Bodies) {
 	t := c.fleet.Targets[i]
 	began := s.now()
 	c.mu.Lock()
 	c.slots[i].began = began
 	c.mu.Unlock()
 
-	backups, err := s.read(ctx, t)
+	backups, err := s.read(ctx, t, bodies)
 	now := s.now()
 	r := &InstanceResult{Instance: t.Instance, Duration: now.Sub(began), Err: err}
 	var contents Contents
@@ -208,10 +209,11 @@ func (s *Scraper) readInto(ctx context.Context, c *collection, i int) {
 	}
 }
 
-// read returns all tasks of an instance, or why it could not.
-func (s *Scraper) read(ctx context.Context, t Target) ([]apiclient.Backup, error) {
+// read returns all tasks of an instance, or why it could not. Their subtasks are valid until bodies is used again.
+func (s *Scraper) read(ctx context.Context, t Target, bodies *apiclient.Bodies) ([]apiclient.Backup, error) {
+	bodies.Reset()
 	var backups []apiclient.Backup
-	for b, err := range t.Lister.Backups(ctx, apiclient.DescribeBackupsRequest{InstanceID: t.InstanceID}) {
+	for b, err := range t.Lister.Backups(ctx, apiclient.DescribeBackupsRequest{InstanceID: t.InstanceID, Bodies: bodies}) {
 		if err != nil {
 			return nil, err
 		}

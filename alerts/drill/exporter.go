@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"golang.org/x/time/rate"
 
 	"starrocks_backup_exporter/apiclient"
@@ -57,6 +59,7 @@ type process struct {
 	scraper  *collector.Scraper
 	reloader *config.Reloader
 	registry *prometheus.Registry
+	families collector.Families
 	file     string // the configuration file
 	loaded   string // of which the configuration is
 	listed   map[string]bool
@@ -205,12 +208,16 @@ func (p *process) reload() bool {
 }
 
 // scrape returns what the exporter exposes.
-func (p *process) scrape(ctx context.Context) (prometheus.Gatherers, error) {
-	r := prometheus.NewRegistry()
-	if err := r.Register(collector.New(p.scraper.Scrape(ctx))); err != nil {
-		return nil, err
-	}
-	return prometheus.Gatherers{p.registry, r}, nil
+func (p *process) scrape(ctx context.Context) (iter.Seq[*dto.MetricFamily], error) {
+	own, err := p.registry.Gather()
+	return func(yield func(*dto.MetricFamily) bool) {
+		for _, f := range own {
+			if !yield(f) {
+				return
+			}
+		}
+		p.families.Of(p.scraper.Scrape(ctx))(yield)
+	}, err
 }
 
 // simulate returns the API of the world.

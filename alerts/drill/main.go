@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"os/signal"
 	"runtime"
@@ -15,7 +16,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
-	client "github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // player is a Prometheus with rules, and who judges them.
@@ -74,17 +75,13 @@ func scrapeAll(ctx context.Context, w *world, api inProcess, scrapes *scraper) (
 			if e.target == "" {
 				continue
 			}
-			var exposition client.Gatherer
+			var exposition iter.Seq[*dto.MetricFamily]
 			if e.scraped {
 				if exposition, err = e.process.scrape(ctx); err != nil {
 					return nil, err
 				}
 			}
-			samples, err := scrapes.scrape(job, e.target, exposition)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, scrape{at, samples})
+			all = append(all, scrape{at, scrapes.scrape(job, e.target, exposition)})
 		}
 	}
 	return all, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math"
 	"os"
@@ -10,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	client "github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -81,15 +81,11 @@ var wanted = map[string]bool{
 }
 
 // scrape is one scrape of a target, as Prometheus does it: series that are gone are marked stale, and up says whether it worked.
-func (s *scraper) scrape(job, instance string, exposition client.Gatherer) ([]sample, error) {
+func (s *scraper) scrape(job, instance string, exposition iter.Seq[*dto.MetricFamily]) []sample {
 	samples := []sample{s.sample("up", job, instance, nil, 0)}
 	if exposition != nil {
 		samples[0].value = 1
-		families, err := exposition.Gather()
-		if err != nil {
-			return nil, err
-		}
-		for _, f := range families {
+		for f := range exposition {
 			if !wanted[f.GetName()] {
 				continue
 			}
@@ -98,7 +94,7 @@ func (s *scraper) scrape(job, instance string, exposition client.Gatherer) ([]sa
 			}
 		}
 	}
-	return s.stale(job+"/"+instance, samples), nil
+	return s.stale(job+"/"+instance, samples)
 }
 
 // forget is what Prometheus does with the series of a target that is none any more.

@@ -28,7 +28,7 @@ type Instance struct {
 	InstanceID, RegionID string
 	Tasks                func(now time.Time) []Task // in the order served; nil: none
 	Fault                Fault                      // nil: none
-	Rendered             bool                       // render each page once and keep it, for benchmarks
+	Rendered             string                     // not empty: render each page once for all instances of this word, for benchmarks
 }
 
 // Fault answers a request in the API's place and reports whether it did. n counts the instance's requests, from 1.
@@ -143,8 +143,8 @@ func (s *Simulator) answer(query url.Values, in Instance, now time.Time) []byte 
 		return failure("InvalidParams", "Invalid params: [instance not exists].\n", nil)
 	}
 	page, size := atLeastOne(query.Get("PageNumber"), 1), min(atLeastOne(query.Get("PageSize"), 10), s.o.PageCap)
-	key := fmt.Sprintf("%s %d %d", in.InstanceID, page, size)
-	if in.Rendered {
+	key := fmt.Sprintf("%s %d %d", in.Rendered, page, size)
+	if in.Rendered != "" {
 		s.mu.Lock()
 		body := s.rendered[key]
 		s.mu.Unlock()
@@ -155,7 +155,7 @@ func (s *Simulator) answer(query url.Values, in Instance, now time.Time) []byte 
 	tasks := s.matching(query, in, now)
 	first := min((page-1)*size, len(tasks))
 	body := envelope(true, "Success", "", tasks[first:min(first+size, len(tasks))], s.o.Total(len(tasks)))
-	if in.Rendered {
+	if in.Rendered != "" {
 		s.mu.Lock()
 		s.rendered[key] = body
 		s.mu.Unlock()

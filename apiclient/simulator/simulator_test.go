@@ -196,7 +196,7 @@ func TestSetRemoveAndCount(t *testing.T) {
 func TestWhatIsSent(t *testing.T) {
 	s := New(Options{AccessKeys: map[string]string{"id": "secret"}, Now: func() time.Time { return testTime }, Total: func(int) any { return nil }})
 	calls := 0
-	s.Set(Instance{InstanceID: "c-1", RegionID: "r", Rendered: true, Tasks: func(time.Time) []Task {
+	s.Set(Instance{InstanceID: "c-1", RegionID: "r", Rendered: "once", Tasks: func(time.Time) []Task {
 		calls++
 		return []Task{{Size: "2", Finish: "null", Description: "d", SubTasks: []SubTask{{Table: "a\xff\"\n"}}}, {}}
 	}})

@@ -1,0 +1,325 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"starrocks_backup_exporter/apiclient/simulator"
+)
+
+// The yardstick: instances of 30 tasks of 20 subtasks, an API on loopback that takes 50 ms, 64 requests in flight.
+const (
+	benchLatency  = 50 * time.Millisecond
+	benchInFlight = 64
+	benchScrapes  = 5
+)
+
+// benchAccept is what Prometheus sends.
+const benchAccept = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+
+// cost is what a process took for a number of scrapes.
+type cost struct {
+	Wall, CPU time.Duration // of one
+	Peak      float64       // MB of resident memory, at the most
+}
+
+// BenchmarkFleet scrapes the built exporter, a process of its own, and holds it against the floor of the same machine in
+// the same run: a process that fetches the same bytes with pooled buffers and looks at each once.
+func BenchmarkFleet(b *testing.B) {
+	binary := filepath.Join(b.TempDir(), "exporter")
+	if out, err := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, ".").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	api := newBenchAPI(b, binary)
+	var per100 cost
+	for _, n := range []int{100, 1000, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				fetch, scan := api.floor(b, n, false), api.floor(b, n, true)
+				text, gzip := api.scrape(b, binary, n, false), api.scrape(b, binary, n, true)
+				if n == 100 {
+					per100 = gzip
+				}
+				b.ReportMetric(fetch.CPU.Seconds()*1000, "fetch-cpu-ms")
+				b.ReportMetric(scan.CPU.Seconds()*1000, "floor-cpu-ms")
+				b.ReportMetric(text.CPU.Seconds()*1000, "text-cpu-ms")
+				b.ReportMetric(gzip.CPU.Seconds()*1000, "gzip-cpu-ms")
+				b.ReportMetric(gzip.Wall.Seconds()*1000, "gzip-wall-ms")
+				b.ReportMetric(float64(text.CPU)/float64(scan.CPU), "text-cpu-ratio")
+				b.ReportMetric(float64(gzip.CPU)/float64(scan.CPU), "gzip-cpu-ratio")
+				b.ReportMetric(float64(gzip.Wall)/float64(scan.Wall), "gzip-wall-ratio")
+				b.ReportMetric(gzip.Peak, "peak-MB")
+				b.ReportMetric(float64(gzip.CPU)/float64(n)*100/float64(per100.CPU), "per-instance-of-100")
+				b.ReportMetric(0, "ns/op")
+				if tries := os.Getenv("BENCH_GUARD"); tries != "" && n == 1000 {
+					api.guard(b, binary, tries)
+				}
+			}
+		})
+	}
+}
+
+// The ratios to the floor when they were last written down; see README.md.
+const (
+	benchCPURatio  = 6.8
+	benchWallRatio = 1.15
+)
+
+// guard fails where the ratios have become worse by half, at the best of some tries: other programs only ever add to them.
+func (a *benchAPI) guard(b *testing.B, binary, tries string) {
+	b.Helper()
+	most, err := strconv.Atoi(tries)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for try := 1; ; try++ {
+		scan, gzip := a.floor(b, 1000, true), a.scrape(b, binary, 1000, true)
+		cpu, wall := float64(gzip.CPU)/float64(scan.CPU), float64(gzip.Wall)/float64(scan.Wall)
+		switch {
+		case cpu <= 1.5*benchCPURatio && wall <= 1.5*benchWallRatio:
+			return
+		case try >= most:
+			b.Fatalf("CPU %.1f times the floor, wall %.2f times; were %.1f and %.2f", cpu, wall, benchCPURatio, benchWallRatio)
+		}
+	}
+}
+
+// benchAPI is the simulator, and the same bytes without it for the floor.
+type benchAPI struct {
+	url  string
+	body []byte // an answer
+}
+
+func newBenchAPI(b *testing.B, binary string) *benchAPI {
+	b.Helper()
+	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{"id": "secret"}, Latency: benchLatency})
+	for i := range 10000 {
+		sim.Set(simulator.Instance{InstanceID: fmt.Sprintf("c-%d", i), RegionID: "cn-hangzhou", Rendered: "all alike", Tasks: benchTasks})
+	}
+	a := &benchAPI{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodGet: // the floor: what the last request for one instance was answered
+			time.Sleep(benchLatency)
+			w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+			_, _ = w.Write(a.body)
+		case a.body == nil:
+			answer := httptest.NewRecorder()
+			sim.ServeHTTP(answer, r)
+			a.body = answer.Body.Bytes()
+			_, _ = w.Write(a.body)
+		default:
+			sim.ServeHTTP(w, r)
+		}
+	}))
+	b.Cleanup(server.Close)
+	a.url = server.URL
+	a.scrape(b, binary, 1, false)
+	return a
+}
+
+func benchTasks(now time.Time) (tasks []simulator.Task) {
+	now = now.Truncate(time.Hour)
+	for i := range 30 {
+		start := now.Add(-time.Duration(24*i+2) * time.Hour)
+		t := simulator.Task{
+			BackupTaskID: fmt.Sprintf("bt-%d", i), InstanceID: "null", Status: "COMPLETED", Size: 2000, BackupType: "FullBackup", Start: simulator.Millis(start),
+			Finish: simulator.Millis(start.Add(time.Hour)), Expire: simulator.Millis(start.Add(90 * 24 * time.Hour)), Snapshot: &simulator.Snapshot{InstanceName: "bench", Version: "3.3"},
+		}
+		for j := range 20 {
+			t.SubTasks = append(t.SubTasks, simulator.SubTask{
+				Database: fmt.Sprintf("database_%d", j%3), Table: fmt.Sprintf("cdc_ods_t2030_lcpf_api_topic_msg_with_a_long_name_%02d", j), Status: "success",
+				Start: simulator.Seconds(start), Finish: simulator.Seconds(start.Add(time.Hour)), Size: 10 + j, Detail: "[]",
+			})
+		}
+		tasks = append(tasks, t)
+	}
+	return tasks
+}
+
+// floor runs this test's binary as the process that only fetches: see TestMain.
+func (a *benchAPI) floor(b *testing.B, n int, scan bool) (c cost) {
+	b.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "BENCH_FLOOR="+a.url, fmt.Sprintf("BENCH_FLOOR_REQUESTS=%d", n), fmt.Sprintf("BENCH_FLOOR_SCAN=%t", scan))
+	out, err := cmd.Output()
+	if err == nil {
+		err = json.Unmarshal(out, &c)
+	}
+	if err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	return c
+}
+
+// scrape starts the exporter over n instances, and measures some scrapes after a first one.
+func (a *benchAPI) scrape(b *testing.B, binary string, n int, gzip bool) cost {
+	b.Helper()
+	file := filepath.Join(b.TempDir(), "bench.yml")
+	var text strings.Builder
+	fmt.Fprintf(&text, "api: {endpoint: %q, timeout: 60s, requests_per_second: 1000000, concurrency: %d}\naccounts: {default: {access_key_id: id, access_key_secret: secret}}\ninstances:\n", a.url, benchInFlight)
+	for i := range n {
+		fmt.Fprintf(&text, "- {instance_id: c-%d, region_id: cn-hangzhou}\n", i)
+	}
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	address := l.Addr().String()
+	_ = l.Close()
+	cmd := exec.Command(binary, "--config.file="+file, "--web.listen-address="+address, "--scrape.timeout=2m")
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+
+	get := func() {
+		req, err := http.NewRequest(http.MethodGet, "http://"+address+"/metrics", nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if req.Header.Set("Accept-Encoding", "identity"); gzip {
+			req.Header.Set("Accept", benchAccept)
+			req.Header.Set("Accept-Encoding", "gzip")
+		}
+		for try := 0; ; try++ {
+			res, err := http.DefaultClient.Do(req)
+			if err != nil && try < 100 { // not there yet
+				time.Sleep(50 * time.Millisecond)
+				continue
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+			size, err := io.Copy(io.Discard, res.Body)
+			_ = res.Body.Close()
+			if err != nil || res.StatusCode != http.StatusOK || size < int64(n)*100 || gzip != (res.Header.Get("Content-Encoding") == "gzip") {
+				b.Fatal(res.Status, size, err, res.Header)
+			}
+			return
+		}
+	}
+	get()
+	began, before := time.Now(), cpuOf(b, cmd.Process.Pid)
+	for range benchScrapes {
+		get()
+	}
+	return cost{time.Since(began) / benchScrapes, (cpuOf(b, cmd.Process.Pid) - before) / benchScrapes, peakOf(b, cmd.Process.Pid)}
+}
+
+// cpuOf is the CPU time of a process so far.
+func cpuOf(b *testing.B, pid int) time.Duration {
+	b.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Skip("only Linux tells what another process took: ", err)
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	var user, system int64
+	_, _ = fmt.Sscan(fields[11]+" "+fields[12], &user, &system)
+	return time.Duration(user+system) * 10 * time.Millisecond // of 100 ticks a second, everywhere
+}
+
+// peakOf is the most resident memory that a process had, in MB.
+func peakOf(b *testing.B, pid int) float64 {
+	b.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var kB float64
+	if _, after, ok := strings.Cut(string(status), "VmHWM:"); ok {
+		_, _ = fmt.Sscan(after, &kB)
+	}
+	return kB * 1024 / 1e6
+}
+
+// TestMain is also the floor's process.
+func TestMain(m *testing.M) {
+	if url := os.Getenv("BENCH_FLOOR"); url != "" {
+		if err := fetchAll(url); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// fetchAll is the least that a scrape can cost, with nothing of the exporter: it prints its cost.
+func fetchAll(url string) error {
+	var n int
+	if _, err := fmt.Sscan(os.Getenv("BENCH_FLOOR_REQUESTS"), &n); err != nil {
+		return err
+	}
+	scan := os.Getenv("BENCH_FLOOR_SCAN") == "true"
+	transport := &http.Transport{MaxIdleConnsPerHost: benchInFlight, DisableCompression: true}
+	round := func() error {
+		var workers sync.WaitGroup
+		queue := make(chan struct{}, n)
+		for range n {
+			queue <- struct{}{}
+		}
+		close(queue)
+		failed := make(chan error, benchInFlight)
+		for range benchInFlight {
+			workers.Go(func() {
+				var body bytes.Buffer
+				for range queue {
+					res, err := (&http.Client{Transport: transport}).Get(url)
+					if err != nil {
+						failed <- err
+						return
+					}
+					body.Reset()
+					_, err = body.ReadFrom(res.Body)
+					_ = res.Body.Close()
+					if err != nil || scan && bytes.Count(body.Bytes(), []byte{'"'}) == 0 {
+						failed <- fmt.Errorf("a body without quotes: %w", err)
+						return
+					}
+				}
+			})
+		}
+		workers.Wait()
+		close(failed)
+		return <-failed
+	}
+	if err := round(); err != nil {
+		return err
+	}
+	began, before := time.Now(), cpuTime()
+	for range benchScrapes {
+		if err := round(); err != nil {
+			return err
+		}
+	}
+	return json.NewEncoder(os.Stdout).Encode(cost{Wall: time.Since(began) / benchScrapes, CPU: (cpuTime() - before) / benchScrapes})
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
