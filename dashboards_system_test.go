@@ -176,7 +176,7 @@ func writeHistory(t *testing.T, w *bufio.Writer, address string, from, to time.T
 		sim.Set(d.Instance)
 		c.Instances = append(c.Instances, config.Instance{InstanceID: d.InstanceID, RegionID: d.RegionID, Account: "default", MaxAge: model.Duration(d.MaxAge)})
 	}
-	fleet, err := collector.NewBuilder(collector.NewAPIMetrics(prometheus.NewRegistry()), clock).Build(c)
+	fleet, err := collector.NewBuilder(collector.NewAPIMetrics(prometheus.NewRegistry()), clock, collector.Shard{}).Build(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 	_ "time/tzdata" // schedules have time zones, and not every machine knows them
@@ -38,6 +40,7 @@ type options struct {
 	telemetryPath   string
 	enableLifecycle bool
 	deadlines       collector.Deadlines
+	shard           collector.Shard
 	logLevel        string
 	logFormat       string
 	web             *web.FlagConfig
@@ -56,13 +59,23 @@ func parse(args []string) (options, error) {
 	app.Flag("scrape.timeout", "Time for a scrape where Prometheus names none.").Default("10s").DurationVar(&o.deadlines.Timeout)
 	app.Flag("scrape.timeout-offset", "Taken off a scrape's time, so that the answer arrives before Prometheus gives up.").
 		Default("0.5s").DurationVar(&o.deadlines.Offset)
+	shard := app.Flag("shard", "Which part of the fleet this process reads, from 0; or the name of a StatefulSet's pod, whose ordinal it then is.").Default("0").String()
+	app.Flag("total-shards", "How many processes share the fleet.").Default("1").IntVar(&o.shard.Total)
 	app.Flag("log.level", "Least level logged.").Default("info").EnumVar(&o.logLevel, "debug", "info", "warn", "error")
 	app.Flag("log.format", "Format of the log.").Default("logfmt").EnumVar(&o.logFormat, "logfmt", "json")
 	o.web = kingpinflag.AddFlags(app, ":10980")
 	if _, err := app.Parse(args); err != nil {
 		return o, err
 	}
+	index, err := strconv.Atoi((*shard)[strings.LastIndexByte(*shard, '-')+1:])
+	o.shard.Index = index
 	switch {
+	case err != nil || strings.HasPrefix(*shard, "-"):
+		return o, fmt.Errorf("--shard: %q is no number and does not end with an ordinal", *shard)
+	case o.shard.Total < 1:
+		return o, errors.New("--total-shards must be 1 or more")
+	case o.shard.Index >= o.shard.Total:
+		return o, fmt.Errorf("--shard must be below --total-shards: %d of %d", o.shard.Index, o.shard.Total)
 	case o.deadlines.Timeout <= 0:
 		return o, errors.New("--scrape.timeout must be above 0")
 	case o.deadlines.Offset < 0:
@@ -98,7 +111,7 @@ func check(path string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	fmt.Printf("%s: OK, %d instances\n", path, len(c.Instances))
+	fmt.Printf("%s: OK, %d instances, %d regions to discover\n", path, len(c.Instances), len(c.Discovery))
 	return 0
 }
 
@@ -130,7 +143,7 @@ func run(o options, logger log.Logger) error {
 		Help: "Scrapes that joined a collection under way.",
 	})
 	scraper := collector.NewScraper(logger, time.Now, coalesced.Inc)
-	builder := collector.NewBuilder(collector.NewAPIMetrics(registry), time.Now)
+	builder := collector.NewBuilder(collector.NewAPIMetrics(registry), time.Now, o.shard)
 	reloader := config.NewReloader(load, func(c *config.Config) error {
 		fleet, err := builder.Build(c)
 		if err == nil {
@@ -141,7 +154,8 @@ func run(o options, logger log.Logger) error {
 	if err := reloader.Reload(); err != nil {
 		return fmt.Errorf("configuration:\n%w", err)
 	}
-	level.Info(logger).Log("msg", "starting", "version", version.Info(), "instances", len(reloader.Current().Instances), "demo", o.demo)
+	level.Info(logger).Log("msg", "starting", "version", version.Info(), "instances", len(reloader.Current().Instances),
+		"regions", len(reloader.Current().Discovery), "shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo)
 
 	metrics := collector.NewHandler(scraper, registry, o.deadlines, logger)
 	server := &http.Server{Handler: routes(o, metrics, reloader, logger), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
@@ -197,7 +211,7 @@ func reload(r *config.Reloader, logger log.Logger) error {
 		level.Error(logger).Log("msg", "the configuration was not reloaded, what ran goes on", "err", err)
 		return err
 	}
-	level.Info(logger).Log("msg", "the configuration was reloaded", "instances", len(r.Current().Instances))
+	level.Info(logger).Log("msg", "the configuration was reloaded", "instances", len(r.Current().Instances), "regions", len(r.Current().Discovery))
 	return nil
 }
 

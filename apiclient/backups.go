@@ -68,7 +68,8 @@ func (r DescribeBackupsRequest) query(page int) url.Values {
 }
 
 // Backups reads all pages and yields each task once, in the API's order. A page is decoded whole before any task of it
-// is yielded. An error, always an *Error, is the last thing yielded: what came before it is not all there is.
+// is yielded. An error, always an *Error, is the last thing yielded: what came before it is not all there is. So is a list of
+// more than one instance that is shorter than its own Total.
 func (c *Client) Backups(ctx context.Context, r DescribeBackupsRequest) iter.Seq2[Backup, error] {
 	if r.RegionID == "" {
 		r.RegionID = c.o.RegionID
@@ -76,32 +77,44 @@ func (c *Client) Backups(ctx context.Context, r DescribeBackupsRequest) iter.Seq
 	if r.PageSize == 0 {
 		r.PageSize = c.o.PageSize
 	}
-	first := max(1, r.PageNumber)
-	return func(yield func(Backup, error) bool) {
-		seen := map[string]struct{}{} // tasks move between pages while they are read
+	return paged(ctx, c, describeBackups, max(1, r.PageNumber), r.Bodies, r.query, func(p *page) []Backup { return p.backups }, func(b Backup) string { return b.TaskID }, r.InstanceID == "")
+}
+
+// paged reads all pages of a call from the first on, and yields each item once, in the API's order. If all, it is an error
+// where fewer were listed than Total says there are.
+func paged[T any](ctx context.Context, c *Client, op operation, first int, bodies *Bodies, query func(page int) url.Values,
+	items func(*page) []T, id func(T) string, all bool,
+) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		seen := map[string]struct{}{} // items move between pages while they are read
 		total := 0
 		for n := range maxPages {
-			p, err := c.call(ctx, r.query(first+n), r.Bodies)
+			p, err := c.call(ctx, op, query(first+n), bodies)
 			if err != nil {
-				yield(Backup{}, err)
+				yield(none, err)
 				return
 			}
 			before := len(seen)
 			total = max(total, p.total)
-			for _, b := range p.backups {
-				if _, known := seen[b.TaskID]; known {
+			for _, one := range items(p) {
+				if _, known := seen[id(one)]; known {
 					continue
 				}
-				seen[b.TaskID] = struct{}{}
-				if !yield(b, nil) {
+				seen[id(one)] = struct{}{}
+				if !yield(one, nil) {
 					return
 				}
 			}
 			// A short page ends nothing: the server may cap its pages below what was asked for.
+			if len(seen) == before && len(seen) < total && all {
+				yield(none, badResponse(op.name, "%d listed of %d", len(seen), total))
+				return
+			}
 			if len(seen) == before || total > 0 && len(seen) >= total {
 				return
 			}
 		}
-		yield(Backup{}, badResponse("no end after %d pages", maxPages))
+		yield(none, badResponse(op.name, "no end after %d pages", maxPages))
 	}
 }

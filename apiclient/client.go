@@ -18,13 +18,22 @@ import (
 )
 
 const (
-	operation = "DescribeBackups"
-	path      = "/webapi/backup/manage/describe"
-	version   = "2022-10-19"
+	version = "2022-10-19"
 
 	maxBody    = 64 << 20
 	minBackoff = 200 * time.Millisecond
 	maxBackoff = 5 * time.Second
+)
+
+// operation is a call of the API, and how the Data of its answer is read.
+type operation struct {
+	name, path string
+	data       func(*page, *decoder) error
+}
+
+var (
+	describeBackups   = operation{"DescribeBackups", "/webapi/backup/manage/describe", (*page).decodeBackups}
+	describeInstances = operation{"DescribeInstances", "/webapi/starrocks/describeInstances", (*page).decodeInstances}
 )
 
 // Observer is told what the client does, as it happens. Its methods are called concurrently.
@@ -69,29 +78,29 @@ func New(o Options) (*Client, error) {
 	if u.Host == "" {
 		return nil, fmt.Errorf("endpoint %q has no host", u.Redacted())
 	}
-	return &Client{o: o, url: u.JoinPath(path)}, nil
+	return &Client{o: o, url: u}, nil
 }
 
 // call makes one call, in as many attempts as it takes and ctx allows.
-func (c *Client) call(ctx context.Context, query url.Values, bodies *Bodies) (*page, error) {
+func (c *Client) call(ctx context.Context, op operation, query url.Values, bodies *Bodies) (*page, error) {
 	var last *Error
 	refreshed := false
 	for attempt := 1; ; attempt++ {
 		if err := c.waitForLimit(ctx); err != nil {
 			if last == nil {
-				last = &Error{Operation: operation, Reason: ReasonTimeout, Err: fmt.Errorf("waiting for our own request limit: %w", err)}
+				last = &Error{Operation: op.name, Reason: ReasonTimeout, Err: fmt.Errorf("waiting for our own request limit: %w", err)}
 			}
 			return nil, last
 		}
 		if last != nil {
-			c.o.Observer.Retry(operation, c.o.RegionID, last.Reason)
+			c.o.Observer.Retry(op.name, c.o.RegionID, last.Reason)
 		}
-		p, hint, failure := c.attempt(ctx, query, bodies)
+		p, hint, failure := c.attempt(ctx, op, query, bodies)
 		if failure == nil {
 			return p, nil
 		}
 		last = failure
-		last.Operation, last.Attempts = operation, attempt
+		last.Operation, last.Attempts = op.name, attempt
 		if attempt >= c.o.MaxAttempts || last.retry == retryNever || last.retry == retryFreshCredentials && refreshed {
 			return nil, last
 		}
@@ -110,7 +119,7 @@ func (c *Client) waitForLimit(ctx context.Context) error {
 }
 
 // attempt signs, sends and decodes one request. With a failure comes how long the API asks to wait, if it does.
-func (c *Client) attempt(ctx context.Context, query url.Values, bodies *Bodies) (*page, time.Duration, *Error) {
+func (c *Client) attempt(ctx context.Context, op operation, query url.Values, bodies *Bodies) (*page, time.Duration, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
 	credential, err := c.o.Credentials.Get(ctx)
@@ -120,24 +129,24 @@ func (c *Client) attempt(ctx context.Context, query url.Values, bodies *Bodies) 
 		}
 		return nil, 0, &Error{Reason: ReasonUnauthorized, Err: err}
 	}
-	req, err := c.request(ctx, query)
+	req, err := c.request(ctx, op, query)
 	if err != nil {
 		return nil, 0, &Error{Reason: ReasonInvalidRequest, Err: err}
 	}
 	sign(req, credential, c.o.Now(), c.o.Nonce())
-	a, failure := c.exchange(req, bodies.next())
+	a, failure := c.exchange(req, op, bodies.next())
 	if failure != nil {
 		return nil, 0, failure
 	}
-	p, failure := interpret(a)
+	p, failure := interpret(a, op)
 	if failure != nil && failure.Reason == ReasonUnauthorized && failure.retry != retryBackoff {
 		c.o.Credentials.Reject(credential)
 	}
 	return p, retryAfter(a.header, c.o.Now()), failure
 }
 
-func (c *Client) request(ctx context.Context, query url.Values) (*http.Request, error) {
-	u := *c.url
+func (c *Client) request(ctx context.Context, op operation, query url.Values) (*http.Request, error) {
+	u := c.url.JoinPath(op.path)
 	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), http.NoBody)
 	if err != nil {
@@ -145,7 +154,7 @@ func (c *Client) request(ctx context.Context, query url.Values) (*http.Request, 
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "starrocks_backup_exporter")
-	req.Header.Set("x-acs-action", operation)
+	req.Header.Set("x-acs-action", op.name)
 	req.Header.Set("x-acs-version", version)
 	return req, nil
 }
@@ -157,10 +166,10 @@ type answer struct {
 	body   []byte
 }
 
-func (c *Client) exchange(req *http.Request, b *bytes.Buffer) (*answer, *Error) {
+func (c *Client) exchange(req *http.Request, op operation, b *bytes.Buffer) (*answer, *Error) {
 	began := c.o.Now()
 	code := "error"
-	defer func() { c.o.Observer.Request(operation, c.o.RegionID, code, max(0, c.o.Now().Sub(began))) }()
+	defer func() { c.o.Observer.Request(op.name, c.o.RegionID, code, max(0, c.o.Now().Sub(began))) }()
 	// Not http.Client: it follows redirects, and the token header would travel along.
 	res, err := c.o.Transport.RoundTrip(req)
 	if err != nil {
@@ -186,9 +195,9 @@ func (c *Client) exchange(req *http.Request, b *bytes.Buffer) (*answer, *Error) 
 	return &answer{res.StatusCode, res.Header, b.Bytes()}, nil
 }
 
-// interpret tells backups from the two shapes of an error.
-func interpret(a *answer) (*page, *Error) {
-	p, err := decodePage(a.body)
+// interpret tells what was asked for from the two shapes of an error.
+func interpret(a *answer, op operation) (*page, *Error) {
+	p, err := decodePage(a.body, op.data)
 	if err != nil {
 		e := &Error{HTTPStatus: a.status, Err: fmt.Errorf("the body is not the API's: %s", oneLine(err.Error()))}
 		if e.Reason, e.retry = classifyStatus(a.status); a.status < 300 {
@@ -198,7 +207,7 @@ func interpret(a *answer) (*page, *Error) {
 	}
 	if a.status < 300 {
 		switch {
-		case p.success != nil && *p.success && (p.codeIsSuccess() || len(p.backups) > 0):
+		case p.success != nil && *p.success && (p.codeIsSuccess() || len(p.backups)+len(p.instances) > 0):
 			return p, nil
 		case p.success == nil && p.codeIsSuccess():
 			return nil, &Error{Reason: ReasonBadResponse, HTTPStatus: a.status, RequestID: p.requestID, Err: errors.New("a JSON object without Success")}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// page is one answer of DescribeBackups: the envelope, or the gateway's error, which has Code and Message instead.
+// page is one answer: the envelope, or the gateway's error, which has Code and Message instead.
 type page struct {
 	success   *bool // nil: no envelope
 	code      string
@@ -16,6 +16,7 @@ type page struct {
 	action    string // AccessDeniedDetail.AuthAction
 	total     int
 	backups   []Backup
+	instances []Instance
 }
 
 // codeIsSuccess reports whether ErrCode does not contradict Success.
@@ -23,8 +24,8 @@ func (p *page) codeIsSuccess() bool { return p.code == "" || strings.EqualFold(p
 
 // decodePage decodes a whole body. It is an error where the body is not exactly one JSON object, or a part that counts
 // has another shape; oddities elsewhere are passed over. The Data of a failure does not count.
-func decodePage(body []byte) (*page, error) {
-	p, err := decodeEnvelope(body, (*page).decodeData)
+func decodePage(body []byte, data func(*page, *decoder) error) (*page, error) {
+	p, err := decodeEnvelope(body, data)
 	if err == nil {
 		return p, nil
 	}
@@ -84,7 +85,7 @@ func (p *page) decodeDenial(d *decoder) error {
 	})
 }
 
-func (p *page) decodeData(d *decoder) error {
+func (p *page) decodeBackups(d *decoder) error {
 	p.backups = nil
 	if d.PeekKind() == 'n' {
 		return d.SkipValue()

@@ -28,7 +28,7 @@ func TestDecodePageRefuses(t *testing.T) {
 		"invalid number":     `{"Success":true,"Data":[{"BackupTaskId":"a","Size":01}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if p, err := decodePage([]byte(body)); err == nil {
+			if p, err := decodePage([]byte(body), (*page).decodeBackups); err == nil {
 				t.Errorf("decoded %+v", p)
 			}
 		})
@@ -40,7 +40,7 @@ func TestDecodeTolerates(t *testing.T) {
 		"BackupTaskId":12,"InstanceId":"null","Status":" Cancelled ","Size":"7","BackupStartTime":"1742179018","BackupFinishedTime":1742179028000,
 		"ExpireTime":"null","InstanceSnapshot":"null","New":null,
 		"SubTasks":[{"DataBase":"a` + "\xff" + `\"\n","Table":null,"Size":"null","StartTime":1747708190000,"FinishedTime":"x","Detail":{"odd":[1]},"Status":"SUCCESS"}]}]}`
-	p, err := decodePage([]byte(body))
+	p, err := decodePage([]byte(body), (*page).decodeBackups)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func FuzzDecodePage(f *testing.F) {
 	f.Add([]byte(`{"Success":true,"Total":1,"Data":[{"BackupTaskId":"a","SubTasks":[{"DataBase":"x","Size":1}]}]}`))
 	f.Add([]byte(`{"RequestId":"r","Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"sr:DescribeBackups"}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		p, err := decodePage(body)
+		p, err := decodePage(body, (*page).decodeBackups)
 		if err != nil {
 			return
 		}
@@ -139,7 +139,7 @@ func BenchmarkDecodePage(b *testing.B) {
 		b.SetBytes(int64(len(body)))
 		b.ReportAllocs()
 		for b.Loop() {
-			if p, err := decodePage(body); err != nil || len(p.backups) != 30 {
+			if p, err := decodePage(body, (*page).decodeBackups); err != nil || len(p.backups) != 30 {
 				b.Fatal(err)
 			}
 		}
@@ -172,7 +172,7 @@ func TestDecodeSample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := decodePage(body)
+	p, err := decodePage(body, (*page).decodeBackups)
 	if err != nil || p.success == nil || *p.success || len(p.backups) != 1 || p.message == "" {
 		t.Fatalf("decoded %+v, %v", p, err)
 	}

@@ -85,7 +85,7 @@ func ReasonOf(err error) Reason {
 	return ReasonTimeout
 }
 
-func badResponse(format string, args ...any) *Error {
+func badResponse(operation, format string, args ...any) *Error {
 	return &Error{Operation: operation, Reason: ReasonBadResponse, Err: fmt.Errorf(format, args...)}
 }
 
@@ -99,7 +99,7 @@ func transportError(err error) *Error {
 	return e
 }
 
-// apiError is what the API answered instead of backups. Its code decides first, the HTTP status second.
+// apiError is what the API answered instead of what was asked for. Its code decides first, the HTTP status second.
 func apiError(status int, p *page) *Error {
 	e := &Error{Code: p.code, Message: oneLine(p.message), RequestID: p.requestID, HTTPStatus: status}
 	var known bool

@@ -24,6 +24,7 @@ type Backup struct {
 	Instance   *InstanceSnapshot // InstanceSnapshot; nil where absent
 
 	subTasks jsontext.Value
+	kept     bool // subTasks are not part of an answer any more
 }
 
 // InstanceSnapshot is what the instance was when the backup was taken (InstanceSnapshot).
@@ -45,6 +46,16 @@ type SubTask struct {
 // a task without a list says nothing about its tables.
 func (b *Backup) ListsSubTasks() bool { return b.subTasks.Kind() == '[' }
 
+// KeepSubTasks makes the subtasks independent of the answer that they came in.
+func (b *Backup) KeepSubTasks() {
+	if !b.kept {
+		b.subTasks, b.kept = b.subTasks.Clone(), true
+	}
+}
+
+// DropSubTasks forgets the subtasks: the task then says nothing about its tables.
+func (b *Backup) DropSubTasks() { b.subTasks = nil }
+
 // SubTasks decodes the task's subtasks, which are left raw until asked for: most are never looked at.
 func (b *Backup) SubTasks() ([]SubTask, error) {
 	if !b.ListsSubTasks() {
@@ -58,7 +69,7 @@ func (b *Backup) SubTasks() ([]SubTask, error) {
 		return err
 	})
 	if err != nil {
-		return nil, badResponse("SubTasks of %s: %v", b.TaskID, err)
+		return nil, badResponse(describeBackups.name, "SubTasks of %s: %v", b.TaskID, err)
 	}
 	return out, nil
 }

@@ -18,6 +18,7 @@ import (
 type Builder struct {
 	observer   apiclient.Observer
 	now        func() time.Time
+	shard      Shard
 	transport  http.RoundTripper
 	httpClient config.HTTPClient // that transport was made of
 	limiters   map[clientKey]*rate.Limiter
@@ -25,9 +26,9 @@ type Builder struct {
 
 type clientKey struct{ account, regionID string }
 
-// NewBuilder returns a builder of fleets whose clients report to observer.
-func NewBuilder(observer apiclient.Observer, now func() time.Time) *Builder {
-	return &Builder{observer: observer, now: now, limiters: map[clientKey]*rate.Limiter{}}
+// NewBuilder returns a builder of fleets, of which shard is read, whose clients report to observer.
+func NewBuilder(observer apiclient.Observer, now func() time.Time, shard Shard) *Builder {
+	return &Builder{observer: observer, now: now, shard: shard, limiters: map[clientKey]*rate.Limiter{}}
 }
 
 // Build makes a fleet. Credentials are made anew, so that secret files are read again. It must not be called concurrently.
@@ -41,9 +42,8 @@ func (b *Builder) Build(c *config.Config) (*Fleet, error) {
 	}
 	credentials := map[string]*apiclient.Credentials{}
 	clients := map[clientKey]*apiclient.Client{}
-	f := &Fleet{Concurrency: c.API.Concurrency, SubtaskLimit: c.Backups.SubtaskLimit}
-	for _, i := range c.Instances {
-		k := clientKey{i.Account, i.RegionID}
+	client := func(account, regionID string) (*apiclient.Client, error) {
+		k := clientKey{account, regionID}
 		if credentials[k.account] == nil {
 			credentials[k.account] = apiclient.NewCredentials(credentialSource(c.Accounts[k.account]))
 		}
@@ -54,7 +54,24 @@ func (b *Builder) Build(c *config.Config) (*Fleet, error) {
 			}
 			clients[k] = client
 		}
-		f.Targets = append(f.Targets, Target{Instance: i, Lister: clients[k]})
+		return clients[k], nil
+	}
+	f := &Fleet{
+		Shard: b.shard, Concurrency: c.API.Concurrency, RequestsPerSecond: c.API.RequestsPerSecond, PageSize: c.API.PageSize, SubtaskLimit: c.Backups.SubtaskLimit,
+	}
+	for _, i := range c.Instances {
+		lister, err := client(i.Account, i.RegionID)
+		if err != nil {
+			return nil, err
+		}
+		f.Targets = append(f.Targets, Target{Instance: i, Lister: lister})
+	}
+	for _, d := range c.Discovery {
+		lister, err := client(d.Account, d.RegionID)
+		if err != nil {
+			return nil, err
+		}
+		f.Discoveries = append(f.Discoveries, Discovery{Discovery: d, Lister: lister})
 	}
 	return f, nil
 }

@@ -52,6 +52,28 @@ func (h *Health) contents(sorted []apiclient.Backup, good []*apiclient.Backup, k
 	return h.compare(good[:min(len(good), 1+shrunkWindow)], subtasks, known)
 }
 
+// slim keeps the subtasks that contents would look into, were these all backups, and drops those of the others, so that the
+// answers they came in can go. With more backups, contents looks into no others of these.
+func slim(backups []apiclient.Backup, known Contents) {
+	slices.SortFunc(backups, newestFirst)
+	good, ended := 0, false
+	for i := range backups {
+		b := &backups[i]
+		look := i == 0 || b.Status.Ended() && !ended
+		ended = ended || b.Status.Ended()
+		if b.Status == apiclient.StatusCompleted && !end(b).IsZero() {
+			_, seen := known[b.TaskID]
+			look = look || good == 0 || good <= shrunkWindow && !seen
+			good++
+		}
+		if look {
+			b.KeepSubTasks()
+		} else {
+			b.DropSubTasks()
+		}
+	}
+}
+
 func failed(s apiclient.SubTask) bool { return s.Status == apiclient.StatusFailed }
 
 func (h *Health) failedTables(subtasks []apiclient.SubTask, limit int) {

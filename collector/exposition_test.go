@@ -50,7 +50,7 @@ func newWorld(t testing.TB, o simulator.Options, now func() time.Time, configura
 	t.Cleanup(func() { w.api.CloseClientConnections(); w.api.Close() })
 	logger := log.NewLogfmtLogger(log.NewSyncWriter(&w.log))
 	w.scraper = collector.NewScraper(logger, now, func() {})
-	w.builder = collector.NewBuilder(collector.NewAPIMetrics(w.lasting), now)
+	w.builder = collector.NewBuilder(collector.NewAPIMetrics(w.lasting), now, collector.Shard{})
 	w.configure(configuration)
 	handler := collector.NewHandler(w.scraper, prometheus.NewRegistry(), collector.Deadlines{Timeout: 30 * time.Second, Offset: 500 * time.Millisecond}, logger)
 	mux := http.NewServeMux()

@@ -62,17 +62,23 @@ func (f *Families) render(m *metric, r *Result) {
 		f.family.Type = dto.MetricType_COUNTER.Enum()
 	}
 	f.family.Metric = f.family.Metric[:0]
+	if m.whole != nil {
+		m.whole(r, func(value float64, labels ...string) { f.emit(m, value, nil, nil, labels) })
+		return
+	}
 	for i := range r.Instances {
 		id, region := &f.ids[2*i], &f.ids[2*i+1]
-		m.series(&r.Instances[i], func(value float64, labels ...string) {
-			if math.IsNaN(value) {
-				return
-			}
-			s := f.next()
-			s.set(m, value, id, region, labels)
-			f.family.Metric = append(f.family.Metric, &s.metric)
-		})
+		m.series(&r.Instances[i], func(value float64, labels ...string) { f.emit(m, value, id, region, labels) })
 	}
+}
+
+func (f *Families) emit(m *metric, value float64, id, region *dto.LabelPair, labels []string) {
+	if math.IsNaN(value) {
+		return
+	}
+	s := f.next()
+	s.set(m, value, id, region, labels)
+	f.family.Metric = append(f.family.Metric, &s.metric)
 }
 
 func (f *Families) next() *series {

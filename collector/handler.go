@@ -85,9 +85,10 @@ func both[T any](first, second iter.Seq[T]) iter.Seq[T] {
 // Scrape reads the fleet within the time that the request leaves for it, even if the client goes away:
 // a closed browser is no reason to count reads as timed out.
 func (h *Handler) Scrape(r *http.Request) *Result {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), h.deadlines.of(r.Header))
+	deadline := h.deadlines.of(r.Header)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), deadline)
 	defer cancel()
-	return h.scraper.Scrape(ctx)
+	return h.scraper.scrape(ctx, deadline)
 }
 
 func (d Deadlines) of(header http.Header) time.Duration {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,14 +15,16 @@ import (
 
 const namespace = "starrocks_backup_"
 
-// metric is one row of the table below: a metric of an instance, and where its series come from.
+// metric is one row of the tables below, and where its series come from.
 type metric struct {
 	name, help string
 	kind       prometheus.ValueType
 	labels     []string // beside those of the instance
 	order      []int    // of all labels by name: indexes into labels, or one of the two below
-	// series emits the metric's series with the values of its own labels. A value that is NaN is not known and left out.
+	// These emit the metric's series with the values of its own labels: those of an instance, or of all at once. A value that
+	// is NaN is not known and left out.
 	series func(r *InstanceResult, emit func(value float64, labels ...string))
+	whole  func(r *Result, emit func(value float64, labels ...string))
 }
 
 const (
@@ -36,7 +39,36 @@ func row(name, help string, kind prometheus.ValueType, labels []string, series f
 		order[i] = i - 2
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(all[a+2], all[b+2]) })
-	return metric{namespace + name, help, kind, labels, order, series}
+	return metric{namespace + name, help, kind, labels, order, series, nil}
+}
+
+// whole is a metric of all that one scrape read, with labels, given in order, of its own only.
+func whole(name, help string, kind prometheus.ValueType, labels []string, series func(*Result, func(float64, ...string))) metric {
+	order := make([]int, len(labels))
+	for i := range order {
+		order[i] = i
+	}
+	return metric{namespace + name, help, kind, labels, order, nil, series}
+}
+
+// ofDiscovery is a metric of each discovery.
+func ofDiscovery(name, help string, kind prometheus.ValueType, label string, series func(d *DiscoveryResult, emit func(value float64, label string))) metric {
+	labels := []string{"account", "region_id", "tags"}
+	if label != "" {
+		labels = []string{"account", label, "region_id", "tags"}
+	}
+	return whole(name, help, kind, labels, func(r *Result, emit func(float64, ...string)) {
+		for i := range r.Discoveries {
+			d := &r.Discoveries[i]
+			series(d, func(value float64, own string) {
+				if label == "" {
+					emit(value, d.Account, d.RegionID, d.Tags)
+				} else {
+					emit(value, d.Account, own, d.RegionID, d.Tags)
+				}
+			})
+		}
+	})
 }
 
 // always is a gauge that is there whether the instance could be read or not.
@@ -180,6 +212,40 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 				emit(1, s.InstanceName, s.Version, s.MinorVersion, s.RunMode, s.SpecType, s.VpcID, s.ResourceGroupID, r.Instance.Account)
 			}
 		}),
+
+	whole("scrape_deadline_seconds", "Time that this scrape had.", prometheus.GaugeValue, nil, func(r *Result, emit func(float64, ...string)) {
+		if r.Deadline > 0 {
+			emit(r.Deadline.Seconds())
+		}
+	}),
+	whole("api_budget_seconds", "Time that the requests of a scrape take at api.requests_per_second. It must be below the scrape's deadline.",
+		prometheus.GaugeValue, []string{"account", "region_id"}, func(r *Result, emit func(float64, ...string)) {
+			for _, b := range r.Budgets {
+				emit(b.Time.Seconds(), b.Account, b.RegionID)
+			}
+		}),
+	whole("shard_instances", "Instances that this shard reads.", prometheus.GaugeValue, []string{"shard", "total_shards"},
+		func(r *Result, emit func(float64, ...string)) {
+			emit(float64(len(r.Instances)), strconv.Itoa(r.Shard.Index), strconv.Itoa(max(1, r.Shard.Total)))
+		}),
+	ofDiscovery("discovered_instances", "Instances found in a region, of this shard.", prometheus.GaugeValue, "",
+		func(d *DiscoveryResult, emit func(float64, string)) { emit(float64(d.Instances), "") }),
+	ofDiscovery("discovery_left_out_instances", "Instances found but not watched: run_mode, for only shared-nothing instances can have backups; status, for it is not there yet or any more.",
+		prometheus.GaugeValue, "reason", func(d *DiscoveryResult, emit func(float64, string)) {
+			for _, reason := range []leftOut{leftOutRunMode, leftOutStatus} {
+				emit(float64(d.LeftOut[reason]), string(reason))
+			}
+		}),
+	ofDiscovery("discovery_last_success_timestamp_seconds", "When the instances of a region were last listed.", prometheus.GaugeValue, "",
+		func(d *DiscoveryResult, emit func(float64, string)) { emit(timestamp(d.LastSuccess), "") }),
+	ofDiscovery("discovery_errors_total", "Failed lists of a region's instances by reason.", prometheus.CounterValue, "reason",
+		func(d *DiscoveryResult, emit func(float64, string)) {
+			for _, reason := range apiclient.Reasons() {
+				emit(float64(d.Errors[reason]), string(reason))
+			}
+		}),
+	ofDiscovery("discovery_reads_each_instance", "1 where listing: region was given up, for it left out an instance that has backups or is not served, else 0.",
+		prometheus.GaugeValue, "", func(d *DiscoveryResult, emit func(float64, string)) { emit(boolean(d.ReadsEach), "") }),
 }), func(a, b metric) int { return cmp.Compare(a.name, b.name) })
 
 // worst orders instances for people: unknown ones and bad ones before healthy ones, then by name.

@@ -9,8 +9,12 @@ import (
 
 // Result is a finished scrape: plain values, one InstanceResult per configured instance, in the configuration's order.
 type Result struct {
-	At        time.Time
-	Instances []InstanceResult
+	At          time.Time
+	Deadline    time.Duration // that the scrape had; 0: none
+	Shard       Shard
+	Instances   []InstanceResult
+	Discoveries []DiscoveryResult
+	Budgets     []Budget
 }
 
 // InstanceResult is one instance in a Result. Either Err or Health is set.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
 	"sync"
 	"time"
 
@@ -27,29 +26,36 @@ type BackupLister interface {
 // Target is a configured instance and how to read it.
 type Target struct {
 	config.Instance
-	Lister BackupLister
+	Lister    BackupLister
+	discovery *Discovery // that found it; nil where it is configured by id
 }
 
 // Fleet is the world of one configuration. Instances of the same account and region share their workers.
 type Fleet struct {
-	Targets      []Target
-	Concurrency  int // workers per account and region
-	SubtaskLimit int
+	Targets           []Target
+	Discoveries       []Discovery
+	Shard             Shard   // of all instances, this process' own
+	Concurrency       int     // workers per account and region
+	RequestsPerSecond float64 // the limit, per account and region
+	PageSize          int
+	SubtaskLimit      int
 }
 
 // Scraper reads the fleet. Concurrent scrapes share one collection, each leaving it at its own deadline;
 // the collection lives as long as its most patient scrape, but can only be joined while the scrape that began it
 // waits: else an instance that hangs, under scrapes that overlap, would keep it and what it read for ever.
 type Scraper struct {
-	logger log.Logger
-	now    func() time.Time
-	totals Totals
-	onJoin func() // a scrape joined a collection under way
+	logger      log.Logger
+	now         func() time.Time
+	totals      Totals
+	discoveries discoveries
+	onJoin      func() // a scrape joined a collection under way
 
 	mu      sync.Mutex
 	fleet   *Fleet
 	current *collection // the one that a scrape may join
 	last    *Result
+	tooLong map[clientKey]bool // the budgets that exceeded the deadline at the last scrape
 }
 
 // NewScraper returns a scraper of an empty fleet. onJoin is called for each scrape that joins a collection under way.
@@ -62,11 +68,15 @@ func (s *Scraper) SetFleet(f *Fleet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fleet, s.current, s.last = f, nil, nil
-	s.totals.keep(f.Targets)
+	s.discoveries.keep(f.Discoveries)
+	s.totals.keep(s.targets(f))
 }
 
 // Scrape returns what is read of every instance by the time ctx ends; never nil, errors sit in the instances.
-func (s *Scraper) Scrape(ctx context.Context) *Result {
+func (s *Scraper) Scrape(ctx context.Context) *Result { return s.scrape(ctx, 0) }
+
+// scrape is told how long ctx is going to last; 0: for ever.
+func (s *Scraper) scrape(ctx context.Context, deadline time.Duration) *Result {
 	c, began := s.join()
 	select {
 	case <-c.done:
@@ -80,8 +90,10 @@ func (s *Scraper) Scrape(ctx context.Context) *Result {
 		}
 	}
 	r := s.result(c)
+	r.Deadline = deadline
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.logBudgets(r)
 	if s.fleet == c.fleet {
 		s.last = r
 	}
@@ -104,10 +116,13 @@ type collection struct {
 
 	mu    sync.Mutex
 	slots []slot
+	index map[instanceKey]int // of slots
 }
 
 type slot struct {
+	target   Target
 	began    time.Time // its turn came
+	leftOut  time.Time // when a listing of its region began that did not have it
 	result   *InstanceResult
 	timedOut bool // already counted as timeout, for a scrape that left
 }
@@ -122,12 +137,26 @@ func (s *Scraper) join() (c *collection, began bool) {
 		return s.current, false
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c = &collection{
-		fleet: s.fleet, cancel: cancel, done: make(chan struct{}), waiters: 1, slots: make([]slot, len(s.fleet.Targets)),
-	}
+	c = &collection{fleet: s.fleet, cancel: cancel, done: make(chan struct{}), waiters: 1, index: map[instanceKey]int{}}
+	c.add(s.targets(s.fleet))
 	s.current = c
 	go s.collect(ctx, c)
 	return c, true
+}
+
+// add gives each target a slot that has none, and returns those.
+func (c *collection) add(targets []Target) (fresh []int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range targets {
+		k := keyOf(t.Instance)
+		if _, there := c.index[k]; !there {
+			c.index[k] = len(c.slots)
+			fresh = append(fresh, len(c.slots))
+			c.slots = append(c.slots, slot{target: t})
+		}
+	}
+	return fresh
 }
 
 // leave reports whether nobody waits for the collection any more. When the one that began it leaves, none joins it.
@@ -148,96 +177,26 @@ func (s *Scraper) retire(c *collection) {
 }
 
 func (s *Scraper) collect(ctx context.Context, c *collection) {
-	type pool struct{ accountName, regionID string }
-	pools := map[pool][]int{}
-	for i, t := range c.fleet.Targets {
-		p := pool{t.Account, t.RegionID}
-		pools[p] = append(pools[p], i)
+	var pools sync.WaitGroup
+	for _, p := range c.pools() {
+		pools.Go(func() { s.readPool(ctx, c, p) })
 	}
-	var workers sync.WaitGroup
-	for _, targets := range pools {
-		queue := make(chan int, len(targets))
-		for _, i := range targets {
-			queue <- i
-		}
-		close(queue)
-		for range min(c.fleet.Concurrency, len(targets)) {
-			workers.Go(func() {
-				var bodies apiclient.Bodies
-				for i := range queue {
-					if ctx.Err() != nil {
-						return
-					}
-					s.readInto(ctx, c, i, &bodies)
-				}
-			})
-		}
-	}
-	workers.Wait()
+	pools.Wait()
 	s.mu.Lock()
 	s.retire(c)
 	s.mu.Unlock()
 	close(c.done)
 }
 
-func (s *Scraper) readInto(ctx context.Context, c *collection, i int, bodies *apiclient.Bodies) {
-	t := c.fleet.Targets[i]
-	began := s.now()
-	c.mu.Lock()
-	c.slots[i].began = began
-	c.mu.Unlock()
-
-	backups, err := s.read(ctx, t, bodies)
-	now := s.now()
-	r := &InstanceResult{Instance: t.Instance, Duration: now.Sub(began), Err: err}
-	var contents Contents
-	if err == nil {
-		limits := Limits{
-			MaxAge: time.Duration(t.MaxAge), Schedule: t.Timetable(), Grace: time.Duration(t.Grace), SubtaskLimit: c.fleet.SubtaskLimit,
-		}
-		r.Health, contents, r.Err = Assess(backups, s.totals.contents(keyOf(t.Instance)), limits, now)
-	}
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.slots[i].result = r
-	switch {
-	case r.Err == nil:
-		s.succeeded(t.Instance, s.totals.read(keyOf(t.Instance), backups, contents, now))
-	case !c.slots[i].timedOut || ctx.Err() == nil:
-		s.failed(t.Instance, r.Err)
-	}
-}
-
-// read returns all tasks of an instance, or why it could not. Their subtasks are valid until bodies is used again.
-func (s *Scraper) read(ctx context.Context, t Target, bodies *apiclient.Bodies) ([]apiclient.Backup, error) {
-	bodies.Reset()
-	var backups []apiclient.Backup
-	for b, err := range t.Lister.Backups(ctx, apiclient.DescribeBackupsRequest{InstanceID: t.InstanceID, Bodies: bodies}) {
-		if err != nil {
-			return nil, err
-		}
-		backups = append(backups, b)
-	}
-	foreign := func(b apiclient.Backup) bool { return b.InstanceID != "" && b.InstanceID != t.InstanceID }
-	listed := len(backups)
-	backups = slices.DeleteFunc(backups, foreign)
-	if n := listed - len(backups); n > 0 {
-		level.Warn(s.logger).Log("msg", "the API listed tasks of another instance, which are dropped",
-			"instance_id", t.InstanceID, "region_id", t.RegionID, "tasks", n)
-	}
-	return backups, nil
-}
-
 // result is what is read by now. Instances not read yet have timed out; those that left the configuration are left out.
 func (s *Scraper) result(c *collection) *Result {
-	r := &Result{At: s.now(), Instances: make([]InstanceResult, 0, len(c.slots))}
+	r := &Result{At: s.now(), Shard: c.fleet.Shard, Instances: make([]InstanceResult, 0, len(c.slots))}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.slots {
 		one := c.slots[i].result
 		if one == nil {
-			one = s.timedOut(c.fleet.Targets[i].Instance, &c.slots[i], r.At)
+			one = s.timedOut(c.slots[i].target.Instance, &c.slots[i], r.At)
 		}
 		copied := *one
 		var configured bool
@@ -245,6 +204,11 @@ func (s *Scraper) result(c *collection) *Result {
 			r.Instances = append(r.Instances, copied)
 		}
 	}
+	for _, d := range c.fleet.Discoveries {
+		one, _ := s.discoveries.of(d)
+		r.Discoveries = append(r.Discoveries, one)
+	}
+	r.Budgets = c.budgets(r)
 	return r
 }
 

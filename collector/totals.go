@@ -18,6 +18,7 @@ type InstanceTotals struct {
 	Errors   map[apiclient.Reason]int // failed reads
 	Finished map[apiclient.Status]int // tasks seen to end
 	LastRead time.Time                // zero until it was read in full
+	Tasks    int                      // listed by that read
 }
 
 // Totals outlives scrapes and reloads. It knows the configured instances and forgets the others.
@@ -34,6 +35,7 @@ type instanceMemory struct {
 	seen      map[string]seenTask // by BackupTaskId
 	contents  Contents
 	reason    apiclient.Reason // of the last read; empty where it succeeded
+	turn      time.Time        // when its turn came last
 }
 
 type seenTask struct {
@@ -70,7 +72,7 @@ func (t *Totals) of(k instanceKey) (InstanceTotals, bool) {
 	if !ok {
 		return InstanceTotals{}, false
 	}
-	return InstanceTotals{Errors: maps.Clone(m.Errors), Finished: maps.Clone(m.Finished), LastRead: m.LastRead}, true
+	return InstanceTotals{Errors: maps.Clone(m.Errors), Finished: maps.Clone(m.Finished), LastRead: m.LastRead, Tasks: m.Tasks}, true
 }
 
 func (t *Totals) contents(k instanceKey) Contents {
@@ -80,6 +82,25 @@ func (t *Totals) contents(k instanceKey) Contents {
 		return m.contents
 	}
 	return nil
+}
+
+// begin notes that an instance's turn came.
+func (t *Totals) begin(k instanceKey, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m := t.instances[k]; m != nil {
+		m.turn = at
+	}
+}
+
+// turn is when an instance's turn came last.
+func (t *Totals) turn(k instanceKey) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m := t.instances[k]; m != nil {
+		return m.turn
+	}
+	return time.Time{}
 }
 
 // failed counts a failed read. It returns the reason of the read before.
@@ -104,7 +125,7 @@ func (t *Totals) read(k instanceKey, backups []apiclient.Backup, contents Conten
 		return ""
 	}
 	before, m.reason = m.reason, ""
-	m.contents, m.LastRead = contents, at
+	m.contents, m.LastRead, m.Tasks = contents, at, len(backups)
 	m.countFinished(backups, at)
 	return before
 }

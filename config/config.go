@@ -19,6 +19,9 @@ const DefaultAccount = "default"
 // defaultGrace is what a scheduled backup has to finish in where the file does not say.
 const defaultGrace = model.Duration(2 * time.Hour)
 
+// defaultRefreshInterval is how often a region's instances are listed where the file does not say.
+const defaultRefreshInterval = model.Duration(5 * time.Minute)
+
 const regionPlaceholder = "{region_id}"
 
 // Config is a configuration file, defaults filled in.
@@ -26,7 +29,8 @@ type Config struct {
 	API       API                `yaml:"api"`
 	Backups   Backups            `yaml:"backups"`
 	Accounts  map[string]Account `yaml:"accounts,omitempty"`
-	Instances []Instance         `yaml:"instances"`
+	Instances []Instance         `yaml:"instances,omitempty"`
+	Discovery []Discovery        `yaml:"discovery,omitempty"`
 }
 
 // API says how the API is reached.
@@ -75,6 +79,37 @@ type Instance struct {
 	Grace      model.Duration `yaml:"grace,omitempty"`     // how long after its scheduled start a backup must have finished
 
 	timetable *schedule.Schedule
+}
+
+// Discovery names a region of an account: every instance that is found there is watched.
+type Discovery struct {
+	RegionID        string            `yaml:"region_id"`
+	Account         string            `yaml:"account,omitempty"`
+	Tags            map[string]string `yaml:"tags,omitempty"` // that an instance must carry, all of them
+	MaxAge          model.Duration    `yaml:"max_age,omitempty"`
+	Schedule        string            `yaml:"schedule,omitempty"`
+	TimeZone        string            `yaml:"time_zone,omitempty"`
+	Grace           model.Duration    `yaml:"grace,omitempty"`
+	Listing         Listing           `yaml:"listing"`
+	RefreshInterval model.Duration    `yaml:"refresh_interval"`
+
+	timetable *schedule.Schedule
+}
+
+// Listing says how the backups of discovered instances are read.
+type Listing string
+
+// The listings.
+const (
+	ListingInstance Listing = "instance" // each instance on its own
+	ListingRegion   Listing = "region"   // all instances of the region at once
+)
+
+// Instance is a discovered instance.
+func (d Discovery) Instance(id string) Instance {
+	return Instance{
+		InstanceID: id, RegionID: d.RegionID, Account: d.Account, MaxAge: d.MaxAge, Schedule: d.Schedule, TimeZone: d.TimeZone, Grace: d.Grace, timetable: d.timetable,
+	}
 }
 
 // Timetable is the parsed schedule, nil where there is none.

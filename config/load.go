@@ -50,6 +50,15 @@ func Parse(name string, content []byte) (*Config, error) {
 			in.MaxAge = cmp.Or(in.MaxAge, c.Backups.MaxAge)
 		}
 	}
+	for i := range c.Discovery {
+		e := &c.Discovery[i]
+		e.Account = cmp.Or(e.Account, DefaultAccount)
+		e.Listing = cmp.Or(e.Listing, ListingInstance)
+		e.RefreshInterval = cmp.Or(e.RefreshInterval, defaultRefreshInterval)
+		if e.Schedule == "" {
+			e.MaxAge = cmp.Or(e.MaxAge, c.Backups.MaxAge)
+		}
+	}
 	return c, nil
 }
 
@@ -74,9 +83,20 @@ func (c *Config) check(d *decoder) {
 	for _, name := range slices.Sorted(maps.Keys(c.Accounts)) {
 		c.Accounts[name].check(d, "accounts."+name)
 	}
-	if len(c.Instances) == 0 {
-		d.fail("instances", "none configured")
+	if len(c.Instances)+len(c.Discovery) == 0 {
+		d.fail("instances", "none configured, and no discovery")
 	}
+	c.checkInstances(d)
+	c.checkDiscovery(d)
+}
+
+func (c *Config) checkAccount(d *decoder, path, account string) {
+	if _, ok := c.Accounts[account]; !ok && account != "" && account != DefaultAccount {
+		d.fail(path+".account", "account %q is not defined under accounts", account)
+	}
+}
+
+func (c *Config) checkInstances(d *decoder) {
 	type key struct{ regionID, instanceID string }
 	first := map[key]int{}
 	for i := range c.Instances {
@@ -84,9 +104,7 @@ func (c *Config) check(d *decoder) {
 		path := fmt.Sprintf("instances[%d]", i)
 		in.check(d, path)
 		in.setSchedule(d, path)
-		if _, ok := c.Accounts[in.Account]; !ok && in.Account != "" && in.Account != DefaultAccount {
-			d.fail(path+".account", "account %q is not defined under accounts", in.Account)
-		}
+		c.checkAccount(d, path, in.Account)
 		k := key{in.RegionID, in.InstanceID}
 		if line, twice := first[k]; twice {
 			d.fail(path, "instance %q of region %q is configured twice, first in line %d", in.InstanceID, in.RegionID, line)
@@ -94,6 +112,41 @@ func (c *Config) check(d *decoder) {
 			first[k] = d.lines[path]
 		}
 	}
+}
+
+func (c *Config) checkDiscovery(d *decoder) {
+	type key struct{ regionID, account, tags string }
+	first := map[key]int{}
+	for i := range c.Discovery {
+		e := &c.Discovery[i]
+		path := fmt.Sprintf("discovery[%d]", i)
+		found := e.Instance("any")
+		found.check(d, path)
+		found.setSchedule(d, path)
+		e.Grace, e.timetable = found.Grace, found.timetable
+		c.checkAccount(d, path, e.Account)
+		if e.Listing != "" && e.Listing != ListingInstance && e.Listing != ListingRegion {
+			d.fail(path+".listing", "must be %s or %s", ListingInstance, ListingRegion)
+		}
+		if _, given := d.lines[path+".refresh_interval"]; given && e.RefreshInterval <= 0 {
+			d.fail(path+".refresh_interval", "must be above 0")
+		}
+		k := key{e.RegionID, cmp.Or(e.Account, DefaultAccount), e.TagList()}
+		if line, twice := first[k]; twice {
+			d.fail(path, "region %q is discovered twice with the same account and tags, first in line %d", e.RegionID, line)
+		} else {
+			first[k] = d.lines[path]
+		}
+	}
+}
+
+// TagList is the tags in one line, in order.
+func (d Discovery) TagList() string {
+	var all []string
+	for _, k := range slices.Sorted(maps.Keys(d.Tags)) {
+		all = append(all, k+"="+d.Tags[k])
+	}
+	return strings.Join(all, ",")
 }
 
 // region_id becomes part of a host name.

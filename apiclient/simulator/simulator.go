@@ -21,13 +21,17 @@ type Options struct {
 	PageCap    int               // pages are never larger, whatever is asked for; 100 where 0
 	Total      func(n int) any   // what Total says of n tasks; nil leaves it out; n where the function is nil
 	Latency    time.Duration
+	Fault      Fault // of requests that name no instance; nil: none
 }
 
 // Instance is an instance of the simulated account.
 type Instance struct {
 	InstanceID, RegionID string
+	Status, RunMode      string // in DescribeInstances; running and shared_nothing where empty
+	Tags                 map[string]string
 	Tasks                func(now time.Time) []Task // in the order served; nil: none
 	Fault                Fault                      // nil: none
+	Unlisted             bool                       // its tasks are not in the list of a whole region
 	Rendered             string                     // not empty: render each page once for all instances of this word, for benchmarks
 }
 
@@ -103,11 +107,14 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if id != "" {
 		s.requests[id]++
 	}
-	in, n := s.instances[id], s.requests[id]
+	in, n, all := s.instances[id], s.requests[id], s.requests[""]
 	s.mu.Unlock()
 
 	if s.o.Latency > 0 {
 		Delay(s.o.Latency)(w, r, n)
+	}
+	if id == "" {
+		in.Fault, n = s.o.Fault, all
 	}
 	if in.Fault != nil && in.Fault(w, r, n) {
 		return
@@ -117,17 +124,20 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json;charset=utf-8")
-	body := s.answer(query, in, now)
+	body := s.answer(r, query, in, now)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body)
 }
 
 // refuse says why a request is not served; an empty code where it is.
 func (s *Simulator) refuse(r *http.Request, now time.Time) (status int, code, message string) {
+	action, known := map[string]string{
+		"/webapi/backup/manage/describe": "DescribeBackups", "/webapi/starrocks/describeInstances": "DescribeInstances",
+	}[r.URL.Path]
 	switch {
-	case r.URL.Path != "/webapi/backup/manage/describe":
+	case !known:
 		return http.StatusNotFound, "InvalidApi.NotFound", "the path is not known"
-	case r.Method != http.MethodPost || r.Header.Get("x-acs-action") != "DescribeBackups":
+	case r.Method != http.MethodPost || r.Header.Get("x-acs-action") != action:
 		return http.StatusNotFound, "InvalidAction.NotFound", "the action is not known"
 	case r.Header.Get("x-acs-version") != "2022-10-19":
 		return http.StatusBadRequest, "InvalidVersion", "the version is not known"
@@ -138,7 +148,10 @@ func (s *Simulator) refuse(r *http.Request, now time.Time) (status int, code, me
 }
 
 // answer is the envelope of a request that is served.
-func (s *Simulator) answer(query url.Values, in Instance, now time.Time) []byte {
+func (s *Simulator) answer(r *http.Request, query url.Values, in Instance, now time.Time) []byte {
+	if r.Header.Get("x-acs-action") == "DescribeInstances" {
+		return s.instancesPage(query)
+	}
 	if id := query.Get("InstanceId"); id != "" && (in.InstanceID == "" || in.RegionID != query.Get("RegionId")) {
 		return failure("InvalidParams", "Invalid params: [instance not exists].\n", nil)
 	}
@@ -170,7 +183,7 @@ func (s *Simulator) matching(query url.Values, in Instance, now time.Time) []Tas
 		instances = nil
 		s.mu.Lock()
 		for _, id := range s.order {
-			if i := s.instances[id]; query.Get("RegionId") == "" || i.RegionID == query.Get("RegionId") {
+			if i := s.instances[id]; !i.Unlisted && (query.Get("RegionId") == "" || i.RegionID == query.Get("RegionId")) {
 				instances = append(instances, i)
 			}
 		}

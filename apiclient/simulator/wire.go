@@ -130,9 +130,13 @@ func envelope(success bool, code, message string, tasks []Task, total any) []byt
 		tasks = []Task{}
 	}
 	w := &writer{}
+	return w.envelope(success, code, message, list(w, tasks, w.task), total)
+}
+
+func (w *writer) envelope(success bool, code, message string, data func(), total any) []byte {
 	members := []any{
 		"HttpStatusCode", 200, "RequestId", "32A44F0D-BFF6-5664-999A-218BBDE7AAAA", "Success", success, "ErrCode", code,
-		"ErrMessage", message, "Data", list(w, tasks, w.task),
+		"ErrMessage", message, "Data", data,
 	}
 	if total != nil {
 		members = append(members, "Total", total)

@@ -1,0 +1,245 @@
+package collector
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log/level"
+
+	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/config"
+)
+
+// RegionLister lists a region's instances, and backups: an *apiclient.Client.
+type RegionLister interface {
+	BackupLister
+	Instances(ctx context.Context, tags map[string]string) iter.Seq2[apiclient.Instance, error]
+}
+
+// Discovery is a region of an account whose instances are found by listing them.
+type Discovery struct {
+	config.Discovery
+	Lister RegionLister
+}
+
+// leftOut says why an instance that was found is not watched. It is the label `reason` of the metric.
+type leftOut string
+
+const (
+	leftOutRunMode leftOut = "run_mode" // only shared-nothing instances can have backups
+	leftOutStatus  leftOut = "status"   // it is not there yet, or not any more
+)
+
+// DiscoveryResult is what is known of a discovery: this shard's share.
+type DiscoveryResult struct {
+	Account, RegionID, Tags string
+	Instances               int
+	LeftOut                 map[leftOut]int
+	LastSuccess             time.Time // of listing the instances; zero before the first
+	Errors                  map[apiclient.Reason]int
+	ReadsEach               bool // its listing of backups left out an instance that has some
+}
+
+type discoveryKey struct{ account, regionID, tags string }
+
+func discoveryKeyOf(d config.Discovery) discoveryKey {
+	return discoveryKey{d.Account, d.RegionID, d.TagList()}
+}
+
+// discoveries is what was found. It outlives scrapes and reloads.
+type discoveries struct {
+	mu    sync.Mutex
+	known map[discoveryKey]*discovered
+}
+
+type discovered struct {
+	DiscoveryResult
+	ids      []string // in order
+	underway bool     // being refreshed
+	reason   apiclient.Reason
+}
+
+// keep forgets what is not configured any more.
+func (ds *discoveries) keep(all []Discovery) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	kept := make(map[discoveryKey]*discovered, len(all))
+	for _, d := range all {
+		k := discoveryKeyOf(d.Discovery)
+		one := ds.known[k]
+		if one == nil {
+			one = &discovered{DiscoveryResult: DiscoveryResult{
+				Account: k.account, RegionID: k.regionID, Tags: k.tags, LeftOut: map[leftOut]int{}, Errors: map[apiclient.Reason]int{},
+			}}
+		}
+		one.ReadsEach = false // it is tried again
+		kept[k] = one
+	}
+	ds.known = kept
+}
+
+// of returns what is known of a discovery; a copy, with its ids.
+func (ds *discoveries) of(d Discovery) (DiscoveryResult, []string) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	one := ds.known[discoveryKeyOf(d.Discovery)]
+	if one == nil {
+		return DiscoveryResult{}, nil
+	}
+	r := one.DiscoveryResult
+	r.Instances, r.LeftOut, r.Errors = len(one.ids), maps.Clone(one.LeftOut), maps.Clone(one.Errors)
+	return r, one.ids
+}
+
+// readsEach reports whether a listing of the region's backups is not to be trusted.
+func (ds *discoveries) readsEach(d Discovery) bool {
+	r, _ := ds.of(d)
+	return r.ReadsEach
+}
+
+// distrust goes back to reading each instance, until the configuration is loaded again. It reports whether that is new.
+func (ds *discoveries) distrust(d Discovery) bool {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	one := ds.known[discoveryKeyOf(d.Discovery)]
+	if one == nil || one.ReadsEach {
+		return false
+	}
+	one.ReadsEach = true
+	return true
+}
+
+// due reports whether a discovery is to be refreshed now, by the one who asks.
+func (ds *discoveries) due(d Discovery, now time.Time) bool {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	one := ds.known[discoveryKeyOf(d.Discovery)]
+	if one == nil || one.underway || !one.LastSuccess.IsZero() && now.Sub(one.LastSuccess) < time.Duration(d.RefreshInterval) {
+		return false
+	}
+	one.underway = true
+	return true
+}
+
+// done ends the refresh that due began.
+func (ds *discoveries) done(d Discovery) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	if one := ds.known[discoveryKeyOf(d.Discovery)]; one != nil {
+		one.underway = false
+	}
+}
+
+// observe takes in a list of instances. One that failed, or was not listed to its end, removes none.
+func (ds *discoveries) observe(d Discovery, f found, now time.Time) (before apiclient.Reason) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	one := ds.known[discoveryKeyOf(d.Discovery)]
+	if one == nil {
+		return f.reason()
+	}
+	before, one.reason = one.reason, f.reason()
+	if f.err != nil {
+		one.Errors[one.reason]++
+		f.ids = append(f.ids, one.ids...)
+	} else {
+		one.LastSuccess, one.LeftOut = now, f.leftOut
+	}
+	slices.Sort(f.ids)
+	one.ids = slices.Compact(f.ids)
+	return before
+}
+
+// found is a list of a region's instances.
+type found struct {
+	ids     []string
+	leftOut map[leftOut]int
+	err     error
+}
+
+func (f found) reason() apiclient.Reason {
+	if f.err == nil {
+		return ""
+	}
+	return apiclient.ReasonOf(f.err)
+}
+
+// list asks for a region's instances, and takes those of the shard.
+func (d Discovery) list(ctx context.Context, shard Shard) found {
+	f := found{leftOut: map[leftOut]int{}}
+	for i, err := range d.Lister.Instances(ctx, d.Tags) {
+		switch {
+		case err != nil:
+			f.err = err
+		case i.RegionID != "" && i.RegionID != d.RegionID || !shard.Has(d.Instance(i.InstanceID)):
+		case slices.Contains([]string{"shared_data", "lakehouse"}, strings.ToLower(i.RunMode)):
+			f.leftOut[leftOutRunMode]++
+		case slices.Contains([]string{"creating", "creating_failed", "deleting", "deleted"}, strings.ToLower(i.Status)):
+			f.leftOut[leftOutStatus]++
+		default:
+			f.ids = append(f.ids, i.InstanceID)
+		}
+	}
+	return f
+}
+
+// discover lists a region's instances where that is due, and adds those that are new to the collection.
+func (s *Scraper) discover(ctx context.Context, c *collection, due *Discovery) (fresh []int) {
+	d := *due
+	if !s.discoveries.due(d, s.now()) {
+		return nil
+	}
+	defer s.discoveries.done(d)
+	f := d.list(ctx, c.fleet.Shard)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fleet != c.fleet { // a reload came between; what is new asks for itself
+		return nil
+	}
+	before := s.discoveries.observe(d, f, s.now())
+	s.logDiscovery(d, f, before)
+	targets := s.targets(c.fleet)
+	s.totals.keep(targets)
+	return c.add(targets)
+}
+
+func (s *Scraper) logDiscovery(d Discovery, f found, before apiclient.Reason) {
+	keyvals := []any{"region_id", d.RegionID, "account", d.Account, "tags", d.TagList()}
+	switch {
+	case f.err != nil && f.reason() != before:
+		level.Warn(s.logger).Log(append(keyvals, "msg", "cannot list the instances of a region, those known are kept", "reason", f.reason(), "err", f.err)...)
+	case f.err != nil:
+		level.Debug(s.logger).Log(append(keyvals, "msg", "cannot list the instances of a region, those known are kept", "reason", f.reason(), "err", f.err)...)
+	case before != "":
+		level.Info(s.logger).Log(append(keyvals, "msg", "the instances of a region can be listed again", "before", before)...)
+	}
+}
+
+// targets are the fleet's instances of this shard: those configured by id, and those discovered that are not.
+func (s *Scraper) targets(f *Fleet) []Target {
+	taken := map[instanceKey]bool{}
+	var all []Target
+	add := func(t Target) {
+		k := keyOf(t.Instance)
+		if !taken[k] && f.Shard.Has(t.Instance) {
+			all = append(all, t)
+		}
+		taken[k] = true
+	}
+	for _, t := range f.Targets {
+		add(t)
+	}
+	for i := range f.Discoveries {
+		d := &f.Discoveries[i]
+		_, ids := s.discoveries.of(*d)
+		for _, id := range ids {
+			add(Target{Instance: d.Instance(id), Lister: d.Lister, discovery: d})
+		}
+	}
+	return all
+}

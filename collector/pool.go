@@ -1,0 +1,234 @@
+package collector
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log/level"
+
+	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/config"
+)
+
+// pool is what is read with the same account in the same region, by the same workers.
+type pool struct {
+	targets     []int // configured by id
+	discoveries []*Discovery
+}
+
+func (c *collection) pools() map[clientKey]*pool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pools := map[clientKey]*pool{}
+	of := func(account, regionID string) *pool {
+		k := clientKey{account, regionID}
+		if pools[k] == nil {
+			pools[k] = &pool{}
+		}
+		return pools[k]
+	}
+	for i := range c.slots {
+		if t := c.slots[i].target; t.discovery == nil {
+			p := of(t.Account, t.RegionID)
+			p.targets = append(p.targets, i)
+		}
+	}
+	for i := range c.fleet.Discoveries {
+		d := &c.fleet.Discoveries[i]
+		p := of(d.Account, d.RegionID)
+		p.discoveries = append(p.discoveries, d)
+	}
+	return pools
+}
+
+// readPool reads all of a pool. What is found on the way joins the queue.
+func (s *Scraper) readPool(ctx context.Context, c *collection, p *pool) {
+	queue := make(chan int)
+	feed := func(targets []int) {
+		for _, i := range targets {
+			select {
+			case queue <- i:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+	var feeders, workers sync.WaitGroup
+	known := p.targets
+	for _, d := range p.discoveries {
+		mine := c.of(d)
+		switch whole := d.Listing == config.ListingRegion && !s.discoveries.readsEach(*d); {
+		case !whole:
+			known = append(known, mine...)
+			feeders.Go(func() { feed(s.discover(ctx, c, d)) })
+		case len(mine) == 0: // the listing needs to know whom it is for
+			feeders.Go(func() { feed(s.readListing(ctx, c, d, s.discover(ctx, c, d))) })
+		default:
+			feeders.Go(func() { feed(s.discover(ctx, c, d)) })
+			feeders.Go(func() { feed(s.readListing(ctx, c, d, mine)) })
+		}
+	}
+	feeders.Go(func() { feed(s.inTurn(c, known)) })
+	for range c.fleet.Concurrency {
+		workers.Go(func() {
+			var bodies apiclient.Bodies
+			for i := range queue {
+				s.readInto(ctx, c, i, &bodies)
+			}
+		})
+	}
+	feeders.Wait()
+	close(queue)
+	workers.Wait()
+}
+
+// of are the targets that a discovery found.
+func (c *collection) of(d *Discovery) (targets []int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.slots {
+		if c.slots[i].target.discovery == d {
+			targets = append(targets, i)
+		}
+	}
+	return targets
+}
+
+// inTurn puts those first whose turn came longest ago: where the time does not suffice for all, none starves.
+func (s *Scraper) inTurn(c *collection, targets []int) []int {
+	turns := make(map[int]time.Time, len(targets))
+	c.mu.Lock()
+	for _, i := range targets {
+		turns[i] = s.totals.turn(keyOf(c.slots[i].target.Instance))
+	}
+	c.mu.Unlock()
+	slices.SortStableFunc(targets, func(a, b int) int { return turns[a].Compare(turns[b]) })
+	return targets
+}
+
+// begin notes that a target's turn has come.
+func (s *Scraper) begin(c *collection, i int) (t Target, leftOut, began time.Time) {
+	began = s.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sl := &c.slots[i]
+	sl.began = began
+	s.totals.begin(keyOf(sl.target.Instance), began)
+	return sl.target, sl.leftOut, began
+}
+
+func (s *Scraper) readInto(ctx context.Context, c *collection, i int, bodies *apiclient.Bodies) {
+	t, leftOut, began := s.begin(c, i)
+	backups, err := s.read(ctx, t, bodies)
+	if err == nil && !leftOut.IsZero() && slices.ContainsFunc(backups, func(b apiclient.Backup) bool { return b.Start.Before(leftOut) }) {
+		s.distrust(*t.discovery, "the listing of the region's backups left out an instance that has some", "instance_id", t.InstanceID)
+	}
+	s.take(ctx, c, i, began, backups, err)
+}
+
+// take puts what was read of an instance, or why it was not, into its slot.
+func (s *Scraper) take(ctx context.Context, c *collection, i int, began time.Time, backups []apiclient.Backup, err error) {
+	c.mu.Lock()
+	t := c.slots[i].target
+	c.mu.Unlock()
+	now := s.now()
+	r := &InstanceResult{Instance: t.Instance, Duration: now.Sub(began), Err: err}
+	var contents Contents
+	if err == nil {
+		limits := Limits{
+			MaxAge: time.Duration(t.MaxAge), Schedule: t.Timetable(), Grace: time.Duration(t.Grace), SubtaskLimit: c.fleet.SubtaskLimit,
+		}
+		r.Health, contents, r.Err = Assess(backups, s.totals.contents(keyOf(t.Instance)), limits, now)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.slots[i].result = r
+	switch {
+	case r.Err == nil:
+		s.succeeded(t.Instance, s.totals.read(keyOf(t.Instance), backups, contents, now))
+	case !c.slots[i].timedOut || ctx.Err() == nil:
+		s.failed(t.Instance, r.Err)
+	}
+}
+
+// read returns all tasks of an instance, or why it could not. Their subtasks are valid until bodies is used again.
+func (s *Scraper) read(ctx context.Context, t Target, bodies *apiclient.Bodies) ([]apiclient.Backup, error) {
+	bodies.Reset()
+	var backups []apiclient.Backup
+	for b, err := range t.Lister.Backups(ctx, apiclient.DescribeBackupsRequest{InstanceID: t.InstanceID, Bodies: bodies}) {
+		if err != nil {
+			return nil, err
+		}
+		backups = append(backups, b)
+	}
+	foreign := func(b apiclient.Backup) bool { return b.InstanceID != "" && b.InstanceID != t.InstanceID }
+	listed := len(backups)
+	backups = slices.DeleteFunc(backups, foreign)
+	if n := listed - len(backups); n > 0 {
+		level.Warn(s.logger).Log("msg", "the API listed tasks of another instance, which are dropped",
+			"instance_id", t.InstanceID, "region_id", t.RegionID, "tasks", n)
+	}
+	return backups, nil
+}
+
+// readListing reads the backups of a region at once, for the targets given, and returns those that are still to be read on
+// their own: a listing is never trusted to say that an instance has nothing.
+func (s *Scraper) readListing(ctx context.Context, c *collection, d *Discovery, targets []int) (left []int) {
+	if len(targets) == 0 {
+		return nil
+	}
+	var began time.Time
+	listed := map[string][]apiclient.Backup{}
+	known := map[string]Contents{}
+	for _, i := range targets {
+		var t Target
+		t, _, began = s.begin(c, i)
+		known[t.InstanceID] = s.totals.contents(keyOf(t.Instance))
+	}
+	for b, err := range d.Lister.Backups(ctx, apiclient.DescribeBackupsRequest{}) {
+		if err != nil {
+			return s.listingFailed(ctx, c, d, targets, began, err)
+		}
+		if contents, mine := known[b.InstanceID]; mine {
+			listed[b.InstanceID] = append(listed[b.InstanceID], b)
+			slim(listed[b.InstanceID], contents)
+		}
+	}
+	for _, i := range targets {
+		c.mu.Lock()
+		backups, there := listed[c.slots[i].target.InstanceID]
+		if !there {
+			c.slots[i].leftOut = began
+			left = append(left, i)
+		}
+		c.mu.Unlock()
+		if there {
+			s.take(ctx, c, i, began, backups, nil)
+		}
+	}
+	return left
+}
+
+// listingFailed tells an API that does not list a region's backups from one that cannot be read.
+func (s *Scraper) listingFailed(ctx context.Context, c *collection, d *Discovery, targets []int, began time.Time, err error) (left []int) {
+	switch apiclient.ReasonOf(err) {
+	case apiclient.ReasonInvalidRequest, apiclient.ReasonNotFound, apiclient.ReasonBadResponse:
+		s.distrust(*d, "the region's backups cannot be listed at once", "err", err)
+		return targets
+	default:
+		for _, i := range targets {
+			s.take(ctx, c, i, began, nil, err)
+		}
+		return nil
+	}
+}
+
+func (s *Scraper) distrust(d Discovery, why string, keyvals ...any) {
+	if s.discoveries.distrust(d) {
+		level.Warn(s.logger).Log(append([]any{
+			"msg", why + ": each is read on its own until the configuration is loaded again", "region_id", d.RegionID, "account", d.Account,
+		}, keyvals...)...)
+	}
+}
