@@ -77,7 +77,7 @@ func (c *Client) Backups(ctx context.Context, r DescribeBackupsRequest) iter.Seq
 	if r.PageSize == 0 {
 		r.PageSize = c.o.PageSize
 	}
-	return paged(ctx, c, describeBackups, max(1, r.PageNumber), r.Bodies, r.query, func(p *page) []Backup { return p.backups }, func(b Backup) string { return b.TaskID }, r.InstanceID == "")
+	return paged(ctx, c, describeBackups, max(1, r.PageNumber), r.Bodies, r.query, func(p *page) []Backup { return p.backups }, func(b Backup) string { return b.InstanceID + "/" + b.TaskID }, r.InstanceID == "")
 }
 
 // paged reads all pages of a call from the first on, and yields each item once, in the API's order. If all, it is an error

@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 const (
@@ -57,7 +55,7 @@ type Options struct {
 	Timeout     time.Duration // of one attempt
 	MaxAttempts int
 	PageSize    int
-	Limiter     *rate.Limiter // of attempts; shared by the clients of an account and region
+	Limiter     *Limiter // of attempts; shared by the clients of an account and region
 	Observer    Observer
 	Now         func() time.Time
 	Nonce       func() string // unique at each call

@@ -33,7 +33,7 @@ func newClient(t *testing.T, s simulator.Options, change func(*apiclient.Options
 	o := apiclient.Options{
 		Endpoint: api.URL, RegionID: "cn-hangzhou", Transport: http.DefaultTransport, Timeout: 30 * time.Second, MaxAttempts: 3, PageSize: 50,
 		Credentials: apiclient.NewCredentials(apiclient.CredentialSource{AccessKeyID: "id", AccessKeySecret: "secret"}),
-		Limiter:     rate.NewLimiter(rate.Inf, 1), Observer: seen, Now: time.Now,
+		Limiter:     apiclient.NewLimiter(rate.Inf, 1), Observer: seen, Now: time.Now,
 		Nonce: func() string { return strconv.FormatInt(nonce.Add(1), 10) },
 	}
 	if change != nil {

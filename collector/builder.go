@@ -21,14 +21,14 @@ type Builder struct {
 	shard      Shard
 	transport  http.RoundTripper
 	httpClient config.HTTPClient // that transport was made of
-	limiters   map[clientKey]*rate.Limiter
+	limiters   map[clientKey]*apiclient.Limiter
 }
 
 type clientKey struct{ account, regionID string }
 
 // NewBuilder returns a builder of fleets, of which shard is read, whose clients report to observer.
 func NewBuilder(observer apiclient.Observer, now func() time.Time, shard Shard) *Builder {
-	return &Builder{observer: observer, now: now, shard: shard, limiters: map[clientKey]*rate.Limiter{}}
+	return &Builder{observer: observer, now: now, shard: shard, limiters: map[clientKey]*apiclient.Limiter{}}
 }
 
 // Build makes a fleet. Credentials are made anew, so that secret files are read again. It must not be called concurrently.
@@ -80,11 +80,10 @@ func (b *Builder) client(a config.API, k clientKey, credentials *apiclient.Crede
 	limit, burst := rate.Limit(a.RequestsPerSecond), max(1, int(a.RequestsPerSecond))
 	limiter := b.limiters[k]
 	if limiter == nil {
-		limiter = rate.NewLimiter(limit, burst)
+		limiter = apiclient.NewLimiter(limit, burst)
 		b.limiters[k] = limiter
 	}
-	limiter.SetLimit(limit)
-	limiter.SetBurst(burst)
+	limiter.Set(limit, burst)
 	return apiclient.New(apiclient.Options{
 		Endpoint: a.URL(k.regionID), RegionID: k.regionID, Credentials: credentials, Transport: b.transport,
 		Timeout: time.Duration(a.Timeout), MaxAttempts: a.MaxAttempts, PageSize: a.PageSize,

@@ -69,6 +69,7 @@ type pageData struct {
 	Style                 template.CSS
 	Collected, Ago        string
 	Bad, Unknown, Healthy int
+	Warnings              []string
 	Instances             []pageRow
 }
 
@@ -92,7 +93,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := p.handler.scraper.now()
 	data := pageData{
 		Version: p.version, MetricsPath: p.metricsPath, Style: template.CSS(pageCSS), //nolint:gosec // our own file
-		Collected: clock(result.At), Ago: roughly(now.Sub(result.At)),
+		Collected: clock(result.At), Ago: roughly(now.Sub(result.At)), Warnings: result.warnings(),
 	}
 	sorted := make([]*InstanceResult, len(result.Instances))
 	for i := range result.Instances {
@@ -117,6 +118,25 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := p.template.Execute(w, data); err != nil {
 		level.Debug(p.handler.logger).Log("msg", "serving the page", "err", err) // the client went away
 	}
+}
+
+// warnings are what is wrong with the reading itself, in words.
+func (r *Result) warnings() (all []string) {
+	for _, b := range r.Budgets {
+		if r.TooLong(b) {
+			all = append(all, fmt.Sprintf("There is too little time: the %d requests for %s (account %s) take %s at the exporter's own limit, and this scrape had %s. "+
+				"Some instances time out, others at each scrape. What helps: %s.", b.Requests, b.RegionID, b.Account, roughly(b.Time), roughly(r.Deadline), tooLongHint))
+		}
+	}
+	for _, d := range r.Discoveries {
+		if d.ReadsEach {
+			all = append(all, fmt.Sprintf("The backups of %s (account %s) cannot be listed at once: each instance is read on its own. The log says why.", d.RegionID, d.Account))
+		}
+		if d.LastSuccess.IsZero() {
+			all = append(all, fmt.Sprintf("The instances of %s (account %s) could not be listed yet: those that are only to be found there are not watched.", d.RegionID, d.Account))
+		}
+	}
+	return all
 }
 
 func newPageRow(r *InstanceResult) pageRow {

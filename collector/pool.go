@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -108,15 +109,20 @@ func (s *Scraper) inTurn(c *collection, targets []int) []int {
 	return targets
 }
 
-// begin notes that a target's turn has come.
+// begin notes that a target is being read.
 func (s *Scraper) begin(c *collection, i int) (t Target, leftOut, began time.Time) {
 	began = s.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	sl := &c.slots[i]
 	sl.began = began
-	s.totals.begin(keyOf(sl.target.Instance), began)
 	return sl.target, sl.leftOut, began
+}
+
+// sent reports whether a read came as far as to send a request, rather than to wait for our own limit until the end.
+func sent(err error) bool {
+	var e *apiclient.Error
+	return !errors.As(err, &e) || e.Attempts > 0
 }
 
 func (s *Scraper) readInto(ctx context.Context, c *collection, i int, bodies *apiclient.Bodies) {
@@ -133,6 +139,9 @@ func (s *Scraper) take(ctx context.Context, c *collection, i int, began time.Tim
 	c.mu.Lock()
 	t := c.slots[i].target
 	c.mu.Unlock()
+	if sent(err) {
+		s.totals.hadTurn(keyOf(t.Instance), began)
+	}
 	now := s.now()
 	r := &InstanceResult{Instance: t.Instance, Duration: now.Sub(began), Err: err}
 	var contents Contents

@@ -84,8 +84,8 @@ func (t *Totals) contents(k instanceKey) Contents {
 	return nil
 }
 
-// begin notes that an instance's turn came.
-func (t *Totals) begin(k instanceKey, at time.Time) {
+// hadTurn notes that an instance's turn came.
+func (t *Totals) hadTurn(k instanceKey, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if m := t.instances[k]; m != nil {

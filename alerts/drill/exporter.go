@@ -180,7 +180,7 @@ func (w *world) newProcess(e *exporter, file string, api http.RoundTripper) *pro
 				client, err := apiclient.New(apiclient.Options{
 					Endpoint: "http://api.invalid", RegionID: i.RegionID,
 					Credentials: apiclient.NewCredentials(apiclient.CredentialSource{AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret}),
-					Transport:   api, Timeout: time.Minute, MaxAttempts: 1, PageSize: 50, Limiter: rate.NewLimiter(rate.Inf, 1),
+					Transport:   api, Timeout: time.Minute, MaxAttempts: 1, PageSize: 50, Limiter: apiclient.NewLimiter(rate.Inf, 1),
 					Observer: observer, Now: now,
 					Nonce: func() string { nonce++; return fmt.Sprint(e.name, w.now.UnixMilli(), nonce) },
 				})

@@ -1,0 +1,293 @@
+package collector_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"starrocks_backup_exporter/apiclient/simulator"
+	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/config"
+)
+
+const oneRegion = `
+api: {endpoint: "API", timeout: 30s, requests_per_second: 100000, max_attempts: 1}
+accounts: {default: {access_key_id: id, access_key_secret: canary}}
+discovery: [{region_id: cn-hangzhou}]
+`
+
+// values are the series of a metric, each as its labels but for the region, and its value.
+func values(t *testing.T, exposition, name string) map[string]float64 {
+	t.Helper()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(exposition))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]float64{}
+	for _, m := range families["starrocks_backup_"+name].GetMetric() {
+		var labels []string
+		for _, l := range m.GetLabel() {
+			if n := l.GetName(); n != "region_id" && n != "account" && n != "tags" {
+				labels = append(labels, l.GetValue())
+			}
+		}
+		all[strings.Join(labels, " ")] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+	}
+	return all
+}
+
+func ids(series map[string]float64) string {
+	var all []string
+	for id := range series {
+		all = append(all, id)
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+// What is found is watched: also what nobody thought of backing up. What cannot have backups is left out and counted.
+func TestDiscovery(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, at(noon), oneRegion+`
+instances: [{instance_id: c-2, region_id: cn-hangzhou, max_age: 8d}, {instance_id: c-9, region_id: cn-shanghai}]`)
+	for _, i := range []simulator.Instance{
+		{InstanceID: "c-1", Tasks: lists(backup("bt-1", "COMPLETED", 5, tables(20)...))},
+		{InstanceID: "c-2", Tasks: lists(backup("bt-2", "COMPLETED", 100, tables(20)...))},
+		{InstanceID: "c-3"},
+		{InstanceID: "c-4", RunMode: "shared_data"},
+		{InstanceID: "c-5", RunMode: "lakehouse"},
+		{InstanceID: "c-6", Status: "creating"},
+		{InstanceID: "c-7", Status: "some word", RunMode: "some other"},
+	} {
+		i.RegionID = "cn-hangzhou"
+		w.sim.Set(i)
+	}
+	w.sim.Set(simulator.Instance{InstanceID: "c-8", RegionID: "cn-shanghai"})
+	w.sim.Set(simulator.Instance{InstanceID: "c-9", RegionID: "cn-shanghai"})
+	golden(t, "discovery.metrics", w.get("/metrics"))
+}
+
+func TestDiscoveryByTags(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, tags: {team: data, env: 'a \"b\"'}", 1))
+	for n, tags := range []map[string]string{nil, {"team": "data"}, {"team": "data", "env": `a "b"`}} {
+		w.sim.Set(simulator.Instance{InstanceID: fmt.Sprintf("c-%d", n), RegionID: "cn-hangzhou", Tags: tags})
+	}
+	if got := ids(values(t, w.get("/metrics"), "up")); got != "c-2" {
+		t.Errorf("found %s", got)
+	}
+}
+
+// Instances come and go at each refresh, over several pages; a list that fails, or is not whole, takes nobody away.
+func TestDiscoveryRefreshes(t *testing.T) {
+	now, broken := noon, simulator.Fault(nil)
+	total := func(n int) any { return n }
+	w := newWorld(t, simulator.Options{
+		PageCap: 20, Total: func(n int) any { return total(n) },
+		Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool { return broken != nil && broken(rw, r, n) },
+	}, func() time.Time { return now }, oneRegion)
+	setMany(w, 50)
+	expect := func(when string, instances int, errors string) {
+		t.Helper()
+		body := w.get("/metrics")
+		up := values(t, body, "up")
+		if len(up) != instances || values(t, body, "discovered_instances")[""] != float64(instances) {
+			t.Errorf("%s: %d instances, want %d", when, len(up), instances)
+		}
+		for reason, n := range values(t, body, "discovery_errors_total") {
+			if (n > 0) != (reason == errors) {
+				t.Errorf("%s: %v errors %q", when, n, reason)
+			}
+		}
+	}
+	expect("at first", 50, "")
+	w.sim.Remove("c-7")
+	w.sim.Set(simulator.Instance{InstanceID: "c-new", RegionID: "cn-hangzhou"})
+	now = now.Add(5*time.Minute - time.Second)
+	if up := values(t, w.get("/metrics"), "up"); len(up) != 50 || up["c-7"] != 0 {
+		t.Errorf("before the refresh: %d instances, c-7 %v", len(up), up["c-7"])
+	}
+	now = now.Add(time.Second)
+	expect("one went, one came", 50, "")
+	if up := values(t, w.get("/metrics"), "up"); up["c-new"] != 1 || len(up) != 50 {
+		t.Errorf("c-new is %v", up["c-new"])
+	}
+	broken = simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "")
+	w.sim.Remove("c-8")
+	now = now.Add(5 * time.Minute)
+	expect("unavailable", 50, "server_error")
+	w.configure(oneRegion)
+	expect("unavailable, and the configuration loaded again", 50, "server_error")
+	if l := w.log.String(); strings.Count(l, "level=warn region_id=cn-hangzhou account=default tags= msg=\"cannot list the instances of a region") != 1 || strings.Contains(l, "canary") {
+		t.Errorf("log:\n%s", l)
+	}
+	broken = nil
+	expect("available", 49, "server_error")
+	total = func(n int) any { return n + 1 }
+	w.sim.Remove("c-9")
+	w.sim.Set(simulator.Instance{InstanceID: "c-newer", RegionID: "cn-hangzhou"})
+	now = now.Add(5 * time.Minute)
+	if up := values(t, w.get("/metrics"), "up"); len(up) != 50 || up["c-newer"] != 1 {
+		t.Errorf("a list that is not whole: %d instances, the new one %v", len(up), up["c-newer"])
+	}
+}
+
+// A region read by one listing says to the letter what reading each instance does, in far fewer requests.
+func TestListingOfARegion(t *testing.T) {
+	exposition := func(listing string) (string, int) {
+		w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneRegion, "{region_id: cn-hangzhou}", "{region_id: cn-hangzhou, max_age: 26h, listing: "+listing+"}", 1))
+		for _, d := range simulator.DemoFleet() {
+			d.Instance.RegionID, d.Fault = "cn-hangzhou", nil
+			w.sim.Set(d.Instance)
+		}
+		w.get("/metrics")
+		before := w.sim.Requests("")
+		body := w.get("/metrics")
+		if given := values(t, body, "discovery_reads_each_instance")[""]; given != 0 {
+			t.Errorf("%s: reads each: %v", listing, given)
+		}
+		var lines []string
+		for line := range strings.Lines(body) {
+			if !strings.Contains(line, "scrape_duration_seconds") {
+				lines = append(lines, line)
+			}
+		}
+		return strings.Join(lines, ""), w.sim.Requests("") - before
+	}
+	each, many := exposition("instance")
+	whole, few := exposition("region")
+	if each != whole {
+		t.Errorf("the listing differs:\n%s", difference(each, whole))
+	}
+	if few >= many || strings.Count(each, "\n") < 500 {
+		t.Errorf("%d and %d requests, %d lines", many, few, strings.Count(each, "\n"))
+	}
+}
+
+// An instance that the listing leaves out is read on its own. Where it has backups after all, or the API does not list a
+// region, each is read from then on; whatever happens, nobody is said to have no backup who has one.
+func TestListingIsNotTrusted(t *testing.T) {
+	refuse := simulator.EnvelopeError("InvalidParams", "InstanceId is missing")
+	for name, test := range map[string]struct {
+		fault     simulator.Fault
+		unlisted  bool
+		readsEach float64
+		up        float64
+		log       string
+	}{
+		"whole":                 {nil, false, 0, 1, ""},
+		"one left out":          {nil, true, 1, 1, "left out an instance that has some"},
+		"not served":            {refuse, false, 1, 1, "cannot be listed at once"},
+		"no end":                {simulator.EndlessPages(), false, 1, 1, "cannot be listed at once"},
+		"not available for now": {simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", ""), false, 0, 0, "reason=server_error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, simulator.Options{Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {
+				return test.fault != nil && r.Header.Get("x-acs-action") == "DescribeBackups" && test.fault(rw, r, n)
+			}}, at(noon), strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, listing: region", 1))
+			setMany(w, 3)
+			w.sim.Set(simulator.Instance{InstanceID: "c-2", RegionID: "cn-hangzhou", Unlisted: test.unlisted, Tasks: lists(backup("bt-1", "COMPLETED", 5, tables(20)...))})
+			w.sim.Set(simulator.Instance{InstanceID: "c-never", RegionID: "cn-hangzhou"})
+			for range 2 {
+				body := w.get("/metrics")
+				for id, up := range values(t, body, "up") {
+					if up != test.up {
+						t.Errorf("%s: up is %v", id, up)
+					}
+				}
+				for series, holds := range values(t, body, "condition") {
+					if (holds == 1) != (series == "missing c-never") {
+						t.Errorf("%s is %v", series, holds)
+					}
+				}
+				if got := values(t, body, "discovery_reads_each_instance")[""]; got != test.readsEach {
+					t.Errorf("reads each: %v", got)
+				}
+			}
+			if l := w.log.String(); !strings.Contains(l, test.log) || test.log == "" && strings.Contains(l, "level=warn") {
+				t.Errorf("log:\n%s", l)
+			}
+		})
+	}
+}
+
+// A backup that begins between the listing and the read on its own is no reason to distrust the listing.
+func TestListingAndAFirstBackup(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, listing: region", 1))
+	first := backup("bt-1", "RUNNING", 0)
+	first.Start = simulator.Millis(noon.Add(time.Second))
+	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Unlisted: true, Tasks: lists(first)})
+	if got := values(t, w.get("/metrics"), "discovery_reads_each_instance")[""]; got != 0 {
+		t.Errorf("reads each: %v", got)
+	}
+}
+
+// With too little time for all, it is said where one looks, and each instance has its turn.
+func TestTooLittleTime(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, time.Now, strings.Replace(many(30), "100000", "10", 1))
+	setMany(w, 30)
+	for n := range 30 {
+		body := w.get("/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "1.1")
+		if budget, deadline := values(t, body, "api_budget_seconds")[""], values(t, body, "scrape_deadline_seconds")[""]; budget != 2 || deadline != 0.6 {
+			t.Fatalf("budget %v, deadline %v", budget, deadline)
+		}
+		read := len(values(t, body, "last_read_timestamp_seconds"))
+		if n == 0 && read == 30 {
+			t.Fatal("there was time enough")
+		}
+		if read == 30 {
+			break
+		}
+		if n == 29 {
+			t.Errorf("only %d had their turn", read)
+		}
+	}
+	if page := w.get("/"); !strings.Contains(page, "too little time") || !strings.Contains(page, "listing: region") {
+		t.Errorf("the page does not say it:\n%s", page)
+	}
+	if l := w.log.String(); strings.Count(l, "a scrape has too little time") != 1 {
+		t.Errorf("log:\n%s", l)
+	}
+}
+
+// Each instance has exactly one shard, the shares are alike, and one shard more moves only what that one gets.
+func TestShards(t *testing.T) {
+	const n = 10000
+	counts := [4]int{}
+	for k := range n {
+		i := config.Instance{Account: "a", RegionID: "r", InstanceID: fmt.Sprintf("c-%d", k)}
+		before, after := -1, -1
+		for s := range 4 {
+			if s < 3 && (collector.Shard{Index: s, Total: 3}).Has(i) {
+				if before >= 0 {
+					t.Fatalf("%s has two shards", i.InstanceID)
+				}
+				before = s
+			}
+			if (collector.Shard{Index: s, Total: 4}).Has(i) {
+				if after >= 0 {
+					t.Fatalf("%s has two shards", i.InstanceID)
+				}
+				after = s
+			}
+		}
+		if before < 0 || after < 0 || after != before && after != 3 {
+			t.Fatalf("%s moves from %d to %d", i.InstanceID, before, after)
+		}
+		counts[after]++
+	}
+	for s, count := range counts {
+		if count < n/4*9/10 || count > n/4*11/10 {
+			t.Errorf("shard %d has %d", s, count)
+		}
+	}
+	// Nobody may move because the hash changed: this share is for ever.
+	if (collector.Shard{Index: 0, Total: 4}).Has(config.Instance{Account: "a", RegionID: "r", InstanceID: "c-1"}) {
+		t.Error("the hash has changed")
+	}
+}
