@@ -118,37 +118,16 @@ func TestAlertmanagerExample(t *testing.T) {
 func TestAlertsOfTheDemo(t *testing.T) {
 	binary, exporter, hook := build(t), freeAddress(t), newWebhook(t)
 	kill := start(t, binary, "--demo", "--web.listen-address="+exporter).Kill
-	p := newPipeline(t, exporter, hook)
-
-	throttling := map[string]string{"alertname": "StarRocksBackupAPIThrottled", "severity": "warning", "region_id": "cn-shanghai"}
-	watchdog := map[string]string{"alertname": "StarRocksBackupWatchdog", "severity": "none"}
-	want := map[string]string{describe(throttling): "chat", describe(watchdog): "deadmansswitch"}
-	fleet := simulator.DemoFleet()
-	if len(fleet) != len(demoAlerts) {
-		t.Errorf("%d demo instances, %d in the table", len(fleet), len(demoAlerts))
-	}
-	for _, d := range fleet {
-		alerts, ok := demoAlerts[d.Name]
-		if !ok {
-			t.Errorf("%s is not in the table", d.Name)
-		}
-		for a, receiver := range alerts {
-			want[instanceAlert(d, a)] = receiver
-		}
-	}
+	p := newPipeline(t, hook, exporter)
+	fleet, want := wantOfTheDemo(t)
 	p.settles(t, want)
 	began := time.Now()
 
 	if err := kill(); err != nil {
 		t.Fatal(err)
 	}
-	down := describe(map[string]string{
-		"alertname": "StarRocksBackupExporterDown", "severity": "critical", "job": "starrocks_backup", "instance": exporter,
-	})
-	wantDown := maps.Clone(want)
-	wantDown[down] = "pager"
-	throttled := fleet[slices.IndexFunc(fleet, func(d simulator.DemoInstance) bool { return d.Name == "metrics-throttled" })]
-	wantDown[instanceAlert(throttled, "StarRocksBackupInstanceUnreadable/unreadable/critical")] = inhibited
+	down := exporterDown(exporter)
+	wantDown := whileDown(fleet, want, down)
 	p.settles(t, wantDown)
 	eventually(t, "evaluations while the exporter is down", func() error {
 		if n := p.evaluations(t, began, want, down); n < 30 {
@@ -164,6 +143,43 @@ func TestAlertsOfTheDemo(t *testing.T) {
 	p.settles(t, want)
 	eventually(t, "the end of ExporterDown", func() error { return compare(hook.resolved(), []string{down + " to pager"}) })
 	p.evaluations(t, began, want, down)
+}
+
+// wantOfTheDemo is all alerts that the demo raises, with their receivers.
+func wantOfTheDemo(t *testing.T) (fleet []simulator.DemoInstance, want map[string]string) {
+	t.Helper()
+	throttling := map[string]string{"alertname": "StarRocksBackupAPIThrottled", "severity": "warning", "region_id": "cn-shanghai"}
+	watchdog := map[string]string{"alertname": "StarRocksBackupWatchdog", "severity": "none"}
+	want = map[string]string{describe(throttling): "chat", describe(watchdog): "deadmansswitch"}
+	fleet = simulator.DemoFleet()
+	if len(fleet) != len(demoAlerts) {
+		t.Errorf("%d demo instances, %d in the table", len(fleet), len(demoAlerts))
+	}
+	for _, d := range fleet {
+		alerts, ok := demoAlerts[d.Name]
+		if !ok {
+			t.Errorf("%s is not in the table", d.Name)
+		}
+		for a, receiver := range alerts {
+			want[instanceAlert(d, a)] = receiver
+		}
+	}
+	return fleet, want
+}
+
+func exporterDown(exporter string) string {
+	return describe(map[string]string{
+		"alertname": "StarRocksBackupExporterDown", "severity": "critical", "job": "starrocks_backup", "instance": exporter,
+	})
+}
+
+// whileDown is what is wanted while an exporter is down.
+func whileDown(fleet []simulator.DemoInstance, want map[string]string, down string) map[string]string {
+	all := maps.Clone(want)
+	all[down] = "pager"
+	throttled := fleet[slices.IndexFunc(fleet, func(d simulator.DemoInstance) bool { return d.Name == "metrics-throttled" })]
+	all[instanceAlert(throttled, "StarRocksBackupInstanceUnreadable/unreadable/critical")] = inhibited
+	return all
 }
 
 // instanceAlert is an alert of the table on an instance.
@@ -223,19 +239,27 @@ func compare(got, want []string) error {
 type pipeline struct {
 	prometheus, alertmanager string // addresses
 	hook                     *webhook
+	kill                     func() error // ends this Prometheus
 }
 
-func newPipeline(t *testing.T, exporter string, hook *webhook) *pipeline {
+func newPipeline(t *testing.T, hook *webhook, exporters ...string) *pipeline {
 	t.Helper()
-	directory := t.TempDir()
-	p := &pipeline{prometheus: freeAddress(t), alertmanager: freeAddress(t), hook: hook}
-	ready := func(address string) {
-		t.Helper()
-		eventually(t, address, func() error {
-			_, err := fetch(t, "http://"+address+"/-/ready")
-			return err
-		})
-	}
+	p := &pipeline{alertmanager: startAlertmanager(t, hook), hook: hook}
+	p.startPrometheus(t, "one", exporters)
+	return p
+}
+
+func ready(t *testing.T, address string) {
+	t.Helper()
+	eventually(t, address, func() error {
+		_, err := fetch(t, "http://"+address+"/-/ready")
+		return err
+	})
+}
+
+func startAlertmanager(t *testing.T, hook *webhook) (address string) {
+	t.Helper()
+	address = freeAddress(t)
 
 	receivers := edited(t, "alerts/alertmanager.yml", `url|group_wait|group_interval|repeat_interval`,
 		`\.receivers\.\d+\.webhook_configs\.\d+\.url|\.route(\.routes\.\d+)?\.(group_wait|group_interval|repeat_interval)`,
@@ -245,10 +269,18 @@ func newPipeline(t *testing.T, exporter string, hook *webhook) *pipeline {
 			}
 			return "500ms"
 		})
-	start(t, "prometheus-alertmanager", "--config.file="+receivers, "--storage.path="+filepath.Join(directory, "alertmanager"),
-		"--web.listen-address="+p.alertmanager, "--cluster.listen-address=")
-	ready(p.alertmanager)
+	start(t, "prometheus-alertmanager", "--config.file="+receivers, "--storage.path="+t.TempDir(),
+		"--web.listen-address="+address, "--cluster.listen-address=")
+	ready(t, address)
+	return address
+}
 
+// startPrometheus starts one of perhaps several servers that watch the same exporters: its alerts lose the label that tells it
+// from the others, so that Alertmanager sees them once.
+func (p *pipeline) startPrometheus(t *testing.T, replica string, exporters []string) {
+	t.Helper()
+	directory := t.TempDir()
+	p.prometheus = freeAddress(t)
 	rules := edited(t, "alerts/rules.yml", `for|interval`, `\.groups\.0\.(interval|rules\.\d+\.for)`, func(old string) string {
 		if shorter[old] == "" {
 			t.Fatalf("nothing shorter for %s", old)
@@ -257,18 +289,17 @@ func newPipeline(t *testing.T, exporter string, hook *webhook) *pipeline {
 	})
 	configuration := filepath.Join(directory, "prometheus.yml")
 	text := fmt.Sprintf(`
-global: {scrape_interval: 2s, scrape_timeout: 2s}
+global: {scrape_interval: 2s, scrape_timeout: 2s, external_labels: {replica: %s}}
 rule_files: [%q]
-alerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}
-scrape_configs: [{job_name: starrocks_backup, static_configs: [{targets: [%q]}]}]
-`, rules, p.alertmanager, exporter)
+alerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}], alert_relabel_configs: [{regex: replica, action: labeldrop}]}
+scrape_configs: [{job_name: starrocks_backup, static_configs: [{targets: [%s]}]}]
+`, replica, rules, p.alertmanager, `"`+strings.Join(exporters, `","`)+`"`)
 	if err := os.WriteFile(configuration, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, "prometheus", "--config.file="+configuration, "--storage.tsdb.path="+filepath.Join(directory, "prometheus"),
-		"--web.listen-address="+p.prometheus, "--rules.alert.resend-delay=10s") // the first are lost: Alertmanager is not discovered yet
-	ready(p.prometheus)
-	return p
+	p.kill = start(t, "prometheus", "--config.file="+configuration, "--storage.tsdb.path="+filepath.Join(directory, "prometheus"),
+		"--web.listen-address="+p.prometheus, "--rules.alert.resend-delay=10s").Kill // the first are lost: Alertmanager is not discovered yet
+	ready(t, p.prometheus)
 }
 
 // edited writes a copy of a YAML file with other values for some keys, and shows that it differs at the allowed paths alone.

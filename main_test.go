@@ -97,11 +97,23 @@ func TestBadFlags(t *testing.T) {
 		{"--web.telemetry-path=/"},
 		{"--log.level=loud"},
 		{"--nonsense"},
+		{"--shard=1"},
+		{"--shard=-1", "--total-shards=2"},
+		{"--shard=pod-2", "--total-shards=2"},
+		{"--shard=pod", "--total-shards=2"},
+		{"--total-shards=0"},
 		{"argument"},
 	} {
 		if _, err := parse(args); err == nil {
 			t.Errorf("%v is accepted", args)
 		}
+	}
+}
+
+func TestShardOfAStatefulSet(t *testing.T) {
+	o, err := parse([]string{"--shard=starrocks-backup-exporter-12", "--total-shards=13"})
+	if want := (collector.Shard{Index: 12, Total: 13}); err != nil || o.shard != want {
+		t.Errorf("%+v, %v", o.shard, err)
 	}
 }
 
@@ -121,7 +133,7 @@ func TestReadmeListsEveryMetric(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`(?:always|counted|row|read|each|byStatus|byTable)\("([a-z_]+)"|namespace \+ "([a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
+		for _, m := range regexp.MustCompile(`(?:always|counted|row|read|each|byStatus|byTable|whole|ofDiscovery)\("([a-z_]+)"|namespace \+ "([a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
 			served["starrocks_backup_"+m[1]+m[2]] = true
 		}
 	}
