@@ -27,8 +27,10 @@ import (
 const (
 	benchLatency  = 50 * time.Millisecond
 	benchInFlight = 64
-	benchScrapes  = 5
 )
+
+// benchScrapes is how many scrapes of n instances are measured, after a first one.
+func benchScrapes(n int) int { return max(2, min(20, 5000/n)) }
 
 // benchAccept is what Prometheus sends.
 const benchAccept = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -220,10 +222,11 @@ func (a *benchAPI) scrape(b *testing.B, binary string, n int, gzip bool) cost {
 	}
 	get()
 	began, before := time.Now(), cpuOf(b, cmd.Process.Pid)
-	for range benchScrapes {
+	for range benchScrapes(n) {
 		get()
 	}
-	return cost{time.Since(began) / benchScrapes, (cpuOf(b, cmd.Process.Pid) - before) / benchScrapes, peakOf(b, cmd.Process.Pid)}
+	scrapes := time.Duration(benchScrapes(n))
+	return cost{time.Since(began) / scrapes, (cpuOf(b, cmd.Process.Pid) - before) / scrapes, peakOf(b, cmd.Process.Pid)}
 }
 
 // cpuOf is the CPU time of a process so far.
@@ -308,12 +311,13 @@ func fetchAll(url string) error {
 		return err
 	}
 	began, before := time.Now(), cpuTime()
-	for range benchScrapes {
+	scrapes := benchScrapes(n)
+	for range scrapes {
 		if err := round(); err != nil {
 			return err
 		}
 	}
-	return json.NewEncoder(os.Stdout).Encode(cost{Wall: time.Since(began) / benchScrapes, CPU: (cpuTime() - before) / benchScrapes})
+	return json.NewEncoder(os.Stdout).Encode(cost{Wall: time.Since(began) / time.Duration(scrapes), CPU: (cpuTime() - before) / time.Duration(scrapes)})
 }
 
 func cpuTime() time.Duration {
