@@ -1,6 +1,7 @@
 package apiclient
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"math"
@@ -90,14 +91,15 @@ func (p *page) decodeBackups(d *decoder) error {
 	if d.PeekKind() == 'n' {
 		return d.SkipValue()
 	}
+	var snapshots snapshots
 	return eachElement(d, func() error {
-		b, err := decodeBackup(d)
+		b, err := decodeBackup(d, &snapshots)
 		p.backups = append(p.backups, b)
 		return err
 	})
 }
 
-func decodeBackup(d *decoder) (Backup, error) {
+func decodeBackup(d *decoder, s *snapshots) (Backup, error) {
 	b := Backup{DiskBytes: math.NaN()}
 	err := eachMember(d, func(name string) (err error) {
 		var n float64
@@ -123,7 +125,7 @@ func decodeBackup(d *decoder) (Backup, error) {
 			n, err = number(d)
 			b.DiskBytes = bytesOfGiB(n)
 		case "InstanceSnapshot":
-			b.Instance, err = decodeSnapshot(d)
+			b.Instance, err = s.decode(d)
 		case "SubTasks":
 			b.subTasks, err = rawArray(d)
 		default:
@@ -136,6 +138,22 @@ func decodeBackup(d *decoder) (Backup, error) {
 		err = errors.New("a task without BackupTaskId")
 	}
 	return b, err
+}
+
+// snapshots decodes one that is the same as the one before, as they mostly are, only once.
+type snapshots struct {
+	raw     []byte
+	decoded *InstanceSnapshot
+}
+
+func (s *snapshots) decode(d *decoder) (*InstanceSnapshot, error) {
+	raw, err := d.raw()
+	if err != nil || s.decoded != nil && bytes.Equal(raw, s.raw) {
+		return s.decoded, err
+	}
+	s.raw = raw
+	s.decoded, err = decodeSnapshot(newDecoder(raw))
+	return s.decoded, err
 }
 
 func decodeSnapshot(d *decoder) (*InstanceSnapshot, error) {

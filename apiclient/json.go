@@ -117,6 +117,11 @@ func rawArray(d *decoder) (jsontext.Value, error) {
 	if d.PeekKind() != '[' {
 		return nil, d.SkipValue()
 	}
+	return d.raw()
+}
+
+// raw reads a value and returns it as it stands in the input.
+func (d *decoder) raw() (jsontext.Value, error) {
 	v, err := d.ReadValue() // valid until the next read only, unlike the input
 	end := d.InputOffset()
 	return d.input[end-int64(len(v)) : end], err

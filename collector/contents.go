@@ -24,8 +24,9 @@ func (h *Health) contents(sorted []apiclient.Backup, good []*apiclient.Backup, k
 	if len(sorted) == 0 {
 		return nil, nil
 	}
+	subTasks := onceEach()
 	if sorted[0].ListsSubTasks() {
-		subtasks, err := sorted[0].SubTasks()
+		subtasks, err := subTasks(&sorted[0])
 		if err != nil {
 			return nil, err
 		}
@@ -35,7 +36,7 @@ func (h *Health) contents(sorted []apiclient.Backup, good []*apiclient.Backup, k
 		}
 	}
 	if i := slices.IndexFunc(sorted, func(b apiclient.Backup) bool { return b.Status.Ended() }); i >= 0 {
-		subtasks, err := sorted[i].SubTasks()
+		subtasks, err := subTasks(&sorted[i])
 		if err != nil {
 			return nil, err
 		}
@@ -44,12 +45,25 @@ func (h *Health) contents(sorted []apiclient.Backup, good []*apiclient.Backup, k
 	if len(good) == 0 {
 		return nil, nil
 	}
-	subtasks, err := good[0].SubTasks()
+	subtasks, err := subTasks(good[0])
 	if err != nil {
 		return nil, err
 	}
 	h.sizes(subtasks, l.SubtaskLimit)
 	return h.compare(good[:min(len(good), 1+shrunkWindow)], subtasks, known)
+}
+
+// onceEach decodes the subtasks of a task that is asked for twice, as is usual, only once.
+func onceEach() func(*apiclient.Backup) ([]apiclient.SubTask, error) {
+	known := map[*apiclient.Backup][]apiclient.SubTask{}
+	return func(b *apiclient.Backup) ([]apiclient.SubTask, error) {
+		if subtasks, ok := known[b]; ok {
+			return subtasks, nil
+		}
+		subtasks, err := b.SubTasks()
+		known[b] = subtasks
+		return subtasks, err
+	}
 }
 
 // slim keeps the subtasks that contents would look into, were these all backups, and drops those of the others, so that the
@@ -77,7 +91,7 @@ func slim(backups []apiclient.Backup, known Contents) {
 func failed(s apiclient.SubTask) bool { return s.Status == apiclient.StatusFailed }
 
 func (h *Health) failedTables(subtasks []apiclient.SubTask, limit int) {
-	tables := addUp(slices.DeleteFunc(subtasks, func(s apiclient.SubTask) bool { return !failed(s) }))
+	tables := addUp(slices.DeleteFunc(slices.Clone(subtasks), func(s apiclient.SubTask) bool { return !failed(s) }))
 	slices.SortFunc(tables, byName)
 	h.FailedTables = tables[:min(len(tables), limit)]
 }
