@@ -30,6 +30,7 @@ var publicAlerts = []string{
 	"StarRocksBackupInstanceUnreadable critical",
 	"StarRocksBackupCredentialsRejected critical",
 	"StarRocksBackupAPIThrottled warning",
+	"StarRocksBackupDiscoveryFailed warning", "StarRocksBackupDiscoveryFailed critical",
 	"StarRocksBackupConfigReloadFailed warning",
 	"StarRocksBackupExporterDown critical",
 	"StarRocksBackupWatchdog none",
@@ -171,7 +172,7 @@ func queries(t *testing.T, a rule, text string) (asked []string) {
 	}).Option("missingkey=error").Parse("{{$labels := .Labels}}{{$value := .Value}}" + text)
 	if err == nil {
 		err = parsed.Execute(&strings.Builder{}, map[string]any{
-			"Labels": map[string]string{"instance_id": "c-1", "region_id": "cn-hangzhou", "job": "starrocks_backup", "instance": "localhost:10980"},
+			"Labels": map[string]string{"instance_id": "c-1", "region_id": "cn-hangzhou", "job": "starrocks_backup", "instance": "localhost:10980", "account": "default", "tags": "team=data"},
 			"Value":  0.0,
 		})
 	}

@@ -153,7 +153,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil && !strings.HasPrefix(err.Error(), "testdata/fuzz.yml:") {
 			t.Errorf("an error without a place: %v", err)
 		}
-		if err == nil && len(c.Instances) == 0 {
+		if err == nil && len(c.Instances)+len(c.Discovery) == 0 {
 			t.Error("no instances")
 		}
 	})
