@@ -205,7 +205,7 @@ func (s *Scraper) discover(ctx context.Context, c *collection, due *Discovery) (
 	s.logDiscovery(d, f, before)
 	targets := s.targets(c.fleet)
 	s.totals.keep(targets)
-	return c.add(targets)
+	return c.add(slices.DeleteFunc(targets, func(t Target) bool { return t.discovery != due }))
 }
 
 func (s *Scraper) logDiscovery(d Discovery, f found, before apiclient.Reason) {

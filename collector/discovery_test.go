@@ -142,7 +142,7 @@ func TestListingOfARegion(t *testing.T) {
 	exposition := func(listing string) (string, int) {
 		w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneRegion, "{region_id: cn-hangzhou}", "{region_id: cn-hangzhou, max_age: 26h, listing: "+listing+"}", 1))
 		for _, d := range simulator.DemoFleet() {
-			d.Instance.RegionID, d.Fault = "cn-hangzhou", nil
+			d.RegionID, d.Fault = "cn-hangzhou", nil
 			w.sim.Set(d.Instance)
 		}
 		w.get("/metrics")

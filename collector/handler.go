@@ -54,7 +54,7 @@ func (h *Handler) metrics(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		level.Error(h.logger).Log("msg", "gathering the exporter's own metrics", "err", err)
 	}
-	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	w.Header().Set("Content-Type", string(format))
 	families := h.families.Get().(*Families)
 	defer h.families.Put(families)

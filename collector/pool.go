@@ -65,7 +65,10 @@ func (s *Scraper) readPool(ctx context.Context, c *collection, p *pool) {
 			known = append(known, mine...)
 			feeders.Go(func() { feed(s.discover(ctx, c, d)) })
 		case len(mine) == 0: // the listing needs to know whom it is for
-			feeders.Go(func() { feed(s.readListing(ctx, c, d, s.discover(ctx, c, d))) })
+			feeders.Go(func() {
+				s.discover(ctx, c, d)
+				feed(s.readListing(ctx, c, d, c.of(d)))
+			})
 		default:
 			feeders.Go(func() { feed(s.discover(ctx, c, d)) })
 			feeders.Go(func() { feed(s.readListing(ctx, c, d, mine)) })
@@ -188,12 +191,11 @@ func (s *Scraper) readListing(ctx context.Context, c *collection, d *Discovery, 
 	if len(targets) == 0 {
 		return nil
 	}
-	var began time.Time
+	began := s.now()
 	listed := map[string][]apiclient.Backup{}
 	known := map[string]Contents{}
 	for _, i := range targets {
-		var t Target
-		t, _, began = s.begin(c, i)
+		t, _, _ := s.begin(c, i)
 		known[t.InstanceID] = s.totals.contents(keyOf(t.Instance))
 	}
 	for b, err := range d.Lister.Backups(ctx, apiclient.DescribeBackupsRequest{}) {
