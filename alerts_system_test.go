@@ -116,6 +116,7 @@ func TestAlertmanagerExample(t *testing.T) {
 // The demo fleet under a real Prometheus and Alertmanager: each state raises its alerts and no others, they arrive where they
 // should, and an exporter that dies adds its own alert and changes nothing else.
 func TestAlertsOfTheDemo(t *testing.T) {
+	t.Parallel()
 	binary, exporter, hook := build(t), freeAddress(t), newWebhook(t)
 	kill := start(t, binary, "--demo", "--web.listen-address="+exporter).Kill
 	p := newPipeline(t, hook, exporter)

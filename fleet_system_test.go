@@ -95,6 +95,7 @@ func TestShardsOfTenThousand(t *testing.T) {
 // The demo's fleet moves from two shards to three as README.md says, one process after the other, each when the one before was
 // scraped: no alert ends, and none comes.
 func TestAlertsWhileShardsChange(t *testing.T) {
+	t.Parallel()
 	binary, hook := build(t), newWebhook(t)
 	addresses := []string{freeAddress(t), freeAddress(t), freeAddress(t)}
 	run := func(shard, total int) *os.Process {
@@ -131,6 +132,7 @@ func TestAlertsWhileShardsChange(t *testing.T) {
 // Two exporters, two Prometheus servers that each scrape both, one Alertmanager. One of each is stopped: beside the alert on the
 // exporter nothing changes, and no page comes twice.
 func TestHighAvailability(t *testing.T) {
+	t.Parallel()
 	binary, hook := build(t), newWebhook(t)
 	exporters := []string{freeAddress(t), freeAddress(t)}
 	first := start(t, binary, "--demo", "--web.listen-address="+exporters[0])
