@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -158,7 +159,7 @@ func run(o options, logger log.Logger) error {
 		"regions", len(reloader.Current().Discovery), "shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo)
 
 	metrics := collector.NewHandler(scraper, registry, o.deadlines, logger)
-	server := &http.Server{Handler: routes(o, metrics, reloader, logger), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
+	server := &http.Server{Handler: routes(o, metrics, reloader, logger), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10}
 	return serve(server, o, reloader, logger)
 }
 
@@ -197,12 +198,23 @@ func routes(o options, metrics *collector.Handler, reloader *config.Reloader, lo
 			text(w, http.StatusOK, "reloaded")
 		}
 	})
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	for path, handler := range map[string]http.HandlerFunc{
+		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+	} {
+		mux.HandleFunc("/debug/pprof/"+path, onlyLocal(handler))
+	}
 	return mux
+}
+
+// onlyLocal serves this machine only: a profile costs time, and shows more than a network should see.
+func onlyLocal(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if from, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !from.Addr().Unmap().IsLoopback() {
+			http.Error(w, "from the machine itself only, such as by kubectl port-forward", http.StatusForbidden)
+			return
+		}
+		next(w, r)
+	}
 }
 
 func reload(r *config.Reloader, logger log.Logger) error {

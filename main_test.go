@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/pprof"
 	"os"
 	"regexp"
 	"slices"
@@ -85,6 +86,16 @@ func TestRoutes(t *testing.T) {
 	broken = errors.New("test.yml:3: instances[0].max_age: not good")
 	if status, body := request(t, "POST", open+"/-/reload"); status != 500 || !strings.Contains(body, broken.Error()) {
 		t.Errorf("a broken file: %d\n%s", status, body)
+	}
+}
+
+func TestProfilesAreForTheMachineItself(t *testing.T) {
+	for from, status := range map[string]int{"127.0.0.1:1": 200, "[::1]:1": 200, "[::ffff:127.0.0.1]:1": 200, "192.0.2.1:1": 403, "[2001:db8::1]:1": 403, "@": 403} {
+		r, w := httptest.NewRequest(http.MethodGet, "/debug/pprof/cmdline", nil), httptest.NewRecorder()
+		r.RemoteAddr = from
+		if onlyLocal(pprof.Cmdline)(w, r); w.Code != status {
+			t.Errorf("%s: status %d, want %d", from, w.Code, status)
+		}
 	}
 }
 

@@ -48,8 +48,12 @@ func NewHandler(s *Scraper, lasting prometheus.Gatherer, d Deadlines, logger log
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve.ServeHTTP(w, r) }
 
+// writeTimeout is how long a client may take to read an answer.
+const writeTimeout = 30 * time.Second
+
 func (h *Handler) metrics(w http.ResponseWriter, r *http.Request) {
 	result := h.Scrape(r)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) // a test's writer has none
 	lasting, err := h.lasting.Gather()
 	if err != nil {
 		level.Error(h.logger).Log("msg", "gathering the exporter's own metrics", "err", err)
