@@ -27,7 +27,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz bench bench-guard drill dashboards demo-stack fmt clean tools lint-tools
+.PHONY: build test race lint fuzz soak bench bench-guard drill dashboards demo-stack fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o ./$(BINARY) .
@@ -65,6 +65,14 @@ fuzz:
 		done; \
 	done; \
 	if ((found == 0)); then echo 'no fuzz target found' >&2; exit 1; fi
+
+# 100,000 scrapes among faults at random, as eight worlds side by side; they mostly wait.
+SOAK ?= 100000
+soak:
+	$(GO) test -c -o .tools/soak.test ./collector
+	cd collector; worlds=(); for seed in {1..8}; do \
+		SOAK_SEED=$$seed SOAK_SCRAPES=$$(($(SOAK) / 8)) ../.tools/soak.test -test.run '^TestSoak$$' -test.v -test.timeout 24h & worlds+=($$!); \
+	done; status=0; for world in "$${worlds[@]}"; do wait "$$world" || status=1; done; exit $$status
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...

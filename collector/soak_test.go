@@ -1,0 +1,487 @@
+package collector_test
+
+import (
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"starrocks_backup_exporter/apiclient/simulator"
+	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/config"
+)
+
+const (
+	soakInstances = 8
+	soakTimeout   = 400 * time.Millisecond // of a scrape
+	soakOffset    = 50 * time.Millisecond
+)
+
+// trouble is a fault that an instance has during one scrape, and the reasons that a read may then fail for. If passing, only the
+// first request has it, and the read may work.
+type trouble struct {
+	name    string
+	fault   simulator.Fault
+	reasons string
+	passing bool
+}
+
+func troubles() []trouble {
+	elsewhere := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
+	throttled, unavailable := simulator.Throttled(0), simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "")
+	return []trouble{
+		{"denied", simulator.Denied("sr:DescribeBackups"), "forbidden", false},
+		{"throttled", throttled, "throttled", false},
+		{"throttled once", throttled, "throttled", true},
+		{"unavailable", unavailable, "server_error", false},
+		{"unavailable once", unavailable, "server_error", true},
+		{"invalid", simulator.EnvelopeError("InvalidParams", "no"), "invalid_request", false},
+		{"unknown key", simulator.GatewayError(http.StatusNotFound, "InvalidAccessKeyId.NotFound", ""), "unauthorized", false},
+		{"no such call", simulator.GatewayError(http.StatusNotFound, "InvalidApi.NotFound", ""), "not_found", false},
+		{"a page of HTML", simulator.HTML(http.StatusBadGateway), "server_error", false},
+		{"HTML for JSON", simulator.HTML(http.StatusOK), "bad_response", false},
+		{"half of the JSON", simulator.Cut(), "bad_response", false},
+		{"half an answer", simulator.HalfAnswered(), "network", false},
+		{"reset", simulator.Reset(), "network", false},
+		{"reset once", simulator.Reset(), "network", true},
+		{"redirect", simulator.Redirect(elsewhere), "bad_response", false},
+		{"hanging", simulator.Hang(), "timeout", false},
+	}
+}
+
+// soak is the exporter over an API that misbehaves at random, and what should come of it.
+type soak struct {
+	t        *testing.T
+	random   *rand.Rand
+	now      atomic.Int64 // the API's time, Unix milliseconds
+	skew     atomic.Int64 // the exporter's clock minus the API's, milliseconds
+	api      *httptest.Server
+	accepts  atomic.Int32 // which secret the API accepts
+	sims     [2]*simulator.Simulator
+	file     string // the secret
+	playing  [soakInstances]atomic.Pointer[played]
+	exporter *httptest.Server
+	scraper  *collector.Scraper
+	reload   func()
+	listed   int                    // instances configured, the first ones
+	errors   [soakInstances]float64 // failed reads since the exporter started
+	rotated  bool                   // the API takes another secret, and may not have said so yet
+	finished map[string]float64     // as last seen
+	scrapes  map[string]int         // by what happened
+}
+
+type played struct {
+	trouble
+	requests atomic.Int32
+}
+
+func newSoak(t *testing.T, seed uint64) *soak {
+	t.Helper()
+	s := &soak{t: t, random: rand.New(rand.NewPCG(seed, 0)), file: filepath.Join(t.TempDir(), "secret"), listed: soakInstances, scrapes: map[string]int{}} //nolint:gosec // no secret depends on it
+	s.now.Store(noon.UnixMilli())
+	for n := range s.sims {
+		s.sims[n] = simulator.New(simulator.Options{AccessKeys: map[string]string{"id": fmt.Sprintf("secret-%d", n)}, Now: s.apiTime, PageCap: 7})
+		for i := range soakInstances {
+			s.sims[n].Set(simulator.Instance{InstanceID: soakID(i), RegionID: "cn-hangzhou", Tasks: func(now time.Time) []simulator.Task { return tasksOf(runsOf(i, now)) }, Fault: s.fault(i)})
+		}
+	}
+	s.api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.sims[s.accepts.Load()].ServeHTTP(w, r) }))
+	t.Cleanup(func() { s.api.CloseClientConnections(); s.api.Close() })
+	s.rotate(0)
+	s.restart()
+	t.Cleanup(func() { s.exporter.Close() })
+	return s
+}
+
+func soakID(i int) string { return fmt.Sprintf("c-%d", i) }
+
+func (s *soak) apiTime() time.Time { return time.UnixMilli(s.now.Load()).UTC() }
+
+func (s *soak) exporterTime() time.Time {
+	return time.UnixMilli(s.now.Load() + s.skew.Load()).UTC()
+}
+
+func (s *soak) fault(i int) simulator.Fault {
+	return func(w http.ResponseWriter, r *http.Request, n int) bool {
+		p := s.playing[i].Load()
+		return p != nil && (!p.passing || p.requests.Add(1) == 1) && p.fault(w, r, n)
+	}
+}
+
+// rotate makes another secret the only one that the API accepts.
+func (s *soak) rotate(n int32) {
+	s.accepts.Store(n)
+	if err := os.WriteFile(s.file, fmt.Appendf(nil, "secret-%d", n), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// restart is a new process, as far as memory is concerned.
+func (s *soak) restart() {
+	if s.exporter != nil {
+		s.exporter.Close()
+		s.api.CloseClientConnections() // as the end of a process does
+	}
+	lasting := prometheus.NewRegistry()
+	s.scraper = collector.NewScraper(log.NewNopLogger(), s.exporterTime, func() {})
+	builder := collector.NewBuilder(collector.NewAPIMetrics(lasting), s.exporterTime, collector.Shard{})
+	load := func() (*config.Config, error) {
+		var b strings.Builder
+		fmt.Fprintf(&b, "api: {endpoint: %q, timeout: 10s, max_attempts: 2, requests_per_second: 1000000, concurrency: 4}\n", s.api.URL)
+		fmt.Fprintf(&b, "accounts: {default: {access_key_id: id, access_key_secret_file: %q}}\ninstances:\n", s.file)
+		for i := range s.listed {
+			fmt.Fprintf(&b, "- {instance_id: %s, region_id: cn-hangzhou, max_age: 26h}\n", soakID(i))
+		}
+		return config.Parse("soak.yml", []byte(b.String()))
+	}
+	reloader := config.NewReloader(load, func(c *config.Config) error {
+		fleet, err := builder.Build(c)
+		if err == nil {
+			s.scraper.SetFleet(fleet)
+		}
+		return err
+	}, lasting, s.exporterTime)
+	s.reload = func() {
+		if err := reloader.Reload(); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.reload()
+	s.errors, s.finished = [soakInstances]float64{}, map[string]float64{}
+	handler := collector.NewHandler(s.scraper, lasting, collector.Deadlines{Timeout: soakTimeout, Offset: soakOffset}, log.NewNopLogger())
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", handler)
+	mux.Handle("/", collector.NewPage(handler, "/metrics", "soak"))
+	s.exporter = httptest.NewServer(mux)
+}
+
+// get returns a page and how long it took.
+func (s *soak) get(path string) (string, time.Duration) {
+	s.t.Helper()
+	began := time.Now()
+	res, err := http.Get(s.exporter.URL + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s: status %d, %v", path, res.StatusCode, err)
+	}
+	return string(body), time.Since(began)
+}
+
+// run is a backup as the world's script has it; the oracle reads it, and the simulator writes it.
+type soakRun struct {
+	start, finish, expire time.Time
+	status                string
+}
+
+// runsOf is an instance's backups at a time: one a day at an hour of its own, of 40 minutes, kept for 3 days; each third instance
+// fails every fourth, and the last has never had one.
+func runsOf(i int, now time.Time) (runs []soakRun) {
+	if i == soakInstances-1 {
+		return nil
+	}
+	for d := range 12 {
+		day := now.Truncate(24*time.Hour).AddDate(0, 0, -d)
+		r := soakRun{start: day.Add(time.Duration(3*i) * time.Hour)}
+		r.finish, r.expire, r.status = r.start.Add(40*time.Minute), r.start.Add(72*time.Hour), "COMPLETED"
+		h := fnv.New32()
+		_, _ = fmt.Fprint(h, i, day.Unix())
+		if i%3 == 0 && h.Sum32()%4 == 0 {
+			r.status, r.expire = "FAILED", time.Time{}
+		}
+		switch {
+		case r.start.After(now):
+			continue
+		case r.finish.After(now):
+			r.status, r.finish, r.expire = "RUNNING", time.Time{}, time.Time{}
+		}
+		runs = append(runs, r)
+	}
+	return runs
+}
+
+func tasksOf(runs []soakRun) (tasks []simulator.Task) {
+	for _, r := range runs {
+		t := simulator.Task{BackupTaskID: fmt.Sprintf("bt-%d", r.start.Unix()), Status: r.status, Start: simulator.Millis(r.start), Size: 1, SubTasks: tables(20)}
+		if !r.finish.IsZero() {
+			t.Finish = simulator.Millis(r.finish)
+		}
+		if !r.expire.IsZero() {
+			t.Expire = simulator.Millis(r.expire)
+		}
+		tasks = append(tasks, t)
+	}
+	return tasks
+}
+
+// truthOf is what the exporter has to say of an instance whose backups it read at its own time: by name and labels.
+func truthOf(runs []soakRun, now time.Time) map[string]float64 {
+	want := map[string]float64{"consecutive_failures": 0, "restorable_backups": 0, "condition overdue": 0, "condition missing": 0, "condition failing": 0}
+	counts := map[string]float64{"tasks completed": 0, "tasks failed": 0, "tasks running": 0}
+	seen := false // a good one, from the newest on
+	for _, r := range runs {
+		counts["tasks "+strings.ToLower(r.status)]++
+		switch {
+		case r.status == "COMPLETED":
+			if !seen {
+				want["last_success_timestamp_seconds"] = float64(r.finish.Unix())
+				want["deadline_timestamp_seconds"] = float64(r.finish.Add(26 * time.Hour).Unix())
+				if now.After(r.finish.Add(26 * time.Hour)) {
+					want["condition overdue"] = 1
+				}
+			}
+			seen = true
+			if now.Before(r.expire) {
+				want["restorable_backups"]++
+				want["oldest_restorable_timestamp_seconds"] = float64(r.finish.Unix())
+			}
+		case r.status == "FAILED" && !seen:
+			want["consecutive_failures"]++
+			want["condition failing"] = 1
+		}
+	}
+	if want["restorable_backups"] == 0 && (counts["tasks running"] == 0 || len(runs) > 1) {
+		want["condition missing"] = 1
+	}
+	for k, v := range counts {
+		want[k] = v
+	}
+	return want
+}
+
+// parseFast is the instances' series of an exposition, by instance, then by name and own labels.
+func parseFast(exposition string) map[string]map[string]float64 {
+	all := map[string]map[string]float64{}
+	for line := range strings.Lines(exposition) {
+		name, rest, ok := strings.Cut(strings.TrimSpace(line), "{")
+		if !ok || !strings.HasPrefix(name, "starrocks_backup_") || !strings.Contains(rest, `instance_id="`) {
+			continue
+		}
+		labels, number, _ := strings.Cut(rest, "} ")
+		key, id := strings.TrimPrefix(name, "starrocks_backup_"), ""
+		for _, pair := range strings.Split(labels, ",") {
+			n, v, _ := strings.Cut(pair, "=")
+			switch v = strings.Trim(v, `"`); n {
+			case "instance_id":
+				id = v
+			case "region_id":
+			default:
+				key += " " + v
+			}
+		}
+		value, _ := strconv.ParseFloat(number, 64)
+		if all[id] == nil {
+			all[id] = map[string]float64{}
+		}
+		all[id][key] = value
+	}
+	return all
+}
+
+// step is one scrape of a world in which something happens first.
+func (s *soak) step() {
+	r := s.random
+	s.now.Add(int64(time.Duration(1+r.IntN(40)) * time.Minute / time.Millisecond))
+	switch happens := r.IntN(100); {
+	case happens < 2:
+		s.restart()
+		s.scrapes["restarts"]++
+	case happens < 5:
+		s.listed = 1 + r.IntN(soakInstances)
+		s.restartCountersOfThoseGone()
+		s.reload()
+		s.scrapes["reloads"]++
+	case happens < 8:
+		s.rotate(1 - s.accepts.Load())
+		s.rotated = true
+		s.scrapes["rotations"]++
+	case happens < 11:
+		s.skew.Store(int64([]time.Duration{0, 0, 5 * time.Minute, -5 * time.Minute, time.Hour, -time.Hour}[r.IntN(6)] / time.Millisecond))
+		s.scrapes["clock jumps"]++
+	case happens < 13:
+		s.together()
+		return
+	}
+	kinds := troubles()
+	for i := range soakInstances {
+		s.playing[i].Store(nil)
+		if r.IntN(10) < 2 {
+			k := kinds[r.IntN(len(kinds))]
+			if k.name != "hanging" || r.IntN(10) == 0 {
+				s.playing[i].Store(&played{trouble: k})
+			}
+		}
+	}
+	exposition, took := s.get("/metrics")
+	if took > soakTimeout+time.Second { // a machine may be busy, but no hanging instance holds it up
+		s.t.Errorf("a scrape took %v", took)
+	}
+	s.check(parseFast(exposition))
+}
+
+func (s *soak) restartCountersOfThoseGone() {
+	for i := s.listed; i < soakInstances; i++ {
+		s.errors[i] = 0
+		for _, status := range []string{"completed", "failed", "canceled"} {
+			delete(s.finished, soakID(i)+" "+status)
+		}
+	}
+}
+
+// together scrapes and reloads at the same time: whatever comes must be whole, and nobody waits beyond the deadline.
+func (s *soak) together() {
+	for i := range soakInstances {
+		s.playing[i].Store(nil)
+	}
+	var all sync.WaitGroup
+	for n := range 6 {
+		all.Go(func() {
+			if n == 3 {
+				s.reload()
+				return
+			}
+			path := "/metrics"
+			if n == 5 {
+				path = "/"
+			}
+			if body, _ := s.get(path); path == "/metrics" && len(parseFast(body)) != s.listed {
+				s.t.Errorf("%d instances of %d", len(parseFast(body)), s.listed)
+			}
+		})
+	}
+	all.Wait()
+	// Reads may have failed, for a credential or a clock that is wrong: what was counted is taken as it is.
+	body, _ := s.get("/metrics")
+	for id, series := range parseFast(body) {
+		i, _ := strconv.Atoi(strings.TrimPrefix(id, "c-"))
+		s.errors[i] = sumOf(series, "scrape_errors_total ")
+		s.monotone(id, series)
+	}
+	s.scrapes["together"]++
+}
+
+func sumOf(series map[string]float64, prefix string) (sum float64) {
+	for k, v := range series {
+		if strings.HasPrefix(k, prefix) {
+			sum += v
+		}
+	}
+	return sum
+}
+
+func (s *soak) monotone(id string, series map[string]float64) {
+	s.t.Helper()
+	for _, status := range []string{"completed", "failed", "canceled"} {
+		k := id + " " + status
+		got := series["tasks_finished_total "+status]
+		before, known := s.finished[k]
+		if got < before || !known && got > 0 || got > before+1 {
+			s.t.Errorf("%s: finished %v after %v (known: %v)", k, got, before, known)
+		}
+		s.finished[k] = got
+	}
+}
+
+// check holds one exposition against what the world is.
+func (s *soak) check(got map[string]map[string]float64) {
+	s.t.Helper()
+	if len(got) != s.listed {
+		s.t.Fatalf("%d instances, want %d", len(got), s.listed)
+	}
+	untroubled := false // somebody was told whether the credential is right
+	badClock := time.Duration(s.skew.Load())*time.Millisecond > 15*time.Minute || time.Duration(s.skew.Load())*time.Millisecond < -15*time.Minute
+	for i := range s.listed {
+		id := soakID(i)
+		series := got[id]
+		reasons, mayWork := "", true
+		if p := s.playing[i].Load(); p != nil {
+			reasons, mayWork = p.reasons, p.passing
+		}
+		if badClock || s.rotated {
+			reasons, mayWork = reasons+" unauthorized", mayWork && !badClock
+		}
+		failed := sumOf(series, "scrape_errors_total ") - s.errors[i]
+		s.errors[i] += failed
+		switch up := series["up"]; {
+		case up == 1:
+			if !mayWork || failed != 0 {
+				s.t.Errorf("%s works, and should fail for %q (%v failures counted)", id, reasons, failed)
+			}
+			for k, want := range truthOf(runsOf(i, s.apiTime()), s.exporterTime()) {
+				if series[k] != want {
+					s.t.Errorf("at %v: %s: %s is %v, want %v", s.exporterTime(), id, k, series[k], want)
+				}
+			}
+		case reasons == "":
+			s.t.Errorf("%s does not work: %v", id, series)
+		case failed != 1:
+			s.t.Errorf("%s: %v failures counted", id, failed)
+		default:
+			if _, there := series["condition overdue"]; there {
+				s.t.Errorf("%s is unknown, and has conditions", id)
+			}
+		}
+		s.monotone(id, series)
+		untroubled = untroubled || s.playing[i].Load() == nil
+	}
+	s.rotated = s.rotated && (!untroubled || badClock)
+	s.scrapes["scrapes"]++
+}
+
+// resources are goroutines, open files and live memory.
+func (s *soak) resources() (goroutines, files int, heap uint64) {
+	http.DefaultClient.CloseIdleConnections()
+	time.Sleep(200 * time.Millisecond)
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	open, _ := os.ReadDir("/proc/self/fd")
+	return runtime.NumGoroutine(), len(open), m.HeapAlloc
+}
+
+// The exporter among faults at random: no value disagrees with the world, no counter jumps, nothing grows, nobody waits too long.
+// SOAK_SCRAPES says how many scrapes (300), SOAK_SEED with which world.
+func TestSoak(t *testing.T) {
+	number := func(name string, otherwise int) int {
+		if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+			return n
+		}
+		return otherwise
+	}
+	n := number("SOAK_SCRAPES", 300)
+	s := newSoak(t, uint64(number("SOAK_SEED", 1))) //nolint:gosec // small
+	var goroutines, files int
+	var heap uint64
+	for k := range n {
+		if s.step(); t.Failed() {
+			t.Fatalf("at scrape %d of seed %d", k, number("SOAK_SEED", 1))
+		}
+		if k == n/10 {
+			goroutines, files, heap = s.resources()
+		}
+	}
+	g, f, h := s.resources()
+	t.Logf("%v; goroutines %d then %d, open files %d then %d, heap %d then %d KiB", s.scrapes, goroutines, g, files, f, heap>>10, h>>10)
+	if g > goroutines+20 || f > files+20 || h > heap*3/2+4<<20 {
+		t.Error("something grows")
+	}
+}
