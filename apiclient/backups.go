@@ -34,6 +34,9 @@ type Bodies struct {
 // Reset makes the memory free for other answers.
 func (b *Bodies) Reset() { b.used = 0 }
 
+// Answers is how many answers were read into it.
+func (b *Bodies) Answers() int { return b.used }
+
 func (b *Bodies) next() *bytes.Buffer {
 	if b == nil {
 		return new(bytes.Buffer)
@@ -90,7 +93,7 @@ func paged[T any](ctx context.Context, c *Client, op operation, first int, bodie
 		seen := map[string]struct{}{} // items move between pages while they are read
 		total := 0
 		for n := range maxPages {
-			p, err := c.call(ctx, op, query(first+n), bodies)
+			p, err := c.call(ctx, op, n, query(first+n), bodies)
 			if err != nil {
 				yield(none, err)
 				return

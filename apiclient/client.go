@@ -26,12 +26,13 @@ const (
 // operation is a call of the API, and how the Data of its answer is read.
 type operation struct {
 	name, path string
+	rank       int // against other operations, for our own limit
 	data       func(*page, *decoder) error
 }
 
 var (
-	describeBackups   = operation{"DescribeBackups", "/webapi/backup/manage/describe", (*page).decodeBackups}
-	describeInstances = operation{"DescribeInstances", "/webapi/starrocks/describeInstances", (*page).decodeInstances}
+	describeBackups   = operation{"DescribeBackups", "/webapi/backup/manage/describe", 0, (*page).decodeBackups}
+	describeInstances = operation{"DescribeInstances", "/webapi/starrocks/describeInstances", maxPages, (*page).decodeInstances}
 )
 
 // Observer is told what the client does, as it happens. Its methods are called concurrently.
@@ -80,11 +81,11 @@ func New(o Options) (*Client, error) {
 }
 
 // call makes one call, in as many attempts as it takes and ctx allows.
-func (c *Client) call(ctx context.Context, op operation, query url.Values, bodies *Bodies) (*page, error) {
+func (c *Client) call(ctx context.Context, op operation, pagesBefore int, query url.Values, bodies *Bodies) (*page, error) {
 	var last *Error
 	refreshed := false
 	for attempt := 1; ; attempt++ {
-		if err := c.waitForLimit(ctx); err != nil {
+		if err := c.waitForLimit(ctx, op.rank+pagesBefore); err != nil {
 			if last == nil {
 				last = &Error{Operation: op.name, Reason: ReasonTimeout, Err: fmt.Errorf("waiting for our own request limit: %w", err)}
 			}
@@ -109,9 +110,9 @@ func (c *Client) call(ctx context.Context, op operation, query url.Values, bodie
 	}
 }
 
-func (c *Client) waitForLimit(ctx context.Context) error {
+func (c *Client) waitForLimit(ctx context.Context, rank int) error {
 	began := c.o.Now()
-	err := c.o.Limiter.Wait(ctx)
+	err := c.o.Limiter.Wait(ctx, rank)
 	c.o.Observer.LimitWait(c.o.RegionID, max(0, c.o.Now().Sub(began)))
 	return err
 }

@@ -1,21 +1,28 @@
 package apiclient
 
 import (
+	"container/heap"
 	"context"
+	"sync"
 
 	"golang.org/x/time/rate"
 )
 
 // Limiter is our own limit of requests. One request at a time waits for the rate, the others for their turn: of many that wait
 // for a rate.Limiter and give up together only the last gives its token back, and the debt of the others starves what comes next.
+// Turns go by rank: of calls with many pages under way, the one that is furthest goes on, so that it ends before the deadline.
 type Limiter struct {
 	rate *rate.Limiter
-	turn chan struct{}
+
+	mu      sync.Mutex
+	busy    bool // somebody has the turn
+	waiting turns
+	arrived int
 }
 
 // NewLimiter returns a limit of so many requests a second, in bursts of burst.
 func NewLimiter(limit rate.Limit, burst int) *Limiter {
-	return &Limiter{rate.NewLimiter(limit, burst), make(chan struct{}, 1)}
+	return &Limiter{rate: rate.NewLimiter(limit, burst)}
 }
 
 // Set changes the limit.
@@ -24,13 +31,85 @@ func (l *Limiter) Set(limit rate.Limit, burst int) {
 	l.rate.SetBurst(burst)
 }
 
-// Wait returns when a request may be sent, or the error of the context that ended before.
-func (l *Limiter) Wait(ctx context.Context) error {
-	select {
-	case l.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+// Wait returns when a request of this rank may be sent, or the error of the context that ended before.
+func (l *Limiter) Wait(ctx context.Context, rank int) error {
+	if err := l.takeTurn(ctx, rank); err != nil {
+		return err
 	}
-	defer func() { <-l.turn }()
+	defer l.passTurn()
 	return l.rate.Wait(ctx)
+}
+
+func (l *Limiter) takeTurn(ctx context.Context, rank int) error {
+	l.mu.Lock()
+	if !l.busy {
+		l.busy = true
+		l.mu.Unlock()
+		return nil
+	}
+	l.arrived++
+	mine := &turn{rank: rank, arrived: l.arrived, come: make(chan struct{})}
+	heap.Push(&l.waiting, mine)
+	l.mu.Unlock()
+	select {
+	case <-mine.come:
+		return nil
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if mine.index < 0 { // it came all the same
+		l.pass()
+	} else {
+		heap.Remove(&l.waiting, mine.index)
+	}
+	return ctx.Err()
+}
+
+func (l *Limiter) passTurn() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pass()
+}
+
+func (l *Limiter) pass() {
+	if l.busy = len(l.waiting) > 0; l.busy {
+		close(heap.Pop(&l.waiting).(*turn).come)
+	}
+}
+
+type turn struct {
+	rank, arrived int
+	index         int // in the heap; -1 when its turn has come
+	come          chan struct{}
+}
+
+// turns is a heap.Interface: the highest rank first, then who came first.
+type turns []*turn
+
+func (t turns) Len() int { return len(t) }
+
+func (t turns) Less(i, j int) bool {
+	return t[i].rank > t[j].rank || t[i].rank == t[j].rank && t[i].arrived < t[j].arrived
+}
+
+func (t turns) Swap(i, j int) {
+	t[i], t[j] = t[j], t[i]
+	t[i].index, t[j].index = i, j
+}
+
+// Push implements heap.Interface.
+func (t *turns) Push(x any) {
+	one := x.(*turn)
+	one.index = len(*t)
+	*t = append(*t, one)
+}
+
+// Pop implements heap.Interface.
+func (t *turns) Pop() any {
+	last := len(*t) - 1
+	one := (*t)[last]
+	one.index = -1
+	*t = (*t)[:last]
+	return one
 }

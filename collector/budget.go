@@ -4,11 +4,10 @@ import (
 	"time"
 
 	"github.com/go-kit/log/level"
-
-	"starrocks_backup_exporter/config"
 )
 
-// Budget is how long the requests of one scrape take, in an account and region, at the exporter's own limit.
+// Budget is how long the requests of one scrape take, in an account and region, at the exporter's own limit and with its whole burst;
+// not less than the last listing of a region took.
 type Budget struct {
 	Account, RegionID string
 	Requests          int
@@ -16,54 +15,48 @@ type Budget struct {
 }
 
 // tooLongHint is what one can do about a budget that exceeds the deadline.
-const tooLongHint = "raise Prometheus' scrape_timeout (and scrape_interval) or api.requests_per_second, set listing: region, or use more shards"
+const tooLongHint = "raise Prometheus' scrape_timeout (and scrape_interval) or api.requests_per_second, set listing: region, or use more shards (of which each lists the whole region)"
 
-// budgets counts the requests from what the last reads listed. c.mu must be held.
-func (c *collection) budgets(r *Result) []Budget {
+// budgets counts the requests that the last reads took. c.mu must be held.
+func (s *Scraper) budgets(c *collection, r *Result) []Budget {
 	if c.fleet.RequestsPerSecond <= 0 {
 		return nil
 	}
 	index := map[clientKey]int{}
 	var all []Budget
-	add := func(k clientKey, requests int) {
+	of := func(account, regionID string) *Budget {
+		k := clientKey{account, regionID}
 		i, there := index[k]
 		if !there {
 			i = len(all)
 			index[k] = i
-			all = append(all, Budget{Account: k.account, RegionID: k.regionID})
+			all = append(all, Budget{Account: account, RegionID: regionID})
 		}
-		all[i].Requests += requests
+		return &all[i]
 	}
-	pages := func(tasks int) int { return max(1, (tasks+c.fleet.PageSize-1)/c.fleet.PageSize) }
-	listed := map[*Discovery]int{} // tasks
+	slowest := map[clientKey]time.Duration{} // listings, whose pages come one after the other
+	listed := map[*Discovery]bool{}
+	for i := range c.fleet.Discoveries {
+		d := &c.fleet.Discoveries[i]
+		if last := s.discoveries.lastListing(*d); last.tasks > 0 && last.retry.IsZero() {
+			listed[d] = true
+			of(d.Account, d.RegionID).Requests += (last.tasks+c.fleet.PageSize-1)/c.fleet.PageSize + 1 // and the sample
+			k := clientKey{d.Account, d.RegionID}
+			slowest[k] = max(slowest[k], last.took)
+		}
+	}
 	for i := range r.Instances {
 		in := &r.Instances[i]
-		d := c.slots[c.index[keyOf(in.Instance)]].target.discovery
-		if d != nil && d.Listing == config.ListingRegion && in.Totals.Tasks > 0 && !r.readsEach(d) {
-			listed[d] += in.Totals.Tasks
-			continue
-		}
-		add(clientKey{in.Instance.Account, in.Instance.RegionID}, pages(in.Totals.Tasks))
-	}
-	for i := range c.fleet.Discoveries {
-		if d := &c.fleet.Discoveries[i]; listed[d] > 0 {
-			add(clientKey{d.Account, d.RegionID}, pages(listed[d]))
+		sl := &c.slots[c.index[keyOf(in.Instance)]]
+		if d := sl.target.discovery; !listed[d] || sl.listing != nil && !sl.listing.has(in.Instance.InstanceID) {
+			of(in.Instance.Account, in.Instance.RegionID).Requests += max(1, in.Totals.Requests)
 		}
 	}
 	for i := range all {
 		beyondBurst := max(0, float64(all[i].Requests)-max(1, c.fleet.RequestsPerSecond))
-		all[i].Time = time.Duration(beyondBurst / c.fleet.RequestsPerSecond * float64(time.Second))
+		all[i].Time = max(time.Duration(beyondBurst/c.fleet.RequestsPerSecond*float64(time.Second)), slowest[clientKey{all[i].Account, all[i].RegionID}])
 	}
 	return all
-}
-
-func (r *Result) readsEach(d *Discovery) bool {
-	for i := range r.Discoveries {
-		if one := &r.Discoveries[i]; (discoveryKey{one.Account, one.RegionID, one.Tags}) == discoveryKeyOf(d.Discovery) {
-			return one.ReadsEach
-		}
-	}
-	return false
 }
 
 // TooLong reports whether the scrape's deadline is too short for a budget.

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -62,7 +63,27 @@ type discovered struct {
 	ids      []string // in order
 	underway bool     // being refreshed
 	reason   apiclient.Reason
+	shrunk   int // lists in a row that lack most of what is known
+
+	listing listingState
 }
+
+// listingState is what is known of a region's listings of backups.
+type listingState struct {
+	tasks    int           // of the last, of all instances
+	took     time.Duration // the last
+	failures int           // in a row
+	retry    time.Time     // when it is tried again, where it is given up
+}
+
+const (
+	// believed is how many lists in a row must lack most of the instances that are known, before those are taken for released:
+	// an API that answers "none" for "not allowed" must not end every alert.
+	believed = 3
+	// failuresBorne is how many listings in a row may fail before each instance is read on its own, for as long as retryListing.
+	failuresBorne = 3
+	retryListing  = time.Hour
+)
 
 // keep forgets what is not configured any more.
 func (ds *discoveries) keep(all []Discovery) {
@@ -77,41 +98,66 @@ func (ds *discoveries) keep(all []Discovery) {
 				Account: k.account, RegionID: k.regionID, Tags: k.tags, LeftOut: map[leftOut]int{}, Errors: map[apiclient.Reason]int{},
 			}}
 		}
-		one.ReadsEach = false // it is tried again
+		one.ReadsEach, one.listing.failures = false, 0 // it is tried again
 		kept[k] = one
 	}
 	ds.known = kept
 }
 
 // of returns what is known of a discovery; a copy, with its ids.
-func (ds *discoveries) of(d Discovery) (DiscoveryResult, []string) {
+func (ds *discoveries) of(d Discovery) (r DiscoveryResult, ids []string, configured bool) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	one := ds.known[discoveryKeyOf(d.Discovery)]
 	if one == nil {
-		return DiscoveryResult{}, nil
+		return r, nil, false
 	}
-	r := one.DiscoveryResult
+	r = one.DiscoveryResult
 	r.Instances, r.LeftOut, r.Errors = len(one.ids), maps.Clone(one.LeftOut), maps.Clone(one.Errors)
-	return r, one.ids
+	return r, one.ids, true
 }
 
-// readsEach reports whether a listing of the region's backups is not to be trusted.
-func (ds *discoveries) readsEach(d Discovery) bool {
-	r, _ := ds.of(d)
-	return r.ReadsEach
+// readsEach reports whether a listing of the region's backups is given up for now.
+func (ds *discoveries) readsEach(d Discovery, now time.Time) bool {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	one := ds.known[discoveryKeyOf(d.Discovery)]
+	if one == nil {
+		return false
+	}
+	if one.ReadsEach && !now.Before(one.listing.retry) {
+		one.ReadsEach, one.listing.failures = false, 0
+	}
+	return one.ReadsEach
 }
 
-// distrust goes back to reading each instance, until the configuration is loaded again. It reports whether that is new.
-func (ds *discoveries) distrust(d Discovery) bool {
+// listed takes in how a listing went, and reports whether it is given up for that: at once if certain, else after some failures.
+func (ds *discoveries) listed(d Discovery, l *listing, certain bool, now time.Time) (givenUp bool) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	one := ds.known[discoveryKeyOf(d.Discovery)]
 	if one == nil || one.ReadsEach {
 		return false
 	}
-	one.ReadsEach = true
-	return true
+	if l.err == nil && !certain {
+		one.listing = listingState{tasks: l.tasks, took: now.Sub(l.began)}
+		return false
+	}
+	one.listing.failures++
+	if certain || one.listing.failures >= failuresBorne {
+		one.ReadsEach, one.listing.retry = true, now.Add(retryListing)
+	}
+	return one.ReadsEach
+}
+
+// lastListing is what is known of the listings of a discovery.
+func (ds *discoveries) lastListing(d Discovery) listingState {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	if one := ds.known[discoveryKeyOf(d.Discovery)]; one != nil {
+		return one.listing
+	}
+	return listingState{}
 }
 
 // due reports whether a discovery is to be refreshed now, by the one who asks.
@@ -135,13 +181,22 @@ func (ds *discoveries) done(d Discovery) {
 	}
 }
 
-// observe takes in a list of instances. One that failed, or was not listed to its end, removes none.
-func (ds *discoveries) observe(d Discovery, f found, now time.Time) (before apiclient.Reason) {
+// observe takes in a list of instances. One that failed, or was not listed to its end, or lacks most of what is known, removes none.
+func (ds *discoveries) observe(d Discovery, f *found, now time.Time) (before apiclient.Reason) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	one := ds.known[discoveryKeyOf(d.Discovery)]
 	if one == nil {
 		return f.reason()
+	}
+	if f.err == nil && 2*len(f.ids) < len(one.ids) {
+		if one.shrunk++; one.shrunk < believed {
+			f.err = &apiclient.Error{Operation: "DescribeInstances", Reason: apiclient.ReasonBadResponse, Err: fmt.Errorf(
+				"%d instances where %d are known: believed when %d lists in a row say so", len(f.ids), len(one.ids), believed)}
+		}
+	}
+	if f.err == nil {
+		one.shrunk = 0
 	}
 	before, one.reason = one.reason, f.reason()
 	if f.err != nil {
@@ -201,7 +256,7 @@ func (s *Scraper) discover(ctx context.Context, c *collection, due *Discovery) (
 	if s.fleet != c.fleet { // a reload came between; what is new asks for itself
 		return nil
 	}
-	before := s.discoveries.observe(d, f, s.now())
+	before := s.discoveries.observe(d, &f, s.now())
 	s.logDiscovery(d, f, before)
 	targets := s.targets(c.fleet)
 	s.totals.keep(targets)
@@ -236,7 +291,7 @@ func (s *Scraper) targets(f *Fleet) []Target {
 	}
 	for i := range f.Discoveries {
 		d := &f.Discoveries[i]
-		_, ids := s.discoveries.of(*d)
+		_, ids, _ := s.discoveries.of(*d)
 		for _, id := range ids {
 			add(Target{Instance: d.Instance(id), Lister: d.Lister, discovery: d})
 		}

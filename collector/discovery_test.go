@@ -3,11 +3,14 @@ package collector_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
@@ -169,48 +172,66 @@ func TestListingOfARegion(t *testing.T) {
 	}
 }
 
-// An instance that the listing leaves out is read on its own. Where it has backups after all, or the API does not list a
-// region, each is read from then on; whatever happens, nobody is said to have no backup who has one.
+// An instance that the listing leaves out is read on its own, and so is one of the others each time. Where either finds that the
+// listing lacked something, or the API does not list a region, each is read from then on, for an hour; whatever happens, nobody is
+// said to have no backup who has one.
 func TestListingIsNotTrusted(t *testing.T) {
-	refuse := simulator.EnvelopeError("InvalidParams", "InstanceId is missing")
+	without := func(status string) func([]simulator.Task) []simulator.Task {
+		return func(all []simulator.Task) []simulator.Task {
+			return slices.DeleteFunc(slices.Clone(all), func(t simulator.Task) bool { return t.Status == status || status == "" })
+		}
+	}
+	const atOnce, thirdTime, never = 1, 3, 99
 	for name, test := range map[string]struct {
 		fault     simulator.Fault
-		unlisted  bool
-		readsEach float64
-		up        float64
-		log       string
+		listed    func([]simulator.Task) []simulator.Task // of c-2
+		readsEach int                                     // from which scrape on
 	}{
-		"whole":                 {nil, false, 0, 1, ""},
-		"one left out":          {nil, true, 1, 1, "left out an instance that has some"},
-		"not served":            {refuse, false, 1, 1, "cannot be listed at once"},
-		"no end":                {simulator.EndlessPages(), false, 1, 1, "cannot be listed at once"},
-		"not available for now": {simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", ""), false, 0, 0, "reason=server_error"},
+		"whole":             {nil, nil, never},
+		"one left out":      {nil, without(""), atOnce},
+		"no failed tasks":   {nil, without("FAILED"), thirdTime}, // there are three instances to be looked at in turn
+		"not served":        {simulator.EnvelopeError("InvalidParams", "InstanceId is missing"), nil, atOnce},
+		"not allowed":       {simulator.Denied("sr:DescribeBackups"), nil, atOnce},
+		"no end":            {simulator.EndlessPages(), nil, thirdTime},
+		"not available":     {simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", ""), nil, thirdTime},
+		"unavailable twice": {simulator.First(3, simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "")), nil, never}, // the first request lists instances
 	} {
 		t.Run(name, func(t *testing.T) {
+			now := noon
 			w := newWorld(t, simulator.Options{Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {
 				return test.fault != nil && r.Header.Get("x-acs-action") == "DescribeBackups" && test.fault(rw, r, n)
-			}}, at(noon), strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, listing: region", 1))
-			setMany(w, 3)
-			w.sim.Set(simulator.Instance{InstanceID: "c-2", RegionID: "cn-hangzhou", Unlisted: test.unlisted, Tasks: lists(backup("bt-1", "COMPLETED", 5, tables(20)...))})
+			}}, func() time.Time { return now }, strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, listing: region, refresh_interval: 1d", 1))
+			setMany(w, 2)
+			w.sim.Set(simulator.Instance{InstanceID: "c-2", RegionID: "cn-hangzhou", Listed: test.listed, Tasks: lists(
+				backup("bt-2", "FAILED", 3), backup("bt-1", "COMPLETED", 5, tables(20)...))})
 			w.sim.Set(simulator.Instance{InstanceID: "c-never", RegionID: "cn-hangzhou"})
-			for range 2 {
+			for scrape := 1; scrape <= 4; scrape++ {
+				now = now.Add(time.Minute)
 				body := w.get("/metrics")
 				for id, up := range values(t, body, "up") {
-					if up != test.up {
+					if up != 1 {
 						t.Errorf("%s: up is %v", id, up)
 					}
 				}
+				readsEach := values(t, body, "discovery_reads_each_instance")[""]
+				if (readsEach == 1) != (scrape >= test.readsEach) {
+					t.Errorf("scrape %d: reads each: %v", scrape, readsEach)
+				}
 				for series, holds := range values(t, body, "condition") {
-					if (holds == 1) != (series == "missing c-never") {
-						t.Errorf("%s is %v", series, holds)
+					want := series == "missing c-never" || series == "failing c-2" && (readsEach == 1 || name != "no failed tasks")
+					if (holds == 1) != want {
+						t.Errorf("scrape %d: %s is %v", scrape, series, holds)
 					}
 				}
-				if got := values(t, body, "discovery_reads_each_instance")[""]; got != test.readsEach {
-					t.Errorf("reads each: %v", got)
-				}
 			}
-			if l := w.log.String(); !strings.Contains(l, test.log) || test.log == "" && strings.Contains(l, "level=warn") {
-				t.Errorf("log:\n%s", l)
+			if n := strings.Count(w.log.String(), "each instance is read on its own for now"); (n == 1) != (test.readsEach != never) {
+				t.Errorf("log:\n%s", w.log.String())
+			}
+			before := w.sim.Requests("") - w.sim.Requests("c-0") - w.sim.Requests("c-1") - w.sim.Requests("c-2") - w.sim.Requests("c-never")
+			now = now.Add(time.Hour)
+			w.get("/metrics")
+			if after := w.sim.Requests("") - w.sim.Requests("c-0") - w.sim.Requests("c-1") - w.sim.Requests("c-2") - w.sim.Requests("c-never"); after == before {
+				t.Error("the listing is not tried again")
 			}
 		})
 	}
@@ -221,7 +242,7 @@ func TestListingAndAFirstBackup(t *testing.T) {
 	w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, listing: region", 1))
 	first := backup("bt-1", "RUNNING", 0)
 	first.Start = simulator.Millis(noon.Add(time.Second))
-	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Unlisted: true, Tasks: lists(first)})
+	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Listed: func([]simulator.Task) []simulator.Task { return nil }, Tasks: lists(first)})
 	if got := values(t, w.get("/metrics"), "discovery_reads_each_instance")[""]; got != 0 {
 		t.Errorf("reads each: %v", got)
 	}
@@ -286,8 +307,92 @@ func TestShards(t *testing.T) {
 			t.Errorf("shard %d has %d", s, count)
 		}
 	}
-	// Nobody may move because the hash changed: this share is for ever.
-	if (collector.Shard{Index: 0, Total: 4}).Has(config.Instance{Account: "a", RegionID: "r", InstanceID: "c-1"}) {
-		t.Error("the hash has changed")
+	// Nobody may move because the hash changed: these shards are for ever.
+	var shards []int
+	for k := range 12 {
+		for index := range 4 {
+			if (collector.Shard{Index: index, Total: 4}).Has(config.Instance{Account: "a", RegionID: "r", InstanceID: fmt.Sprintf("c-%d", k)}) {
+				shards = append(shards, index)
+			}
+		}
 	}
+	if want := []int{0, 1, 0, 1, 3, 0, 1, 0, 3, 1, 2, 2}; !slices.Equal(shards, want) {
+		t.Errorf("the hash has changed: %v", shards)
+	}
+}
+
+// A list that lacks most of what is known is believed only when it comes three times: until then nobody leaves.
+func TestAnEmptyListIsNotBelievedAtOnce(t *testing.T) {
+	now, empty := noon, false
+	w := newWorld(t, simulator.Options{Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {
+		return empty && simulator.Raw(http.StatusOK, `{"Success":true,"Data":null}`)(rw, r, n)
+	}}, func() time.Time { return now }, oneRegion)
+	setMany(w, 5)
+	w.get("/metrics")
+	empty = true
+	for _, want := range []int{5, 5, 0} {
+		now = now.Add(5 * time.Minute)
+		if up := values(t, w.get("/metrics"), "up"); len(up) != want {
+			t.Errorf("%d instances, want %d", len(up), want)
+		}
+	}
+	empty = false
+	now = now.Add(5 * time.Minute)
+	if up := values(t, w.get("/metrics"), "up"); len(up) != 5 {
+		t.Errorf("%d instances", len(up))
+	}
+}
+
+// Until all instances are known that may have been known before a restart, the exporter does not look as if it had loaded its
+// configuration: else the rules would take those for removed, and end their alerts.
+func TestWhatIsNotKnownYetDoesNotCountAsRemoved(t *testing.T) {
+	broken := true
+	w := newWorld(t, simulator.Options{Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {
+		return broken && simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "")(rw, r, n)
+	}}, at(noon), oneRegion)
+	registry := prometheus.NewRegistry()
+	reloader := config.NewReloader(func() (*config.Config, error) { return config.Default(), nil }, func(*config.Config) error { return nil }, registry, at(noon))
+	if err := reloader.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	handler := collector.NewHandler(w.scraper, registry, collector.Deadlines{Timeout: 30 * time.Second}, log.NewNopLogger())
+	shows := func() bool {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		return strings.Contains(answer.Body.String(), "\nstarrocks_backup_exporter_config_last_reload_success_timestamp_seconds ")
+	}
+	if shows() {
+		t.Error("before the first list")
+	}
+	broken = false
+	if !shows() {
+		t.Error("not after the first list")
+	}
+	broken = true
+	w.configure(strings.Replace(oneRegion, "cn-hangzhou", "cn-shanghai", 1))
+	if !shows() {
+		t.Error("not after a reload")
+	}
+}
+
+// Instances of many pages end one after the other, rather than all of them never; and a list of instances goes before.
+func TestTooLittleTimeForManyPages(t *testing.T) {
+	w := newWorld(t, simulator.Options{PageCap: 2}, time.Now, strings.Replace(strings.Replace(oneRegion, "max_attempts: 1", "max_attempts: 1, concurrency: 4", 1), "100000", "10", 1))
+	var tasks []simulator.Task
+	for n := range 10 {
+		tasks = append(tasks, backup(fmt.Sprintf("bt-%d", n), "COMPLETED", float64(5+n)))
+	}
+	for n := range 6 {
+		w.sim.Set(simulator.Instance{InstanceID: fmt.Sprintf("c-%d", n), RegionID: "cn-hangzhou", Tasks: lists(tasks...)})
+	}
+	for n := range 20 {
+		body := w.get("/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "1.5")
+		if n > 0 && values(t, body, "discovered_instances")[""] != 6 {
+			t.Fatal("the instances were not listed in time")
+		}
+		if len(values(t, body, "last_read_timestamp_seconds")) == 6 {
+			return
+		}
+	}
+	t.Error("not all had their turn")
 }

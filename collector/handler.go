@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 )
 
@@ -48,6 +49,10 @@ func NewHandler(s *Scraper, lasting prometheus.Gatherer, d Deadlines, logger log
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve.ServeHTTP(w, r) }
 
+// loaded is the metric by which the alert rules take an instance that is not exposed for one that was removed. It is withheld
+// until all instances are known that were so before a restart.
+const loaded = namespace + "exporter_config_last_reload_success_timestamp_seconds"
+
 // writeTimeout is how long a client may take to read an answer.
 const writeTimeout = 30 * time.Second
 
@@ -63,6 +68,9 @@ func (h *Handler) metrics(w http.ResponseWriter, r *http.Request) {
 	families := h.families.Get().(*Families)
 	defer h.families.Put(families)
 	encoder := expfmt.NewEncoder(w, format)
+	if !result.Settled {
+		lasting = slices.DeleteFunc(lasting, func(f *dto.MetricFamily) bool { return f.GetName() == loaded })
+	}
 	for f := range both(slices.Values(lasting), families.Of(result)) {
 		if err := encoder.Encode(f); err != nil {
 			level.Debug(h.logger).Log("msg", "serving metrics", "err", err) // the client went away

@@ -244,7 +244,7 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 				emit(float64(d.Errors[reason]), string(reason))
 			}
 		}),
-	ofDiscovery("discovery_reads_each_instance", "1 where listing: region was given up, for it left out an instance that has backups or is not served, else 0.",
+	ofDiscovery("discovery_reads_each_instance", "1 where listing: region is given up for now, for it lacked something, is not served or failed, else 0.",
 		prometheus.GaugeValue, "", func(d *DiscoveryResult, emit func(float64, string)) { emit(boolean(d.ReadsEach), "") }),
 }), func(a, b metric) int { return cmp.Compare(a.name, b.name) })
 

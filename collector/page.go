@@ -130,7 +130,7 @@ func (r *Result) warnings() (all []string) {
 	}
 	for _, d := range r.Discoveries {
 		if d.ReadsEach {
-			all = append(all, fmt.Sprintf("The backups of %s (account %s) cannot be listed at once: each instance is read on its own. The log says why.", d.RegionID, d.Account))
+			all = append(all, fmt.Sprintf("The backups of %s (account %s) cannot be listed at once: each instance is read on its own for now. The log says why.", d.RegionID, d.Account))
 		}
 		if d.LastSuccess.IsZero() {
 			all = append(all, fmt.Sprintf("The instances of %s (account %s) could not be listed yet: those that are only to be found there are not watched.", d.RegionID, d.Account))

@@ -46,9 +46,9 @@ func (c *collection) pools() map[clientKey]*pool {
 
 // readPool reads all of a pool. What is found on the way joins the queue.
 func (s *Scraper) readPool(ctx context.Context, c *collection, p *pool) {
-	queue := make(chan int)
+	queue, places := make(chan int), make(chan struct{}, c.fleet.Concurrency) // of requests in flight
 	feed := func(targets []int) {
-		for _, i := range targets {
+		for _, i := range s.inTurn(c, targets) {
 			select {
 			case queue <- i:
 			case <-ctx.Done():
@@ -56,30 +56,43 @@ func (s *Scraper) readPool(ctx context.Context, c *collection, p *pool) {
 			}
 		}
 	}
+	place := func(do func()) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			do()
+		case <-ctx.Done():
+		}
+	}
+	discover := func(d *Discovery) (fresh []int) {
+		place(func() { fresh = s.discover(ctx, c, d) })
+		return fresh
+	}
+	list := func(d *Discovery, targets []int) (left []int) {
+		place(func() { left = s.readListing(ctx, c, d, targets) })
+		return left
+	}
 	var feeders, workers sync.WaitGroup
 	known := p.targets
 	for _, d := range p.discoveries {
 		mine := c.of(d)
-		switch whole := d.Listing == config.ListingRegion && !s.discoveries.readsEach(*d); {
+		switch whole := d.Listing == config.ListingRegion && !s.discoveries.readsEach(*d, s.now()); {
 		case !whole:
 			known = append(known, mine...)
-			feeders.Go(func() { feed(s.discover(ctx, c, d)) })
+			feeders.Go(func() { feed(discover(d)) })
 		case len(mine) == 0: // the listing needs to know whom it is for
-			feeders.Go(func() {
-				s.discover(ctx, c, d)
-				feed(s.readListing(ctx, c, d, c.of(d)))
-			})
+			feeders.Go(func() { feed(list(d, discover(d))) })
 		default:
-			feeders.Go(func() { feed(s.discover(ctx, c, d)) })
-			feeders.Go(func() { feed(s.readListing(ctx, c, d, mine)) })
+			feeders.Go(func() { feed(discover(d)) })
+			feeders.Go(func() { feed(list(d, mine)) })
 		}
 	}
-	feeders.Go(func() { feed(s.inTurn(c, known)) })
+	feeders.Go(func() { feed(known) })
 	for range c.fleet.Concurrency {
 		workers.Go(func() {
 			var bodies apiclient.Bodies
 			for i := range queue {
-				s.readInto(ctx, c, i, &bodies)
+				place(func() { s.readInto(ctx, c, i, &bodies) })
 			}
 		})
 	}
@@ -113,13 +126,15 @@ func (s *Scraper) inTurn(c *collection, targets []int) []int {
 }
 
 // begin notes that a target is being read.
-func (s *Scraper) begin(c *collection, i int) (t Target, leftOut, began time.Time) {
+func (s *Scraper) begin(c *collection, i int) (t Target, l *listing, began time.Time) {
 	began = s.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	sl := &c.slots[i]
-	sl.began = began
-	return sl.target, sl.leftOut, began
+	if sl.result == nil {
+		sl.began = began
+	}
+	return sl.target, sl.listing, began
 }
 
 // sent reports whether a read came as far as to send a request, rather than to wait for our own limit until the end.
@@ -129,10 +144,19 @@ func sent(err error) bool {
 }
 
 func (s *Scraper) readInto(ctx context.Context, c *collection, i int, bodies *apiclient.Bodies) {
-	t, leftOut, began := s.begin(c, i)
+	t, l, began := s.begin(c, i)
 	backups, err := s.read(ctx, t, bodies)
-	if err == nil && !leftOut.IsZero() && slices.ContainsFunc(backups, func(b apiclient.Backup) bool { return b.Start.Before(leftOut) }) {
-		s.distrust(*t.discovery, "the listing of the region's backups left out an instance that has some", "instance_id", t.InstanceID)
+	k := keyOf(t.Instance)
+	if sent(err) || bodies.Answers() > 0 {
+		s.totals.hadTurn(k, began)
+	}
+	if err == nil {
+		s.totals.took(k, bodies.Answers())
+		if l != nil && l.lacks(t.InstanceID, backups) {
+			s.giveUpListing(*t.discovery, l, true, "instance_id", t.InstanceID)
+		}
+	} else if l != nil && l.has(t.InstanceID) {
+		return // what was listed of it stands
 	}
 	s.take(ctx, c, i, began, backups, err)
 }
@@ -142,9 +166,6 @@ func (s *Scraper) take(ctx context.Context, c *collection, i int, began time.Tim
 	c.mu.Lock()
 	t := c.slots[i].target
 	c.mu.Unlock()
-	if sent(err) {
-		s.totals.hadTurn(keyOf(t.Instance), began)
-	}
 	now := s.now()
 	r := &InstanceResult{Instance: t.Instance, Duration: now.Sub(began), Err: err}
 	var contents Contents
@@ -183,63 +204,4 @@ func (s *Scraper) read(ctx context.Context, t Target, bodies *apiclient.Bodies) 
 			"instance_id", t.InstanceID, "region_id", t.RegionID, "tasks", n)
 	}
 	return backups, nil
-}
-
-// readListing reads the backups of a region at once, for the targets given, and returns those that are still to be read on
-// their own: a listing is never trusted to say that an instance has nothing.
-func (s *Scraper) readListing(ctx context.Context, c *collection, d *Discovery, targets []int) (left []int) {
-	if len(targets) == 0 {
-		return nil
-	}
-	began := s.now()
-	listed := map[string][]apiclient.Backup{}
-	known := map[string]Contents{}
-	for _, i := range targets {
-		t, _, _ := s.begin(c, i)
-		known[t.InstanceID] = s.totals.contents(keyOf(t.Instance))
-	}
-	for b, err := range d.Lister.Backups(ctx, apiclient.DescribeBackupsRequest{}) {
-		if err != nil {
-			return s.listingFailed(ctx, c, d, targets, began, err)
-		}
-		if contents, mine := known[b.InstanceID]; mine {
-			listed[b.InstanceID] = append(listed[b.InstanceID], b)
-			slim(listed[b.InstanceID], contents)
-		}
-	}
-	for _, i := range targets {
-		c.mu.Lock()
-		backups, there := listed[c.slots[i].target.InstanceID]
-		if !there {
-			c.slots[i].leftOut = began
-			left = append(left, i)
-		}
-		c.mu.Unlock()
-		if there {
-			s.take(ctx, c, i, began, backups, nil)
-		}
-	}
-	return left
-}
-
-// listingFailed tells an API that does not list a region's backups from one that cannot be read.
-func (s *Scraper) listingFailed(ctx context.Context, c *collection, d *Discovery, targets []int, began time.Time, err error) (left []int) {
-	switch apiclient.ReasonOf(err) {
-	case apiclient.ReasonInvalidRequest, apiclient.ReasonNotFound, apiclient.ReasonBadResponse:
-		s.distrust(*d, "the region's backups cannot be listed at once", "err", err)
-		return targets
-	default:
-		for _, i := range targets {
-			s.take(ctx, c, i, began, nil, err)
-		}
-		return nil
-	}
-}
-
-func (s *Scraper) distrust(d Discovery, why string, keyvals ...any) {
-	if s.discoveries.distrust(d) {
-		level.Warn(s.logger).Log(append([]any{
-			"msg", why + ": each is read on its own until the configuration is loaded again", "region_id", d.RegionID, "account", d.Account,
-		}, keyvals...)...)
-	}
 }

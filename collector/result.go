@@ -15,6 +15,7 @@ type Result struct {
 	Instances   []InstanceResult
 	Discoveries []DiscoveryResult
 	Budgets     []Budget
+	Settled     bool // since the exporter started, every region to be discovered has been listed in full
 }
 
 // InstanceResult is one instance in a Result. Either Err or Health is set.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,6 +56,7 @@ type Scraper struct {
 	fleet   *Fleet
 	current *collection // the one that a scrape may join
 	last    *Result
+	settled bool               // once each discovery has been listed in full
 	tooLong map[clientKey]bool // the budgets that exceeded the deadline at the last scrape
 }
 
@@ -93,6 +95,8 @@ func (s *Scraper) scrape(ctx context.Context, deadline time.Duration) *Result {
 	r.Deadline = deadline
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.settled = s.settled || !slices.ContainsFunc(r.Discoveries, func(d DiscoveryResult) bool { return d.LastSuccess.IsZero() })
+	r.Settled = s.settled
 	s.logBudgets(r)
 	if s.fleet == c.fleet {
 		s.last = r
@@ -122,7 +126,7 @@ type collection struct {
 type slot struct {
 	target   Target
 	began    time.Time // its turn came
-	leftOut  time.Time // when a listing of its region began that did not have it
+	listing  *listing  // of its region, which its own read is held against
 	result   *InstanceResult
 	timedOut bool // already counted as timeout, for a scrape that left
 }
@@ -190,9 +194,9 @@ func (s *Scraper) collect(ctx context.Context, c *collection) {
 
 // result is what is read by now. Instances not read yet have timed out; those that left the configuration are left out.
 func (s *Scraper) result(c *collection) *Result {
-	r := &Result{At: s.now(), Shard: c.fleet.Shard, Instances: make([]InstanceResult, 0, len(c.slots))}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	r := &Result{At: s.now(), Shard: c.fleet.Shard, Instances: make([]InstanceResult, 0, len(c.slots))}
 	for i := range c.slots {
 		one := c.slots[i].result
 		if one == nil {
@@ -205,10 +209,11 @@ func (s *Scraper) result(c *collection) *Result {
 		}
 	}
 	for _, d := range c.fleet.Discoveries {
-		one, _ := s.discoveries.of(d)
-		r.Discoveries = append(r.Discoveries, one)
+		if one, _, configured := s.discoveries.of(d); configured {
+			r.Discoveries = append(r.Discoveries, one)
+		}
 	}
-	r.Budgets = c.budgets(r)
+	r.Budgets = s.budgets(c, r)
 	return r
 }
 

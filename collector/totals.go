@@ -18,7 +18,7 @@ type InstanceTotals struct {
 	Errors   map[apiclient.Reason]int // failed reads
 	Finished map[apiclient.Status]int // tasks seen to end
 	LastRead time.Time                // zero until it was read in full
-	Tasks    int                      // listed by that read
+	Requests int                      // that a read on its own took; 0 where there was none
 }
 
 // Totals outlives scrapes and reloads. It knows the configured instances and forgets the others.
@@ -72,7 +72,7 @@ func (t *Totals) of(k instanceKey) (InstanceTotals, bool) {
 	if !ok {
 		return InstanceTotals{}, false
 	}
-	return InstanceTotals{Errors: maps.Clone(m.Errors), Finished: maps.Clone(m.Finished), LastRead: m.LastRead, Tasks: m.Tasks}, true
+	return InstanceTotals{Errors: maps.Clone(m.Errors), Finished: maps.Clone(m.Finished), LastRead: m.LastRead, Requests: m.Requests}, true
 }
 
 func (t *Totals) contents(k instanceKey) Contents {
@@ -103,6 +103,15 @@ func (t *Totals) turn(k instanceKey) time.Time {
 	return time.Time{}
 }
 
+// took notes how many requests a read took.
+func (t *Totals) took(k instanceKey, requests int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m := t.instances[k]; m != nil {
+		m.Requests = requests
+	}
+}
+
 // failed counts a failed read. It returns the reason of the read before.
 func (t *Totals) failed(k instanceKey, reason apiclient.Reason) (before apiclient.Reason) {
 	t.mu.Lock()
@@ -125,7 +134,7 @@ func (t *Totals) read(k instanceKey, backups []apiclient.Backup, contents Conten
 		return ""
 	}
 	before, m.reason = m.reason, ""
-	m.contents, m.LastRead, m.Tasks = contents, at, len(backups)
+	m.contents, m.LastRead = contents, at
 	m.countFinished(backups, at)
 	return before
 }

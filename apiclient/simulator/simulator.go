@@ -31,7 +31,7 @@ type Instance struct {
 	Tags                 map[string]string
 	Tasks                func(now time.Time) []Task // in the order served; nil: none
 	Fault                Fault                      // nil: none
-	Unlisted             bool                       // its tasks are not in the list of a whole region
+	Listed               func(tasks []Task) []Task  // those that a list of the whole region has; nil: all
 	Rendered             string                     // not empty: render each page once for all instances of this word, for benchmarks
 }
 
@@ -183,7 +183,7 @@ func (s *Simulator) matching(query url.Values, in Instance, now time.Time) []Tas
 		instances = nil
 		s.mu.Lock()
 		for _, id := range s.order {
-			if i := s.instances[id]; !i.Unlisted && (query.Get("RegionId") == "" || i.RegionID == query.Get("RegionId")) {
+			if i := s.instances[id]; query.Get("RegionId") == "" || i.RegionID == query.Get("RegionId") {
 				instances = append(instances, i)
 			}
 		}
@@ -194,7 +194,11 @@ func (s *Simulator) matching(query url.Values, in Instance, now time.Time) []Tas
 		if i.Tasks == nil {
 			continue
 		}
-		for _, t := range i.Tasks(now) {
+		all := i.Tasks(now)
+		if i.Listed != nil && query.Get("InstanceId") == "" {
+			all = i.Listed(all)
+		}
+		for _, t := range all {
 			t.InstanceID, t.RegionID = orElse(t.InstanceID, i.InstanceID), orElse(t.RegionID, i.RegionID)
 			if matches(query, t) {
 				tasks = append(tasks, t)
