@@ -386,11 +386,9 @@ func shrunk(good []*task) bool {
 	if len(good) < 2 {
 		return false
 	}
-	holds := func(k *task) (gib int) {
-		for n, size := range k.contents() {
-			if !k.torn || n > 0 {
-				gib += size
-			}
+	holds := func(k *task) (gib int) { // what is listed, a table whose backup failed too
+		for _, size := range k.contents() {
+			gib += size
 		}
 		return gib
 	}
