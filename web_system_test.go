@@ -178,6 +178,7 @@ func TestWebConfiguration(t *testing.T) {
 
 // Clients that send or read slowly, or not at all, are given up in time, and nobody waits for them.
 func TestSlowClients(t *testing.T) {
+	t.Parallel()
 	binary, address := build(t), freeAddress(t)
 	start(t, binary, "--demo", "--web.listen-address="+address)
 	eventually(t, "the exporter", func() error { _, err := fetch(t, "http://"+address+"/-/ready"); return err })
@@ -200,12 +201,29 @@ func TestSlowClients(t *testing.T) {
 			t.Fatalf("%v\n%s", err, body)
 		}
 	}
+	const asked = 3000
+	deaf, err := net.Dial("tcp", address) // asks for more than the buffers between take, and reads nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = deaf.Close() })
+	if _, err := io.WriteString(deaf, strings.Repeat("GET / HTTP/1.1\r\nHost: x\r\n\r\n", asked)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(40 * time.Second)
+	if err := deaf.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(deaf)
+	if n := bytes.Count(text, []byte("HTTP/1.1 200 OK")); n == 0 || n == asked {
+		t.Errorf("%d of %d answers were kept for a client that does not read", n, asked)
+	}
 	for _, c := range slow[:20] { // that never ended their headers
 		if err := c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := io.Copy(io.Discard, bufio.NewReader(c)); err != nil {
-			t.Errorf("not given up: %v", err)
+			t.Fatalf("not given up: %v", err)
 		}
 	}
 }

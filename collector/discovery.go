@@ -43,7 +43,7 @@ type DiscoveryResult struct {
 	LeftOut                 map[leftOut]int
 	LastSuccess             time.Time // of listing the instances; zero before the first
 	Errors                  map[apiclient.Reason]int
-	ReadsEach               bool // its listing of backups left out an instance that has some
+	ReadsEach               bool // its listing of backups is given up for now
 }
 
 type discoveryKey struct{ account, regionID, tags string }

@@ -396,3 +396,26 @@ func TestTooLittleTimeForManyPages(t *testing.T) {
 	}
 	t.Error("not all had their turn")
 }
+
+// An instance that is configured by id under one account, and found under another, is read by one shard and under the first.
+func TestOverridesOverShards(t *testing.T) {
+	configuration := strings.Replace(oneRegion, "accounts: {", "accounts: {other: {access_key_id: id, access_key_secret: canary}, ", 1) + "instances:\n"
+	for n := range 20 {
+		configuration += fmt.Sprintf("- {instance_id: c-%d, region_id: cn-hangzhou, account: other, max_age: 8d}\n", n)
+	}
+	read := 0
+	for index := range 2 {
+		w := newWorld(t, simulator.Options{}, at(noon), oneRegion)
+		w.builder = collector.NewBuilder(collector.NewAPIMetrics(prometheus.NewRegistry()), at(noon), collector.Shard{Index: index, Total: 2})
+		w.configure(configuration)
+		setMany(w, 20)
+		for id, age := range values(t, w.get("/metrics"), "max_age_seconds") {
+			if read++; age != 8*24*3600 {
+				t.Errorf("%s: max age %v", id, age)
+			}
+		}
+	}
+	if read != 20 {
+		t.Errorf("%d are read", read)
+	}
+}

@@ -2,7 +2,6 @@ package collector
 
 import (
 	"context"
-	"iter"
 	"math"
 	"net/http"
 	"slices"
@@ -56,9 +55,14 @@ const loaded = namespace + "exporter_config_last_reload_success_timestamp_second
 // writeTimeout is how long a client may take to read an answer.
 const writeTimeout = 30 * time.Second
 
+// limitWriting begins that time: only now, for a scrape may have taken longer.
+func limitWriting(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) // a test's writer has none
+}
+
 func (h *Handler) metrics(w http.ResponseWriter, r *http.Request) {
 	result := h.Scrape(r)
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) // a test's writer has none
+	limitWriting(w)
 	lasting, err := h.lasting.Gather()
 	if err != nil {
 		level.Error(h.logger).Log("msg", "gathering the exporter's own metrics", "err", err)
@@ -71,26 +75,25 @@ func (h *Handler) metrics(w http.ResponseWriter, r *http.Request) {
 	if !result.Settled {
 		lasting = slices.DeleteFunc(lasting, func(f *dto.MetricFamily) bool { return f.GetName() == loaded })
 	}
-	for f := range both(slices.Values(lasting), families.Of(result)) {
+	encode := func(f *dto.MetricFamily) bool {
 		if err := encoder.Encode(f); err != nil {
 			level.Debug(h.logger).Log("msg", "serving metrics", "err", err) // the client went away
+			return false
+		}
+		return true
+	}
+	for _, f := range lasting {
+		if !encode(f) {
+			return
+		}
+	}
+	for f := range families.Of(result) {
+		if !encode(f) {
 			return
 		}
 	}
 	if c, ok := encoder.(expfmt.Closer); ok { // of OpenMetrics: the end
 		_ = c.Close()
-	}
-}
-
-func both[T any](first, second iter.Seq[T]) iter.Seq[T] {
-	return func(yield func(T) bool) {
-		for _, all := range []iter.Seq[T]{first, second} {
-			for one := range all {
-				if !yield(one) {
-					return
-				}
-			}
-		}
 	}
 }
 

@@ -90,6 +90,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if result == nil {
 		result = p.handler.Scrape(r)
 	}
+	limitWriting(w)
 	now := p.handler.scraper.now()
 	data := pageData{
 		Version: p.version, MetricsPath: p.metricsPath, Style: template.CSS(pageCSS), //nolint:gosec // our own file
