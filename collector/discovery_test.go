@@ -391,6 +391,9 @@ func TestTooLittleTimeForManyPages(t *testing.T) {
 			t.Fatal("the instances were not listed in time")
 		}
 		if len(values(t, body, "last_read_timestamp_seconds")) == 6 {
+			if budget := values(t, body, "api_budget_seconds")[""]; budget != 2 { // 30 requests, 10 of them at once
+				t.Errorf("the budget is %v", budget)
+			}
 			return
 		}
 	}
@@ -417,5 +420,53 @@ func TestOverridesOverShards(t *testing.T) {
 	}
 	if read != 20 {
 		t.Errorf("%d are read", read)
+	}
+}
+
+// One instance has more pages than there is time for, ever: it has its turn like all others, and no more.
+func TestAnInstanceThatIsNeverRead(t *testing.T) {
+	w := newWorld(t, simulator.Options{PageCap: 1}, time.Now, strings.Replace(strings.Replace(many(2), "100000", "10, concurrency: 1", 1), "timeout: 30s", "timeout: 30s, max_attempts: 1", 1))
+	var tasks []simulator.Task
+	for n := range 100 {
+		tasks = append(tasks, backup(fmt.Sprintf("bt-%d", n), "COMPLETED", float64(5+n)))
+	}
+	w.sim.Set(simulator.Instance{InstanceID: "c-0", RegionID: "cn-hangzhou", Tasks: lists(tasks...)})
+	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(tasks[:1]...)})
+	for range 5 {
+		if read := values(t, w.get("/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "1.3"), "last_read_timestamp_seconds"); len(read) == 1 {
+			return
+		}
+	}
+	t.Error("the other never had its turn")
+}
+
+// A reload that takes a discovery away while a scrape is under way leaves nothing of it in the scrape.
+func TestADiscoveryThatLeavesDuringAScrape(t *testing.T) {
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	w := newWorld(t, simulator.Options{}, at(noon), oneRegion)
+	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Fault: func(http.ResponseWriter, *http.Request, int) bool {
+		close(asked)
+		<-goOn
+		return false
+	}})
+	body := make(chan string)
+	go func() { body <- w.get("/metrics") }()
+	<-asked
+	w.configure(oneInstance)
+	close(goOn)
+	if text := <-body; strings.Contains(text, "starrocks_backup_discover") || strings.Contains(text, `account=""`) {
+		t.Errorf("what is left:\n%s", text)
+	}
+}
+
+// What was listed of an instance stands when its own read, which is only to check the listing, fails.
+func TestACheckOfTheListingThatFails(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, listing: region", 1))
+	w.sim.Set(simulator.Instance{
+		InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(backup("bt-1", "COMPLETED", 5, tables(20)...)), Fault: simulator.Denied("sr:DescribeBackups"),
+	})
+	body := w.get("/metrics")
+	if values(t, body, "up")["c-1"] != 1 || values(t, body, "restorable_backups")["c-1"] != 1 || values(t, body, "scrape_errors_total")["c-1 forbidden"] != 0 || w.sim.Requests("c-1") != 1 {
+		t.Errorf("%d requests\n%s", w.sim.Requests("c-1"), body)
 	}
 }
