@@ -48,20 +48,3 @@ func TestLimiterTurns(t *testing.T) {
 		}
 	})
 }
-
-// Who gives up in the very moment in which his turn comes passes it on.
-func TestLimiterTurnThatComesTooLate(t *testing.T) {
-	for range 100 {
-		synctest.Test(t, func(t *testing.T) {
-			l := apiclient.NewLimiter(1, 1)
-			hasty, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			var all sync.WaitGroup
-			for _, ctx := range []context.Context{t.Context(), t.Context(), hasty, t.Context()} { // the second has the turn until the third gives up
-				all.Go(func() { _ = l.Wait(ctx, 0) })
-				synctest.Wait()
-			}
-			all.Wait() // a turn that is lost would be a deadlock, which synctest reports
-		})
-	}
-}
