@@ -2,27 +2,32 @@ package apiclient
 
 import (
 	"context"
-	"sync"
+	"runtime"
 	"testing"
 )
 
 // Who gives up in the very moment in which his turn comes passes it on.
 func TestATurnThatComesTooLate(t *testing.T) {
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	for range 20000 {
-		l := NewLimiter(1, 1)
-		if err := l.takeTurn(t.Context(), 0); err != nil {
-			t.Fatal(err)
+	l := NewLimiter(1, 1)
+	if err := l.takeTurn(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	gaveUp := make(chan error)
+	go func() { gaveUp <- l.takeTurn(ctx, 0) }()
+	for waits := false; !waits; runtime.Gosched() {
+		l.mu.Lock()
+		if waits = len(l.waiting) == 1; waits {
+			cancel()
+			l.pass()
 		}
-		var other sync.WaitGroup
-		other.Go(l.passTurn)
-		if err := l.takeTurn(ended, 0); err == nil {
-			l.passTurn()
-		}
-		other.Wait()
-		if l.busy || len(l.waiting) > 0 {
-			t.Fatalf("busy: %v, waiting: %d", l.busy, len(l.waiting))
-		}
+		l.mu.Unlock()
+	}
+	if err := <-gaveUp; err == nil {
+		l.passTurn()
+	}
+	if l.busy || len(l.waiting) > 0 {
+		t.Errorf("busy: %v, waiting: %d", l.busy, len(l.waiting))
 	}
 }
