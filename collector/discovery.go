@@ -263,16 +263,20 @@ func (s *Scraper) discover(ctx context.Context, c *collection, due *Discovery) (
 	return c.add(slices.DeleteFunc(targets, func(t Target) bool { return t.discovery != due }))
 }
 
+// logDiscovery says how a list went; one that fails as the one before did, at debug level.
 func (s *Scraper) logDiscovery(d Discovery, f found, before apiclient.Reason) {
-	keyvals := []any{"region_id", d.RegionID, "account", d.Account, "tags", d.TagList()}
-	switch {
-	case f.err != nil && f.reason() != before:
-		level.Warn(s.logger).Log(append(keyvals, "msg", "cannot list the instances of a region, those known are kept", "reason", f.reason(), "err", f.err)...)
-	case f.err != nil:
-		level.Debug(s.logger).Log(append(keyvals, "msg", "cannot list the instances of a region, those known are kept", "reason", f.reason(), "err", f.err)...)
-	case before != "":
-		level.Info(s.logger).Log(append(keyvals, "msg", "the instances of a region can be listed again", "before", before)...)
+	where := []any{"region_id", d.RegionID, "account", d.Account, "tags", d.TagList()}
+	if f.err == nil {
+		if before != "" {
+			level.Info(s.logger).Log(append([]any{"msg", "the instances of a region can be listed again", "before", before}, where...)...)
+		}
+		return
 	}
+	logger := level.Warn(s.logger)
+	if f.reason() == before {
+		logger = level.Debug(s.logger)
+	}
+	logger.Log(append([]any{"msg", "cannot list the instances of a region, those known are kept", "reason", f.reason(), "err", f.err}, where...)...)
 }
 
 // targets are the fleet's instances of this shard: those configured by id, and those discovered that are not.
