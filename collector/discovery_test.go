@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -468,5 +469,35 @@ func TestACheckOfTheListingThatFails(t *testing.T) {
 	body := w.get("/metrics")
 	if values(t, body, "up")["c-1"] != 1 || values(t, body, "restorable_backups")["c-1"] != 1 || values(t, body, "scrape_errors_total")["c-1 forbidden"] != 0 || w.sim.Requests("c-1") != 1 {
 		t.Errorf("%d requests\n%s", w.sim.Requests("c-1"), body)
+	}
+}
+
+// Lists of instances and of backups count among the requests in flight.
+func TestConcurrencyHoldsForLists(t *testing.T) {
+	var mu sync.Mutex
+	inFlight, most := 0, 0
+	slow := func(http.ResponseWriter, *http.Request, int) bool {
+		mu.Lock()
+		inFlight++
+		most = max(most, inFlight)
+		mu.Unlock()
+		time.Sleep(20 * time.Millisecond)
+		mu.Lock()
+		inFlight--
+		mu.Unlock()
+		return false
+	}
+	now := noon
+	w := newWorld(t, simulator.Options{Fault: slow}, func() time.Time { return now }, strings.Replace(strings.Replace(oneRegion, "max_attempts: 1", "max_attempts: 1, concurrency: 2", 1),
+		"{region_id: cn-hangzhou}", "{region_id: cn-hangzhou, listing: region}, {region_id: cn-hangzhou, tags: {a: b}}", 1))
+	for n := range 10 {
+		w.sim.Set(simulator.Instance{InstanceID: fmt.Sprintf("c-%d", n), RegionID: "cn-hangzhou", Fault: slow, Tags: map[string]string{"a": "b"}})
+	}
+	for range 2 {
+		now = now.Add(time.Hour)
+		w.get("/metrics")
+	}
+	if most != 2 {
+		t.Errorf("%d requests in flight", most)
 	}
 }
