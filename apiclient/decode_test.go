@@ -90,24 +90,53 @@ func TestParseStatus(t *testing.T) {
 	}
 }
 
+// Whatever the body is, what is taken for an answer is one for the standard library too, and says the same of each entry.
 func FuzzDecodePage(f *testing.F) {
-	f.Add([]byte(`{"Success":true,"Total":1,"Data":[{"BackupTaskId":"a","SubTasks":[{"DataBase":"x","Size":1}]}]}`))
+	f.Add([]byte(`{"Success":true,"Total":1,"Data":[{"BackupTaskId":"a","Status":"RUNNING","SubTasks":[{"DataBase":"x","Size":1}]}]}`))
+	f.Add([]byte(`{"Success":"true","Total":"1","Data":[{"InstanceId":"c-1","RegionId":"r","InstanceStatus":"running","RunMode":"shared_nothing"}]}`))
+	f.Add([]byte(`{"Success":false,"ErrCode":"Success","Data":[{"BackupTaskId":"never use this"}]}`))
 	f.Add([]byte(`{"RequestId":"r","Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"sr:DescribeBackups"}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		p, err := decodePage(body, (*page).decodeBackups)
-		if err != nil {
-			return
-		}
-		for _, b := range p.backups {
-			if _, err := b.SubTasks(); err == nil && b.TaskID == "" {
-				t.Error("a task without id")
+		for _, op := range []operation{describeBackups, describeInstances} {
+			p, failure := interpret(&answer{status: http.StatusOK, body: body}, op)
+			if failure != nil {
+				if failure.Reason == "" || strings.ContainsAny(failure.Error(), "\n\r") {
+					t.Errorf("failed with %q", failure.Error())
+				}
+				continue
+			}
+			var want map[string]any
+			if err := json.Unmarshal(body, &want); err != nil {
+				t.Fatalf("decoded what is not JSON: %v", err)
+			}
+			if said := fmt.Sprint(want["Success"]); !strings.EqualFold(said, "true") {
+				t.Errorf("took Success %q for true", said)
+			}
+			data, _ := want["Data"].([]any)
+			if len(p.backups)+len(p.instances) != len(data) {
+				t.Fatalf("decoded %d entries of %d", len(p.backups)+len(p.instances), len(data))
+			}
+			for i, b := range p.backups {
+				sameText(t, data[i], map[string]string{"BackupTaskId": b.TaskID, "Status": b.StatusWord, "InstanceId": b.InstanceID})
+				if subtasks, err := b.SubTasks(); err == nil && b.ListsSubTasks() && len(subtasks) != len(data[i].(map[string]any)["SubTasks"].([]any)) {
+					t.Errorf("%d subtasks", len(subtasks))
+				}
+			}
+			for i, in := range p.instances {
+				sameText(t, data[i], map[string]string{"InstanceId": in.InstanceID, "RegionId": in.RegionID, "InstanceStatus": in.Status})
 			}
 		}
-		// What is taken for a page is one for the standard library too, but for the UTF-8 that it replaces as well.
-		if !json.Valid(body) {
-			t.Errorf("decoded what is not JSON: %q", body)
-		}
 	})
+}
+
+// sameText compares those members that are strings.
+func sameText(t *testing.T, want any, got map[string]string) {
+	t.Helper()
+	for name, text := range got {
+		if w, ok := want.(map[string]any)[name].(string); ok && w != text && w != "null" {
+			t.Errorf("%s is %q, want %q", name, text, w)
+		}
+	}
 }
 
 // yardstick is a response of 30 tasks of 20 subtasks.

@@ -1,6 +1,7 @@
 package collector_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +28,14 @@ func FuzzLabelValues(f *testing.F) {
 		if size == nil {
 			t.Fatal("no subtask_size_bytes")
 		}
+		// OpenMetrics has the same lines.
+		openMetrics := w.get("/metrics", "Accept", "application/openmetrics-text;version=1.0.0")
+		if !strings.HasSuffix(openMetrics, "\n# EOF\n") {
+			t.Error("OpenMetrics without its end")
+		}
+		if a, b := seriesOf(openMetrics, size.GetName()), seriesOf(w.get("/metrics"), size.GetName()); len(a) != 1 || !slices.Equal(a, b) {
+			t.Errorf("OpenMetrics has %q, the text format %q", a, b)
+		}
 		got := map[string]string{}
 		for _, l := range size.GetMetric()[0].GetLabel() {
 			got[l.GetName()] = l.GetValue()
@@ -40,4 +49,14 @@ func FuzzLabelValues(f *testing.F) {
 			}
 		}
 	})
+}
+
+// seriesOf are the lines of one metric.
+func seriesOf(exposition, name string) (lines []string) {
+	for line := range strings.Lines(exposition) {
+		if strings.HasPrefix(line, name+"{") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
