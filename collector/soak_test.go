@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"starrocks_backup_exporter/apiclient"
 	"starrocks_backup_exporter/apiclient/simulator"
 	"starrocks_backup_exporter/collector"
 	"starrocks_backup_exporter/config"
@@ -28,40 +30,58 @@ import (
 
 const (
 	soakInstances = 8
-	soakTimeout   = 400 * time.Millisecond // of a scrape
+	soakTimeout   = 600 * time.Millisecond // of a scrape
 	soakOffset    = 50 * time.Millisecond
 )
 
-// trouble is a fault that an instance has during one scrape, and the reasons that a read may then fail for. If passing, only the
-// first request has it, and the read may work.
+// trouble is a fault that an instance, or a region's lists, have during one scrape, and the reason that a read then fails for.
+// If passing, only the first request has it: the read works where there is time for another.
 type trouble struct {
 	name    string
 	fault   simulator.Fault
-	reasons string
+	reason  string
 	passing bool
 }
 
+// troubles are every row of the error table, and what a network and a machine on the way do.
 func troubles() []trouble {
+	gateway := func(status int, code, reason string) trouble {
+		return trouble{fmt.Sprintf("%d %s", status, code), simulator.GatewayError(status, code, "no"), reason, false}
+	}
 	elsewhere := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
-	throttled, unavailable := simulator.Throttled(0), simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "")
-	return []trouble{
+	all := []trouble{
 		{"denied", simulator.Denied("sr:DescribeBackups"), "forbidden", false},
-		{"throttled", throttled, "throttled", false},
-		{"throttled once", throttled, "throttled", true},
-		{"unavailable", unavailable, "server_error", false},
-		{"unavailable once", unavailable, "server_error", true},
+		{"throttled with a hint", simulator.Throttled(20 * time.Millisecond), "throttled", true},
 		{"invalid", simulator.EnvelopeError("InvalidParams", "no"), "invalid_request", false},
-		{"unknown key", simulator.GatewayError(http.StatusNotFound, "InvalidAccessKeyId.NotFound", ""), "unauthorized", false},
-		{"no such call", simulator.GatewayError(http.StatusNotFound, "InvalidApi.NotFound", ""), "not_found", false},
 		{"a page of HTML", simulator.HTML(http.StatusBadGateway), "server_error", false},
 		{"HTML for JSON", simulator.HTML(http.StatusOK), "bad_response", false},
+		{"nothing at all", simulator.Raw(http.StatusForbidden, ""), "forbidden", false},
 		{"half of the JSON", simulator.Cut(), "bad_response", false},
 		{"half an answer", simulator.HalfAnswered(), "network", false},
+		{"half an answer once", simulator.HalfAnswered(), "network", true},
 		{"reset", simulator.Reset(), "network", false},
 		{"reset once", simulator.Reset(), "network", true},
 		{"redirect", simulator.Redirect(elsewhere), "bad_response", false},
 		{"hanging", simulator.Hang(), "timeout", false},
 	}
+	for _, again := range []trouble{
+		gateway(http.StatusBadRequest, "Throttling", "throttled"), gateway(http.StatusBadRequest, "Throttling.User", "throttled"),
+		gateway(http.StatusTooManyRequests, "Throttling.Api", "throttled"), gateway(http.StatusServiceUnavailable, "Throttling.Api", "throttled"),
+		gateway(http.StatusServiceUnavailable, "ServiceUnavailable", "server_error"), gateway(http.StatusInternalServerError, "InternalError", "server_error"),
+		gateway(http.StatusGatewayTimeout, "", "server_error"), gateway(http.StatusTooManyRequests, "", "throttled"),
+		gateway(http.StatusBadRequest, "SignatureNonceUsed", "unauthorized"), gateway(http.StatusBadRequest, "InvalidSecurityToken.Expired", "unauthorized"),
+	} {
+		once := again
+		once.name, once.passing = again.name+" once", true
+		all = append(all, again, once)
+	}
+	return append(all,
+		gateway(http.StatusBadRequest, "InvalidTimeStamp.Expired", "unauthorized"),
+		gateway(http.StatusNotFound, "InvalidAccessKeyId.NotFound", "unauthorized"), gateway(http.StatusForbidden, "InvalidAccessKeyId.Inactive", "unauthorized"),
+		gateway(http.StatusBadRequest, "SignatureDoesNotMatch", "unauthorized"), gateway(http.StatusForbidden, "SignatureDoesNotMatch", "unauthorized"),
+		gateway(http.StatusForbidden, "Forbidden.RAM", "forbidden"), gateway(http.StatusForbidden, "Forbidden", "forbidden"),
+		gateway(http.StatusNotFound, "InvalidApi.NotFound", "not_found"), gateway(http.StatusNotFound, "InvalidAction.NotFound", "not_found"),
+	)
 }
 
 // soak is the exporter over an API that misbehaves at random, and what should come of it.
@@ -78,12 +98,18 @@ type soak struct {
 	exporter *httptest.Server
 	scraper  *collector.Scraper
 	reload   func()
-	listed   int                    // instances configured, the first ones
-	errors   [soakInstances]float64 // failed reads since the exporter started
-	rotated  bool                   // the API takes another secret, and may not have said so yet
-	finished map[string]float64     // as last seen
+	region   atomic.Pointer[played]     // what plays when the region's lists are asked for
+	leftOut  [soakInstances]atomic.Bool // of the list of the region's backups
+	finds    bool                       // the instances are discovered and their backups listed, not configured and read one by one
+	found    bool                       // the exporter has found them
+	listed   int                        // instances configured, the first ones
+	errors   [soakInstances]float64     // failed reads since the exporter started
+	counted  map[string]float64         // scrape_errors_total as last seen, by instance and reason
+	rotated  bool                       // the API takes another secret, and may not have said so yet
+	finished map[string]float64         // as last seen
 	readAt   [soakInstances]time.Time
 	scrapes  map[string]int // by what happened
+	slowest  time.Duration
 }
 
 type played struct {
@@ -91,14 +117,15 @@ type played struct {
 	requests atomic.Int32
 }
 
+// newSoak returns a world; each second one finds its instances.
 func newSoak(t *testing.T, seed uint64) *soak {
 	t.Helper()
-	s := &soak{t: t, random: rand.New(rand.NewPCG(seed, 0)), file: filepath.Join(t.TempDir(), "secret"), listed: soakInstances, scrapes: map[string]int{}} //nolint:gosec // no secret depends on it
+	s := &soak{t: t, finds: seed%2 == 0, random: rand.New(rand.NewPCG(seed, 0)), file: filepath.Join(t.TempDir(), "secret"), listed: soakInstances, scrapes: map[string]int{}} //nolint:gosec // no secret depends on it
 	s.now.Store(noon.UnixMilli())
 	for n := range s.sims {
-		s.sims[n] = simulator.New(simulator.Options{AccessKeys: map[string]string{"id": fmt.Sprintf("secret-%d", n)}, Now: s.apiTime, PageCap: 7})
+		s.sims[n] = simulator.New(simulator.Options{AccessKeys: map[string]string{"id": fmt.Sprintf("secret-%d", n)}, Now: s.apiTime, PageCap: 7, Fault: s.fault(&s.region)})
 		for i := range soakInstances {
-			s.sims[n].Set(simulator.Instance{InstanceID: soakID(i), RegionID: "cn-hangzhou", Tasks: func(now time.Time) []simulator.Task { return tasksOf(runsOf(i, now)) }, Fault: s.fault(i)})
+			s.sims[n].Set(simulator.Instance{InstanceID: soakID(i), RegionID: "cn-hangzhou", Tasks: func(now time.Time) []simulator.Task { return tasksOf(runsOf(i, now)) }, Listed: s.listing(i), Fault: s.fault(&s.playing[i])})
 		}
 	}
 	s.api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.sims[s.accepts.Load()].ServeHTTP(w, r) }))
@@ -117,10 +144,19 @@ func (s *soak) exporterTime() time.Time {
 	return time.UnixMilli(s.now.Load() + s.skew.Load()).UTC()
 }
 
-func (s *soak) fault(i int) simulator.Fault {
+func (s *soak) fault(playing *atomic.Pointer[played]) simulator.Fault {
 	return func(w http.ResponseWriter, r *http.Request, n int) bool {
-		p := s.playing[i].Load()
+		p := playing.Load()
 		return p != nil && (!p.passing || p.requests.Add(1) == 1) && p.fault(w, r, n)
+	}
+}
+
+func (s *soak) listing(i int) func([]simulator.Task) []simulator.Task {
+	return func(tasks []simulator.Task) []simulator.Task {
+		if s.leftOut[i].Load() {
+			return nil
+		}
+		return tasks
 	}
 }
 
@@ -144,7 +180,12 @@ func (s *soak) restart() {
 	load := func() (*config.Config, error) {
 		var b strings.Builder
 		fmt.Fprintf(&b, "api: {endpoint: %q, timeout: 10s, max_attempts: 2, requests_per_second: 1000000, concurrency: 4}\n", s.api.URL)
-		fmt.Fprintf(&b, "accounts: {default: {access_key_id: id, access_key_secret_file: %q}}\ninstances:\n", s.file)
+		fmt.Fprintf(&b, "accounts: {default: {access_key_id: id, access_key_secret_file: %q}}\n", s.file)
+		if s.finds {
+			b.WriteString("discovery: [{region_id: cn-hangzhou, max_age: 26h, listing: region}]\n")
+			return config.Parse("soak.yml", []byte(b.String()))
+		}
+		b.WriteString("instances:\n")
 		for i := range s.listed {
 			fmt.Fprintf(&b, "- {instance_id: %s, region_id: cn-hangzhou, max_age: 26h}\n", soakID(i))
 		}
@@ -163,7 +204,7 @@ func (s *soak) restart() {
 		}
 	}
 	s.reload()
-	s.errors, s.finished = [soakInstances]float64{}, map[string]float64{}
+	s.errors, s.counted, s.finished, s.found = [soakInstances]float64{}, map[string]float64{}, map[string]float64{}, !s.finds
 	handler := collector.NewHandler(s.scraper, lasting, collector.Deadlines{Timeout: soakTimeout, Offset: soakOffset}, log.NewNopLogger())
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", handler)
@@ -306,8 +347,10 @@ func (s *soak) step() {
 		s.restart()
 		s.scrapes["restarts"]++
 	case happens < 5:
-		s.listed = 1 + r.IntN(soakInstances)
-		s.restartCountersOfThoseGone()
+		if !s.finds {
+			s.listed = 1 + r.IntN(soakInstances)
+			s.restartCountersOfThoseGone()
+		}
 		s.reload()
 		s.scrapes["reloads"]++
 	case happens < 8:
@@ -322,25 +365,34 @@ func (s *soak) step() {
 		return
 	}
 	kinds := troubles()
-	for i := range soakInstances {
-		s.playing[i].Store(nil)
-		if r.IntN(10) < 2 {
-			k := kinds[r.IntN(len(kinds))]
-			if k.name != "hanging" || r.IntN(10) == 0 {
-				s.playing[i].Store(&played{trouble: k})
-			}
-		}
+	for i := range s.playing {
+		s.playing[i].Store(pick(r, kinds))
+		s.leftOut[i].Store(r.IntN(20) == 0)
 	}
+	s.region.Store(pick(r, kinds))
 	exposition, took := s.get("/metrics")
+	s.slowest = max(s.slowest, took)
 	if took > soakTimeout+time.Second { // a machine may be busy, but no hanging instance holds it up
 		s.t.Errorf("a scrape took %v", took)
 	}
 	s.check(parseFast(exposition))
 }
 
+// pick returns a trouble for one of five.
+func pick(r *rand.Rand, kinds []trouble) *played {
+	k := kinds[r.IntN(len(kinds))]
+	if r.IntN(5) > 0 || k.name == "hanging" && r.IntN(2) > 0 {
+		return nil
+	}
+	return &played{trouble: k}
+}
+
 func (s *soak) restartCountersOfThoseGone() {
 	for i := s.listed; i < soakInstances; i++ {
 		s.errors[i] = 0
+		for _, reason := range apiclient.Reasons() {
+			delete(s.counted, soakID(i)+string(reason))
+		}
 		for _, status := range []string{"completed", "failed", "canceled"} {
 			delete(s.finished, soakID(i)+" "+status)
 		}
@@ -349,9 +401,10 @@ func (s *soak) restartCountersOfThoseGone() {
 
 // together scrapes and reloads at the same time: whatever comes must be whole, and nobody waits beyond the deadline.
 func (s *soak) together() {
-	for i := range soakInstances {
+	for i := range s.playing {
 		s.playing[i].Store(nil)
 	}
+	s.region.Store(nil)
 	var all sync.WaitGroup
 	for n := range 6 {
 		all.Go(func() {
@@ -363,7 +416,7 @@ func (s *soak) together() {
 			if n == 5 {
 				path = "/"
 			}
-			if body, _ := s.get(path); path == "/metrics" && len(parseFast(body)) != s.listed {
+			if body, _ := s.get(path); path == "/metrics" && s.found && len(parseFast(body)) != s.listed {
 				s.t.Errorf("%d instances of %d", len(parseFast(body)), s.listed)
 			}
 		})
@@ -371,9 +424,13 @@ func (s *soak) together() {
 	all.Wait()
 	// Reads may have failed, for a credential or a clock that is wrong: what was counted is taken as it is.
 	body, _ := s.get("/metrics")
+	s.found = s.found || len(parseFast(body)) > 0
 	for id, series := range parseFast(body) {
 		i, _ := strconv.Atoi(strings.TrimPrefix(id, "c-"))
 		s.errors[i] = sumOf(series, "scrape_errors_total ")
+		for _, reason := range apiclient.Reasons() {
+			s.counted[id+string(reason)] = series["scrape_errors_total "+string(reason)]
+		}
 		s.monotone(i, series)
 	}
 	s.scrapes["together"]++
@@ -415,47 +472,75 @@ func (s *soak) monotone(i int, series map[string]float64) {
 // check holds one exposition against what the world is.
 func (s *soak) check(got map[string]map[string]float64) {
 	s.t.Helper()
+	s.scrapes["scrapes"]++
+	skew := time.Duration(s.skew.Load()) * time.Millisecond
+	refused := skew.Abs() > 15*time.Minute
+	region := s.region.Load()
+	if !s.found && len(got) == 0 && (refused || s.rotated || region != nil) { // nobody could be found yet
+		s.rotated = s.rotated && (region != nil || refused)
+		return
+	}
+	s.found = true
 	if len(got) != s.listed {
 		s.t.Fatalf("%d instances, want %d", len(got), s.listed)
 	}
-	untroubled := false // somebody was told whether the credential is right
-	badClock := time.Duration(s.skew.Load())*time.Millisecond > 15*time.Minute || time.Duration(s.skew.Load())*time.Millisecond < -15*time.Minute
+	told := false // whether the credential is right
 	for i := range s.listed {
-		id := soakID(i)
-		series := got[id]
-		reasons, mayWork := "", true
-		if p := s.playing[i].Load(); p != nil {
-			reasons, mayWork = p.reasons, p.passing
-		}
-		if badClock || s.rotated {
-			reasons, mayWork = reasons+" unauthorized", mayWork && !badClock
-		}
-		failed := sumOf(series, "scrape_errors_total ") - s.errors[i]
-		s.errors[i] += failed
-		switch up := series["up"]; {
-		case up == 1:
-			if !mayWork || failed != 0 {
-				s.t.Errorf("%s works, and should fail for %q (%v failures counted)", id, reasons, failed)
-			}
-			for k, want := range truthOf(runsOf(i, s.apiTime()), s.exporterTime()) {
-				if series[k] != want {
-					s.t.Errorf("at %v: %s: %s is %v, want %v", s.exporterTime(), id, k, series[k], want)
-				}
-			}
-		case reasons == "":
-			s.t.Errorf("%s does not work: %v", id, series)
-		case failed != 1:
-			s.t.Errorf("%s: %v failures counted", id, failed)
-		default:
-			if _, there := series["condition overdue"]; there {
-				s.t.Errorf("%s is unknown, and has conditions", id)
+		series := got[soakID(i)]
+		var reasons []string
+		mayWork := !refused
+		p := s.playing[i].Load()
+		if p != nil {
+			mayWork = mayWork && (p.passing || s.finds)
+			if !p.passing || s.finds || s.rotated || refused { // else there is time for another attempt
+				reasons = append(reasons, p.reason)
 			}
 		}
+		if refused || s.rotated {
+			reasons = append(reasons, "unauthorized")
+		}
+		if s.finds && region != nil && region.name == "hanging" {
+			reasons = append(reasons, "timeout")
+		}
+		s.checkOne(i, series, reasons, mayWork)
 		s.monotone(i, series)
-		untroubled = untroubled || s.playing[i].Load() == nil
+		told = told || p == nil
 	}
-	s.rotated = s.rotated && (!untroubled || badClock)
-	s.scrapes["scrapes"]++
+	s.rotated = s.rotated && (!told || refused)
+}
+
+// checkOne holds one instance against what it is. A read that fails must do so for one of the reasons.
+func (s *soak) checkOne(i int, series map[string]float64, reasons []string, mayWork bool) {
+	s.t.Helper()
+	id := soakID(i)
+	failed := sumOf(series, "scrape_errors_total ") - s.errors[i]
+	s.errors[i] += failed
+	counted := 0.0 // for a reason that there is
+	for _, reason := range slices.Compact(slices.Sorted(slices.Values(reasons))) {
+		counted += series["scrape_errors_total "+reason] - s.counted[id+reason]
+	}
+	for _, reason := range apiclient.Reasons() {
+		s.counted[id+string(reason)] = series["scrape_errors_total "+string(reason)]
+	}
+	switch {
+	case series["up"] == 1:
+		if !mayWork || failed != 0 {
+			s.t.Errorf("%s works, and should fail for %q (%v failures counted)", id, reasons, failed)
+		}
+		for k, want := range truthOf(runsOf(i, s.apiTime()), s.exporterTime()) {
+			if series[k] != want {
+				s.t.Errorf("at %v: %s: %s is %v, want %v", s.exporterTime(), id, k, series[k], want)
+			}
+		}
+	case failed != 1 || counted != 1:
+		s.t.Errorf("%s does not work: %v failures, %v of them for %q: %v", id, failed, counted, reasons, series)
+	default:
+		for k := range series {
+			if strings.HasPrefix(k, "condition ") || strings.HasPrefix(k, "last_success") {
+				s.t.Errorf("%s is unknown, and has %s", id, k)
+			}
+		}
+	}
 }
 
 // resources are goroutines, open files and live memory.
@@ -492,7 +577,7 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	g, f, h := s.resources()
-	t.Logf("%v; goroutines %d then %d, open files %d then %d, heap %d then %d KiB", s.scrapes, goroutines, g, files, f, heap>>10, h>>10)
+	t.Logf("%v; the slowest took %v; goroutines %d then %d, open files %d then %d, heap %d then %d KiB", s.scrapes, s.slowest, goroutines, g, files, f, heap>>10, h>>10)
 	if g > goroutines+20 || f > files+20 || h > heap*3/2+4<<20 {
 		t.Error("something grows")
 	}
