@@ -158,17 +158,24 @@ func TestDemo(t *testing.T) {
 		})
 	}
 
-	page, err := exec.CommandContext(t.Context(), "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+filepath.Join(directory, "chromium"),
-		"--virtual-time-budget=2000", "--dump-dom", "http://"+exporter+"/").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := dom(t, "http://"+exporter+"/")
 	for _, want := range []string{"orders-healthy-daily", "retention_too_short", "RAM action sr:DescribeBackups is missing", ">2 unknown<"} {
-		if !strings.Contains(string(page), want) {
+		if !strings.Contains(page, want) {
 			t.Errorf("the page does not show %q:\n%s", want, page)
 		}
 	}
+}
+
+// dom is a page as a real browser has it in the end.
+func dom(t *testing.T, address string) string {
+	t.Helper()
+	page, err := exec.CommandContext(t.Context(), "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+filepath.Join(t.TempDir(), "chromium"),
+		"--virtual-time-budget=2000", "--dump-dom", address).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(page)
 }
 
 // SIGHUP reloads; a broken file keeps what ran, and says so.

@@ -27,6 +27,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"starrocks_backup_exporter/apiclient/simulator"
 )
 
 // authority signs certificates.
@@ -340,4 +342,41 @@ func newTunnel(t *testing.T, address string, asked chan<- string) (url string) {
 	}))
 	t.Cleanup(proxy.Close)
 	return proxy.URL
+}
+
+// Names and messages with HTML in them are text on the page, and a real browser makes nothing else of them.
+func TestPageWithHostileNames(t *testing.T) {
+	const hostile = `</td></table><script>document.title = "owned"</script><img src="x" onerror="document.title = 'owned'"><a href="javascript:alert(1)">'`
+	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{"id": "secret"}})
+	began := time.Now().Add(-time.Hour)
+	sim.Set(simulator.Instance{InstanceID: "c-named", RegionID: "cn-hangzhou", Tasks: func(time.Time) []simulator.Task {
+		return []simulator.Task{{
+			BackupTaskID: "bt-1", Status: "COMPLETED", Start: simulator.Millis(began), Finish: simulator.Millis(began.Add(time.Minute)),
+			Snapshot: &simulator.Snapshot{InstanceName: hostile},
+		}}
+	}})
+	sim.Set(simulator.Instance{InstanceID: "c-refused", RegionID: "cn-hangzhou", Fault: simulator.EnvelopeError("InvalidParams", hostile)})
+	api := httptest.NewServer(sim)
+	t.Cleanup(api.Close)
+	file, address := filepath.Join(t.TempDir(), "hostile.yml"), freeAddress(t)
+	text := fmt.Sprintf("api: {endpoint: %q}\naccounts: {default: {access_key_id: id, access_key_secret: secret}}\ninstances:\n"+
+		"- {instance_id: c-named, region_id: cn-hangzhou}\n- {instance_id: c-refused, region_id: cn-hangzhou}\n"+
+		"- {instance_id: %q, region_id: cn-hangzhou}\n", api.URL, hostile)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, build(t), "--config.file="+file, "--web.listen-address="+address)
+	eventually(t, "the exporter", func() error { _, err := fetch(t, "http://"+address+"/-/ready"); return err })
+	page := dom(t, "http://"+address+"/")
+	if n := strings.Count(page, "&lt;script&gt;"); n != 4 { // a name, an id twice, a message
+		t.Errorf("the text is shown %d times", n)
+	}
+	if !strings.Contains(page, "<title>StarRocks backups: 0 bad, 2 unknown, 1 healthy</title>") {
+		t.Error("another title")
+	}
+	for _, element := range []string{"<script", "<img", "<link", "<iframe", `<a href="javascript`, `<a href="http`} {
+		if strings.Contains(page, element) {
+			t.Errorf("the page has %s:\n%s", element, page)
+		}
+	}
 }
