@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -16,15 +18,10 @@ import (
 func startDemo() (load func() (*config.Config, error), err error) {
 	const accessKeyID, accessKeySecret = "demo", "demo-secret"
 	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{accessKeyID: accessKeySecret}})
-	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	c, err := overLoopback(sim)
 	if err != nil {
-		return nil, fmt.Errorf("demo: %w", err)
+		return nil, err
 	}
-	server := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
-	go server.Serve(listener) //nolint:errcheck // it ends with the process
-
-	c := config.Default()
-	c.API.Endpoint = "http://" + listener.Addr().String()
 	c.Accounts = map[string]config.Account{"default": {AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret}}
 	for _, d := range simulator.DemoFleet() {
 		sim.Set(d.Instance)
@@ -33,4 +30,43 @@ func startDemo() (load func() (*config.Config, error), err error) {
 		})
 	}
 	return func() (*config.Config, error) { return c, nil }, nil
+}
+
+// startPlayback serves a recording on loopback. It returns the configuration that reads it, and a clock that begins with it.
+func startPlayback(directory string) (load func() (*config.Config, error), now func() time.Time, err error) {
+	playback, err := simulator.NewPlayback(os.DirFS(directory))
+	if err != nil {
+		return nil, nil, fmt.Errorf("--api.playback: %s: %w", directory, err)
+	}
+	c, err := overLoopback(playback)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.Accounts = map[string]config.Account{config.DefaultAccount: {AccessKeyID: "playback", AccessKeySecret: "playback"}}
+	for _, r := range playback.Instances() {
+		c.Instances = append(c.Instances, config.Instance{InstanceID: r.InstanceID, RegionID: r.RegionID, Account: config.DefaultAccount, MaxAge: c.Backups.MaxAge})
+	}
+	listed := playback.Regions("DescribeBackups")
+	for _, r := range playback.Regions("DescribeInstances") {
+		d := config.Discovery{RegionID: r.RegionID, Account: config.DefaultAccount, MaxAge: c.Backups.MaxAge, Listing: config.ListingInstance, RefreshInterval: model.Duration(24 * time.Hour)}
+		if slices.ContainsFunc(listed, func(l simulator.Recorded) bool { return l.RegionID == r.RegionID }) {
+			d.Listing = config.ListingRegion
+		}
+		c.Discovery = append(c.Discovery, d)
+	}
+	began := time.Now()
+	return func() (*config.Config, error) { return c, nil }, func() time.Time { return playback.Start.Add(time.Since(began)) }, nil
+}
+
+// overLoopback serves an API on loopback for as long as the process lives, and returns a configuration that names it.
+func overLoopback(api http.Handler) (*config.Config, error) {
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return nil, fmt.Errorf("serving an API on loopback: %w", err)
+	}
+	server := &http.Server{Handler: api, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(listener) //nolint:errcheck // it ends with the process
+	c := config.Default()
+	c.API.Endpoint = "http://" + listener.Addr().String()
+	return c, nil
 }

@@ -30,14 +30,18 @@ import (
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 	sloggokit "github.com/tjhop/slog-gokit"
 
+	"starrocks_backup_exporter/apiclient"
 	"starrocks_backup_exporter/collector"
 	"starrocks_backup_exporter/config"
 )
 
 type options struct {
+	command         string
 	configFile      string
 	configCheck     bool
 	demo            bool
+	record          string
+	playback        string
 	telemetryPath   string
 	enableLifecycle bool
 	deadlines       collector.Deadlines
@@ -45,7 +49,16 @@ type options struct {
 	logLevel        string
 	logFormat       string
 	web             *web.FlagConfig
+	checkOutput     string
+	checkTimeout    time.Duration
 }
+
+// The commands.
+const (
+	commandServe       = "serve"
+	commandCheck       = "check"
+	commandHealthcheck = "healthcheck"
+)
 
 func parse(args []string) (options, error) {
 	var o options
@@ -55,6 +68,9 @@ func parse(args []string) (options, error) {
 	app.Flag("config.file", "Configuration file.").Default("starrocks_backup_exporter.yml").StringVar(&o.configFile)
 	app.Flag("config.check", "Check the configuration file and exit.").BoolVar(&o.configCheck)
 	app.Flag("demo", "Serve a simulated fleet; needs no account and no configuration file.").BoolVar(&o.demo)
+	app.Flag("api.record", "Write each answer of the API to a file in this directory, without credentials.").PlaceHolder("DIR").StringVar(&o.record)
+	app.Flag("api.playback", "Answer in the API's place from a directory that --api.record wrote, at the time of the recording; needs no account and no configuration file.").
+		PlaceHolder("DIR").StringVar(&o.playback)
 	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&o.telemetryPath)
 	app.Flag("web.enable-lifecycle", "Allow POST /-/reload.").BoolVar(&o.enableLifecycle)
 	app.Flag("scrape.timeout", "Time for a scrape where Prometheus names none.").Default("10s").DurationVar(&o.deadlines.Timeout)
@@ -62,11 +78,21 @@ func parse(args []string) (options, error) {
 		Default("0.5s").DurationVar(&o.deadlines.Offset)
 	shard := app.Flag("shard", "Which part of the fleet this process reads, from 0; or the name of a StatefulSet's pod, whose ordinal it then is.").Default("0").String()
 	app.Flag("total-shards", "How many processes share the fleet.").Default("1").IntVar(&o.shard.Total)
-	app.Flag("log.level", "Least level logged.").Default("info").EnumVar(&o.logLevel, "debug", "info", "warn", "error")
+	var logLevelSet bool
+	app.Flag("log.level", "Least level logged; error for the command check.").Default("info").IsSetByUser(&logLevelSet).EnumVar(&o.logLevel, "debug", "info", "warn", "error")
 	app.Flag("log.format", "Format of the log.").Default("logfmt").EnumVar(&o.logFormat, "logfmt", "json")
 	o.web = kingpinflag.AddFlags(app, ":10980")
-	if _, err := app.Parse(args); err != nil {
+	app.Command(commandServe, "Serve metrics; what it does without a command.").Default()
+	check := app.Command(commandCheck, "Read every instance once and print what is found. The exit status is 0 where all are healthy, 1 where a condition holds, else 2 where anything is unknown.")
+	check.Flag("output", "table or json.").Default("table").EnumVar(&o.checkOutput, "table", "json")
+	check.Flag("timeout", "Time for all of it; what is not read by then is unknown.").Default("5m").DurationVar(&o.checkTimeout)
+	app.Command(commandHealthcheck, "Ask the exporter on this machine, at --web.listen-address, whether it lives: for containers.")
+	var err error
+	if o.command, err = app.Parse(args); err != nil {
 		return o, err
+	}
+	if o.command == commandCheck && !logLevelSet {
+		o.logLevel = "error" // the report says what could not be read
 	}
 	index, err := strconv.Atoi((*shard)[strings.LastIndexByte(*shard, '-')+1:])
 	o.shard.Index = index
@@ -77,6 +103,10 @@ func parse(args []string) (options, error) {
 		return o, errors.New("--total-shards must be 1 or more")
 	case o.shard.Index >= o.shard.Total:
 		return o, fmt.Errorf("--shard must be below --total-shards: %d of %d", o.shard.Index, o.shard.Total)
+	case o.demo && o.playback != "":
+		return o, errors.New("--demo and --api.playback are both in the API's place")
+	case o.command == commandCheck && o.checkTimeout <= 0:
+		return o, errors.New("--timeout must be above 0")
 	case o.deadlines.Timeout <= 0:
 		return o, errors.New("--scrape.timeout must be above 0")
 	case o.deadlines.Offset < 0:
@@ -93,20 +123,29 @@ func main() {
 		fmt.Fprintln(os.Stderr, "starrocks_backup_exporter: error:", err, "(try --help)")
 		os.Exit(2)
 	}
-	if o.configCheck {
-		os.Exit(check(o.configFile))
+	logger := newLogger(o)
+	switch {
+	case o.configCheck:
+		os.Exit(checkConfig(o.configFile))
+	case o.command == commandCheck:
+		os.Exit(check(o, logger, os.Stdout))
+	case o.command == commandHealthcheck:
+		if err := healthcheck((*o.web.WebListenAddresses)[0]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // memory for a little time: at a thousand instances a fifth less
 	}
-	logger := newLogger(o)
 	if err := run(o, logger); err != nil {
 		level.Error(logger).Log("msg", "cannot run", "err", err)
 		os.Exit(1)
 	}
 }
 
-func check(path string) int {
+func checkConfig(path string) int {
 	c, err := config.Load(path)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -125,35 +164,53 @@ func newLogger(o options) log.Logger {
 	return level.NewFilter(logger, level.Allow(level.ParseDefault(o.logLevel, level.InfoValue())))
 }
 
-func run(o options, logger log.Logger) error {
-	load := func() (*config.Config, error) { return config.Load(o.configFile) }
-	if o.demo {
-		var err error
-		if load, err = startDemo(); err != nil {
-			return err
-		}
+// setUp loads the configuration and makes what reads its fleet. What is counted over all scrapes goes to registry.
+func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*collector.Scraper, *config.Reloader, error) {
+	load, now := func() (*config.Config, error) { return config.Load(o.configFile) }, time.Now
+	var err error
+	switch {
+	case o.demo:
+		load, err = startDemo()
+	case o.playback != "":
+		load, now, err = startPlayback(o.playback)
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		versioncollector.NewCollector("starrocks_backup_exporter"),
-	)
+	if err != nil {
+		return nil, nil, err
+	}
 	coalesced := promauto.With(registry).NewCounter(prometheus.CounterOpts{
 		Name: "starrocks_backup_scrapes_coalesced_total",
 		Help: "Scrapes that joined a collection under way.",
 	})
-	scraper := collector.NewScraper(logger, time.Now, coalesced.Inc)
-	builder := collector.NewBuilder(collector.NewAPIMetrics(registry), time.Now, o.shard)
+	scraper := collector.NewScraper(logger, now, coalesced.Inc)
+	builder := collector.NewBuilder(collector.NewAPIMetrics(registry), now, o.shard)
+	if o.record != "" {
+		if builder.Recorder, err = apiclient.NewRecorder(o.record, now, logger); err != nil {
+			return nil, nil, fmt.Errorf("--api.record: %w", err)
+		}
+	}
 	reloader := config.NewReloader(load, func(c *config.Config) error {
 		fleet, err := builder.Build(c)
 		if err == nil {
 			scraper.SetFleet(fleet)
 		}
 		return err
-	}, registry, time.Now)
+	}, registry, now)
 	if err := reloader.Reload(); err != nil {
-		return fmt.Errorf("configuration:\n%w", err)
+		return nil, nil, fmt.Errorf("configuration:\n%w", err)
+	}
+	return scraper, reloader, nil
+}
+
+func run(o options, logger log.Logger) error {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		versioncollector.NewCollector("starrocks_backup_exporter"),
+	)
+	scraper, reloader, err := setUp(o, logger, registry)
+	if err != nil {
+		return err
 	}
 	level.Info(logger).Log("msg", "starting", "version", version.Info(), "instances", len(reloader.Current().Instances),
 		"regions", len(reloader.Current().Discovery), "shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo)

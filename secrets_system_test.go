@@ -23,7 +23,7 @@ import (
 const canary = "canary-4711"
 
 // No secret leaves the process, whichever way it came in: through pages, metrics, pprof's texts, the log at its loudest, the answer
-// to a reload, --config.check, or the trace of a process that is aborted. In each case the API accepts the credential at first,
+// to a reload, a recording, --config.check, or the trace of a process that is aborted. In each case the API accepts the credential at first,
 // then refuses it with an echo of what was signed, and the token service, where there is one, then answers with secrets too.
 func TestNoSecretLeaves(t *testing.T) {
 	binary := build(t)
@@ -65,8 +65,8 @@ func TestNoSecretLeaves(t *testing.T) {
 			sts := newTokenService(t)
 			file := write("exporter.yml", fmt.Sprintf("api: {endpoint: %q, max_attempts: 2}\naccounts: {default: %s}\ninstances: [{instance_id: c-1, region_id: cn-hangzhou}]", api.url, c.account))
 			out := &bytes.Buffer{}
-			address := freeAddress(t)
-			cmd := exec.CommandContext(t.Context(), binary, "--config.file="+file, "--log.level=debug", "--web.enable-lifecycle", "--web.listen-address="+address)
+			address, recording := freeAddress(t), t.TempDir()
+			cmd := exec.CommandContext(t.Context(), binary, "--config.file="+file, "--log.level=debug", "--web.enable-lifecycle", "--web.listen-address="+address, "--api.record="+recording)
 			cmd.Env = append([]string{"HOME=" + home, "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true", "HTTPS_PROXY=" + sts.proxy, "SSL_CERT_FILE=" + sts.authority, "GOTRACEBACK=crash"}, c.env...)
 			cmd.Stdout, cmd.Stderr = out, out
 			if err := cmd.Start(); err != nil {
@@ -124,6 +124,17 @@ func TestNoSecretLeaves(t *testing.T) {
 			_ = cmd.Wait()
 			if !strings.Contains(out.String(), "goroutine 1") || c.sts && sts.asked.Load() < 2 {
 				t.Errorf("no trace, or the token service was asked %d times:\n%s", sts.asked.Load(), out)
+			}
+			answers, err := filepath.Glob(recording + "/*.http")
+			if err != nil || (len(answers) < 2) != c.unusable {
+				t.Errorf("%d answers are recorded, %v", len(answers), err)
+			}
+			for _, file := range answers {
+				text, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				look(file, string(text))
 			}
 			look("the log, or the trace", strings.ReplaceAll(out.String(), canary+": unknown field", ""))
 		})

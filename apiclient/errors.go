@@ -40,7 +40,8 @@ type Error struct {
 	Code       string // Code or ErrCode
 	Message    string
 	RequestID  string
-	HTTPStatus int // 0 without an answer
+	HTTPStatus int    // 0 without an answer
+	Action     string // the RAM action that is missing, of a denial (AccessDeniedDetail.AuthAction); empty where it is not said
 	Attempts   int
 	Err        error // the cause where the API did not answer
 
@@ -112,7 +113,8 @@ func apiError(status int, p *page) *Error {
 	case e.Code == "InvalidTimeStamp.Expired":
 		e.Message = "the clock of this machine is off by more than 15 minutes: " + e.Message
 	case e.Reason == ReasonForbidden && p.action != "":
-		e.Message = fmt.Sprintf("RAM action %s is missing: %s", oneLine(p.action), e.Message)
+		e.Action = oneLine(p.action)
+		e.Message = fmt.Sprintf("RAM action %s is missing: %s", e.Action, e.Message)
 	}
 	return e
 }

@@ -16,6 +16,8 @@ import (
 // Builder makes fleets of configurations. What outlives a reload is kept here: the transport, while its settings stay
 // the same, and the request limits.
 type Builder struct {
+	Recorder *apiclient.Recorder // of what the API answers; nil: none
+
 	observer   apiclient.Observer
 	now        func() time.Time
 	shard      Shard
@@ -37,6 +39,9 @@ func (b *Builder) Build(c *config.Config) (*Fleet, error) {
 		t, err := c.API.HTTPClient.Transport()
 		if err != nil {
 			return nil, fmt.Errorf("api.http_client: %w", err)
+		}
+		if b.Recorder != nil {
+			t = b.Recorder.Transport(t)
 		}
 		b.transport, b.httpClient = t, c.API.HTTPClient
 	}

@@ -43,7 +43,8 @@ type DiscoveryResult struct {
 	LeftOut                 map[leftOut]int
 	LastSuccess             time.Time // of listing the instances; zero before the first
 	Errors                  map[apiclient.Reason]int
-	ReadsEach               bool // its listing of backups is given up for now
+	Err                     error // of the last list of instances
+	ReadsEach               bool  // its listing of backups is given up for now
 }
 
 type discoveryKey struct{ account, regionID, tags string }
@@ -198,7 +199,7 @@ func (ds *discoveries) observe(d Discovery, f *found, now time.Time) (before api
 	if f.err == nil {
 		one.shrunk = 0
 	}
-	before, one.reason = one.reason, f.reason()
+	before, one.reason, one.Err = one.reason, f.reason(), f.err
 	if f.err != nil {
 		one.Errors[one.reason]++
 		f.ids = append(f.ids, one.ids...)

@@ -96,6 +96,16 @@ type Health struct {
 	Snapshot      *apiclient.InstanceSnapshot
 }
 
+// holding are the conditions that hold.
+func (h *Health) holding() (all []Condition) {
+	for _, c := range Conditions() {
+		if h.Conditions[c] {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
 // Table is the backup of one table; one that is listed more than once is added up.
 type Table struct {
 	Database, Name  string

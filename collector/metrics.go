@@ -247,12 +247,3 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 	ofDiscovery("discovery_reads_each_instance", "1 where listing: region is given up for now, for it lacked something, is not served or failed, else 0.",
 		prometheus.GaugeValue, "", func(d *DiscoveryResult, emit func(float64, string)) { emit(boolean(d.ReadsEach), "") }),
 }), func(a, b metric) int { return cmp.Compare(a.name, b.name) })
-
-// worst orders instances for people: unknown ones and bad ones before healthy ones, then by name.
-func worst(a, b *InstanceResult) int {
-	return cmp.Or(
-		cmp.Compare(a.truth(), b.truth()),
-		cmp.Compare(a.Instance.RegionID, b.Instance.RegionID),
-		cmp.Compare(a.Instance.InstanceID, b.Instance.InstanceID),
-	)
-}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -36,10 +35,8 @@ func (r *InstanceResult) truth() truth {
 	if r.Health == nil {
 		return unknown
 	}
-	for _, holds := range r.Health.Conditions {
-		if holds {
-			return bad
-		}
+	if len(r.Health.holding()) > 0 {
+		return bad
 	}
 	return healthy
 }
@@ -96,12 +93,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Version: p.version, MetricsPath: p.metricsPath, Style: template.CSS(pageCSS), //nolint:gosec // our own file
 		Collected: clock(result.At), Ago: roughly(now.Sub(result.At)), Warnings: result.warnings(),
 	}
-	sorted := make([]*InstanceResult, len(result.Instances))
-	for i := range result.Instances {
-		sorted[i] = &result.Instances[i]
-	}
-	slices.SortFunc(sorted, worst)
-	for _, one := range sorted {
+	for _, one := range result.worstFirst() {
 		switch one.truth() {
 		case bad:
 			data.Bad++
@@ -133,8 +125,14 @@ func (r *Result) warnings() (all []string) {
 		if d.ReadsEach {
 			all = append(all, fmt.Sprintf("The backups of %s (account %s) cannot be listed at once: each instance is read on its own for now. The log says why.", d.RegionID, d.Account))
 		}
-		if d.LastSuccess.IsZero() {
-			all = append(all, fmt.Sprintf("The instances of %s (account %s) could not be listed yet: those that are only to be found there are not watched.", d.RegionID, d.Account))
+		where := fmt.Sprintf("The instances of %s (account %s)", d.RegionID, d.Account)
+		switch {
+		case d.LastSuccess.IsZero() && d.Err == nil:
+			all = append(all, where+" could not be listed yet: those that are only to be found there are not watched.")
+		case d.LastSuccess.IsZero():
+			all = append(all, fmt.Sprintf("%s could not be listed yet: those that are only to be found there are not watched. %v", where, d.Err))
+		case d.Err != nil:
+			all = append(all, fmt.Sprintf("%s cannot be listed, those known are kept. %v", where, d.Err))
 		}
 	}
 	return all
@@ -155,11 +153,7 @@ func newPageRow(r *InstanceResult) pageRow {
 	if h == nil {
 		return row
 	}
-	for _, c := range Conditions() {
-		if h.Conditions[c] {
-			row.Conditions = append(row.Conditions, c)
-		}
-	}
+	row.Conditions = h.holding()
 	if h.Snapshot != nil {
 		row.Name = h.Snapshot.InstanceName
 	}

@@ -1,0 +1,60 @@
+package simulator
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+)
+
+func recorded(at, query, action, answer string) *fstest.MapFile {
+	return &fstest.MapFile{Data: []byte("POST /path?" + query + " HTTP/1.1\r\nDate: " + at + "\r\nX-Acs-Action: " + action + "\r\n\r\nHTTP/1.1 200 OK\r\n\r\n" + answer)}
+}
+
+func TestPlayback(t *testing.T) {
+	const first, second = "Tue, 24 Nov 2026 16:00:00 GMT", "Tue, 24 Nov 2026 16:01:00 GMT"
+	p, err := NewPlayback(fstest.MapFS{
+		"1.http":    recorded(second, "RegionId=r&InstanceId=c-2&PageNumber=1&PageSize=50", "DescribeBackups", "two"),
+		"2.http":    recorded(first, "RegionId=r&InstanceId=c-1&PageNumber=1&PageSize=50", "DescribeBackups", "one"),
+		"3.http":    recorded(second, "RegionId=r&InstanceId=c-1&PageNumber=2&PageSize=50", "DescribeBackups", "one, page 2"),
+		"4.http":    recorded(second, "RegionId=r&PageNumber=1", "DescribeInstances", "both"),
+		"notes.txt": {Data: []byte("not a recording")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := time.Date(2026, 11, 24, 16, 0, 0, 0, time.UTC); !p.Start.Equal(want) {
+		t.Errorf("starts %v, want %v", p.Start, want)
+	}
+	if in := p.Instances(); len(in) != 2 || in[0].InstanceID != "c-1" || in[1].InstanceID != "c-2" {
+		t.Errorf("instances %v", in)
+	}
+	if r := p.Regions("DescribeInstances"); len(r) != 1 || r[0].RegionID != "r" || len(p.Regions("DescribeBackups")) != 0 {
+		t.Errorf("regions %v", r)
+	}
+	for query, want := range map[string]string{
+		"RegionId=r&InstanceId=c-1&PageNumber=2&PageSize=7": "one, page 2", "RegionId=r&InstanceId=c-2&PageNumber=1": "two", "RegionId=r&InstanceId=c-2&PageNumber=9": "NotRecorded",
+	} {
+		r, w := httptest.NewRequest(http.MethodPost, "/path?"+query, nil), httptest.NewRecorder()
+		r.Header.Set("x-acs-action", "DescribeBackups")
+		if p.ServeHTTP(w, r); !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: %s, want %s", query, w.Body, want)
+		}
+	}
+}
+
+func TestPlaybackOfWhatIsNone(t *testing.T) {
+	good := recorded("Tue, 24 Nov 2026 16:00:00 GMT", "", "DescribeBackups", "")
+	for name, files := range map[string]fstest.MapFS{
+		"nothing":    {},
+		"no request": {"a.http": good, "b.http": {Data: []byte("x")}},
+		"no answer":  {"a.http": {Data: []byte("POST / HTTP/1.1\r\nDate: Tue, 24 Nov 2026 16:00:00 GMT\r\n\r\n")}},
+		"no time":    {"a.http": recorded("yesterday", "", "", "")},
+	} {
+		if _, err := NewPlayback(files); err == nil {
+			t.Errorf("%s is taken for a recording", name)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"starrocks_backup_exporter/collector"
+)
+
+// check reads every instance once, writes the report, and returns the exit status: 0 where all are healthy, 1 where a condition
+// holds, 2 where it is not known.
+func check(o options, logger log.Logger, w io.Writer) (status int) {
+	report, err := readOnce(o, logger)
+	if err == nil {
+		err = writeReport(report, o.checkOutput, w)
+	}
+	if err != nil {
+		level.Error(logger).Log("msg", "cannot check", "err", err)
+		return 2
+	}
+	return map[string]int{"healthy": 0, "bad": 1, "unknown": 2}[report.Truth]
+}
+
+func readOnce(o options, logger log.Logger) (*collector.Report, error) {
+	scraper, _, err := setUp(o, logger, prometheus.NewRegistry())
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, o.checkTimeout)
+	defer cancel()
+	return scraper.Scrape(ctx).Report(), nil
+}
+
+func writeReport(r *collector.Report, format string, w io.Writer) error {
+	if format == "json" {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(r)
+	}
+	return r.WriteTable(w)
+}
+
+// healthcheck asks the exporter that listens at an address of this machine whether it lives. Any answer will do but an error of
+// its own: one that speaks TLS, or wants a password, lives too.
+func healthcheck(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{}} // no proxy
+	res, err := client.Get("http://" + net.JoinHostPort(host, port) + "/-/healthy")
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode >= http.StatusInternalServerError {
+		return errors.New(res.Status)
+	}
+	return nil
+}

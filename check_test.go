@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+
+	"starrocks_backup_exporter/apiclient/simulator"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected reports")
+
+// checked is what the command says, and its exit status.
+func checked(t *testing.T, args ...string) (status int, output string) {
+	t.Helper()
+	o, err := parse(append([]string{"check"}, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	status = check(o, log.NewNopLogger(), &b)
+	return status, b.String()
+}
+
+// A recording is played back at its own time, so that the report is always the same.
+func TestCheckOfARecording(t *testing.T) {
+	for _, output := range []string{"table", "json"} {
+		status, got := checked(t, "--api.playback=testdata/recording", "--output="+output)
+		if status != 1 {
+			t.Errorf("exit status %d, want 1: some are bad, others unknown", status)
+		}
+		got = regexp.MustCompile(`"at": "[^"]*"`).ReplaceAllString(got, `"at": "…"`)
+		file := filepath.Join("testdata", "check."+output)
+		if *update {
+			if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want, err := os.ReadFile(file); err != nil || got != string(want) {
+			t.Errorf("%s is not what was written (%v):\n%s", file, err, got)
+		}
+	}
+}
+
+func TestCheckStatus(t *testing.T) {
+	ago := func(d time.Duration) any { return simulator.Millis(time.Now().Add(-d)) }
+	good := func(time.Time) []simulator.Task {
+		return []simulator.Task{{BackupTaskID: "bt-1", Status: "COMPLETED", Start: ago(2 * time.Hour), Finish: ago(time.Hour)}}
+	}
+	denied, hangs, unnamed := simulator.Denied("sr:ReadBackups"), simulator.Hang(), simulator.GatewayError(http.StatusForbidden, "Forbidden.RAM", "no")
+	const policyOf = `"Action": ["%s"]`
+	for name, c := range map[string]struct {
+		instances  []simulator.Instance
+		lists      simulator.Fault
+		finds      bool
+		configured bool // beside those found
+		status     int
+		says       string
+	}{
+		"healthy":                {instances: []simulator.Instance{{Tasks: good}}, status: 0, says: "\n0 bad, 0 unknown, 1 healthy\n"},
+		"bad":                    {instances: []simulator.Instance{{Tasks: good}, {}}, status: 1, says: "missing"},
+		"unknown":                {instances: []simulator.Instance{{Tasks: good}, {Fault: denied}}, status: 2, says: fmt.Sprintf(policyOf, "sr:ReadBackups")},
+		"an action not named":    {instances: []simulator.Instance{{Fault: unnamed}}, status: 2, says: fmt.Sprintf(policyOf, "sr:DescribeBackups")},
+		"two actions":            {instances: []simulator.Instance{{Fault: unnamed}, {Fault: denied}}, status: 2, says: fmt.Sprintf(policyOf, `sr:DescribeBackups", "sr:ReadBackups`)},
+		"bad and unknown":        {instances: []simulator.Instance{{}, {Fault: denied}}, status: 1, says: "1 bad, 1 unknown"},
+		"hanging":                {instances: []simulator.Instance{{Fault: hangs}}, status: 2, says: "timeout"},
+		"found":                  {instances: []simulator.Instance{{Tasks: good}}, finds: true, status: 0, says: "1 healthy"},
+		"found none":             {finds: true, status: 2, says: "There is no instance to watch."},
+		"healthy, lists denied":  {instances: []simulator.Instance{{Tasks: good}}, lists: denied, finds: true, configured: true, status: 2, says: "1 healthy"},
+		"lists denied":           {instances: []simulator.Instance{{Tasks: good}}, lists: denied, finds: true, status: 2, says: fmt.Sprintf(policyOf, "sr:ReadBackups")},
+		"lists not said for all": {lists: simulator.GatewayError(http.StatusForbidden, "Forbidden.RAM", "no"), finds: true, status: 2, says: fmt.Sprintf(policyOf, "sr:DescribeInstances")},
+		"an escape in a message": {instances: []simulator.Instance{{Fault: simulator.EnvelopeError("InvalidParams", "\x1b[2J\u202e")}}, status: 2, says: "InvalidParams: \ufffd[2J\ufffd"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sim := simulator.New(simulator.Options{AccessKeys: map[string]string{"id": "secret"}, Fault: c.lists})
+			api := httptest.NewServer(sim)
+			t.Cleanup(func() { api.CloseClientConnections(); api.Close() })
+			text := fmt.Sprintf("api: {endpoint: %q, max_attempts: 1}\naccounts: {default: {access_key_id: id, access_key_secret: secret}}\n", api.URL)
+			c.configured = c.configured || !c.finds
+			if c.finds {
+				text += "discovery: [{region_id: cn-hangzhou}]\n"
+			}
+			if c.configured {
+				text += "instances:\n"
+			}
+			for i, in := range c.instances {
+				in.InstanceID, in.RegionID = fmt.Sprintf("c-%d", i), "cn-hangzhou"
+				sim.Set(in)
+				if c.configured {
+					text += fmt.Sprintf("- {instance_id: %s, region_id: cn-hangzhou}\n", in.InstanceID)
+				}
+			}
+			file := filepath.Join(t.TempDir(), "check.yml")
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			status, got := checked(t, "--config.file="+file, "--timeout=2s")
+			if status != c.status || !strings.Contains(got, c.says) {
+				t.Errorf("exit status %d, want %d and %q:\n%s", status, c.status, c.says, got)
+			}
+			status, got = checked(t, "--config.file="+file, "--timeout=2s", "--output=json")
+			var report struct{ Truth string }
+			if err := json.Unmarshal([]byte(got), &report); err != nil || status != c.status || report.Truth != []string{"healthy", "bad", "unknown"}[c.status] {
+				t.Errorf("exit status %d, %v:\n%s", status, err, got)
+			}
+		})
+	}
+}
+
+func TestCheckWithoutAConfiguration(t *testing.T) {
+	for _, args := range [][]string{
+		{"--config.file=" + filepath.Join(t.TempDir(), "none.yml")}, {"--api.playback=" + t.TempDir()}, {"--demo", "--api.record=/dev/null/x"},
+	} {
+		if status, got := checked(t, args...); status != 2 || got != "" {
+			t.Errorf("%v: exit status %d\n%s", args, status, got)
+		}
+	}
+}
+
+// What is recorded of the demo and played back is the same fleet.
+func TestRecordAndPlayBack(t *testing.T) {
+	directory := filepath.Join(t.TempDir(), "recording")
+	_, recorded := checked(t, "--demo", "--api.record="+directory)
+	if files, err := os.ReadDir(directory); err != nil || len(files) < len(simulator.DemoFleet()) {
+		t.Fatal(len(files), err)
+	}
+	_, played := checked(t, "--api.playback="+directory)
+	for _, d := range simulator.DemoFleet() { // but for max_age, which is no answer of the API
+		line := regexp.MustCompile(`(?m)^.*` + d.InstanceID + ` .*$`)
+		a, b := strings.Fields(line.FindString(recorded)), strings.Fields(line.FindString(played))
+		if len(a) < 5 || strings.Join(a[1:4], " ") != strings.Join(b[1:4], " ") || (a[0] == "unknown") != (b[0] == "unknown") || a[len(a)-3] != b[len(b)-3] {
+			t.Errorf("recorded %q, played %q", a, b)
+		}
+	}
+}
+
+func TestHealthcheck(t *testing.T) {
+	status := http.StatusOK
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/-/healthy" {
+			t.Errorf("asked for %s", r.URL.Path)
+		}
+		w.WriteHeader(status)
+	})
+	plain, encrypted := httptest.NewServer(handler), httptest.NewTLSServer(handler)
+	defer encrypted.Close()
+	address := plain.Listener.Addr().String()
+	_, port, _ := strings.Cut(address, ":")
+	for _, a := range []string{address, "0.0.0.0:" + port, "[::]:" + port, ":" + port, encrypted.Listener.Addr().String()} {
+		if err := healthcheck(a); err != nil {
+			t.Errorf("%s: %v", a, err)
+		}
+	}
+	if status = http.StatusUnauthorized; healthcheck(address) != nil {
+		t.Error("one that wants a password is taken for dead")
+	}
+	if status = http.StatusServiceUnavailable; healthcheck(address) == nil {
+		t.Error("one that fails is taken for alive")
+	}
+	plain.Close()
+	for _, a := range []string{address, "nonsense"} {
+		if healthcheck(a) == nil {
+			t.Errorf("%s is taken for alive", a)
+		}
+	}
+}
