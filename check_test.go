@@ -146,6 +146,32 @@ func TestRecordAndPlayBack(t *testing.T) {
 	}
 }
 
+// So is a region whose instances were found, and their backups listed at once.
+func TestPlayBackAListing(t *testing.T) {
+	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{"id": "secret"}, PageCap: 2})
+	began := time.Now().Add(-2*time.Hour - 30*time.Second) // not on the edge of a minute: a recording's time has whole seconds
+	for i := range 5 {
+		sim.Set(simulator.Instance{InstanceID: fmt.Sprintf("c-%d", i), RegionID: "cn-hangzhou", Tasks: func(time.Time) (tasks []simulator.Task) {
+			for k := range i {
+				tasks = append(tasks, simulator.Task{BackupTaskID: fmt.Sprintf("bt-%d-%d", i, k), Status: "COMPLETED", Start: simulator.Millis(began), Finish: simulator.Millis(began.Add(time.Hour))})
+			}
+			return tasks
+		}})
+	}
+	api := httptest.NewServer(sim)
+	defer api.Close()
+	file, directory := filepath.Join(t.TempDir(), "listing.yml"), t.TempDir()
+	text := fmt.Sprintf("api: {endpoint: %q}\naccounts: {default: {access_key_id: id, access_key_secret: secret}}\ndiscovery: [{region_id: cn-hangzhou, listing: region}]", api.URL)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, recorded := checked(t, "--config.file="+file, "--api.record="+directory)
+	status, played := checked(t, "--api.playback="+directory)
+	if lines := strings.Split(recorded, "\n"); status != 1 || !strings.Contains(played, "1 bad, 0 unknown, 4 healthy") || len(lines) < 6 || played != recorded {
+		t.Errorf("exit status %d; recorded\n%s\nplayed\n%s", status, recorded, played)
+	}
+}
+
 func TestHealthcheck(t *testing.T) {
 	status := http.StatusOK
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
