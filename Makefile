@@ -27,7 +27,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz soak bench bench-guard drill dashboards demo-stack fmt clean tools lint-tools
+.PHONY: build test race lint fuzz soak bench bench-guard drill dashboards kubernetes demo-stack fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o ./$(BINARY) .
@@ -93,6 +93,12 @@ drill:
 # Writes dashboards/*.json anew.
 dashboards:
 	cd dashboards && $(GO) run .
+
+# Writes the alert rules anew as Kubernetes takes them.
+kubernetes: RULE := deploy/kubernetes/prometheusrule.yaml
+kubernetes:
+	{ sed '/^spec:$$/q' $(RULE); sed 's/^./  &/' alerts/rules.yml; } >$(RULE).new
+	mv $(RULE).new $(RULE)
 
 # Exporter, Prometheus with the rules, Alertmanager, and Grafana where it is installed; see deploy/compose.yml for containers.
 demo-stack: build
