@@ -7,7 +7,7 @@ SHELL       := /bin/bash
 GO       ?= go
 BINARY   := starrocks_backup_exporter
 DRILL    := alerts/drill
-MODULES  := $(DRILL) dashboards# modules of their own, for they need Prometheus and Grafana's schema
+MODULES  := $(DRILL) dashboards deploy/kubernetes/check# modules of their own, for they need Prometheus and the schemas of Grafana and Kubernetes
 TOOLS    := $(CURDIR)/.tools/bin
 FUZZTIME ?= 10s
 

@@ -1,0 +1,7 @@
+package check
+
+import "testing"
+
+func TestBase(t *testing.T) {
+	checkSchemas(t, render(t, base))
+}
