@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os/signal"
 	"syscall"
 	"time"
@@ -64,7 +65,7 @@ func healthcheck(address string) error {
 		host = "localhost"
 	}
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{}} // no proxy
-	res, err := client.Get("http://" + net.JoinHostPort(host, port) + "/-/healthy")
+	res, err := client.Get((&url.URL{Scheme: "http", Host: net.JoinHostPort(host, port), Path: "/-/healthy"}).String())
 	if err != nil {
 		return err
 	}

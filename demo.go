@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -42,20 +44,45 @@ func startPlayback(directory string) (load func() (*config.Config, error), now f
 	if err != nil {
 		return nil, nil, err
 	}
-	c.Accounts = map[string]config.Account{config.DefaultAccount: {AccessKeyID: "playback", AccessKeySecret: "playback"}}
+	c.API.RequestsPerSecond = 1e6 // as fast as it was recorded, or faster
+	c.Accounts = map[string]config.Account{}
+	account := func(coded string) string {
+		name, err := hex.DecodeString(coded)
+		if err != nil {
+			name = []byte(coded)
+		}
+		c.Accounts[string(name)] = config.Account{AccessKeyID: coded, AccessKeySecret: "none"} // the id tells the playback whose request it is
+		return string(name)
+	}
 	for _, r := range playback.Instances() {
-		c.Instances = append(c.Instances, config.Instance{InstanceID: r.InstanceID, RegionID: r.RegionID, Account: config.DefaultAccount, MaxAge: c.Backups.MaxAge})
+		c.Instances = append(c.Instances, config.Instance{InstanceID: r.InstanceID, RegionID: r.RegionID, Account: account(r.Account), MaxAge: c.Backups.MaxAge})
 	}
 	listed := playback.Regions("DescribeBackups")
 	for _, r := range playback.Regions("DescribeInstances") {
-		d := config.Discovery{RegionID: r.RegionID, Account: config.DefaultAccount, MaxAge: c.Backups.MaxAge, Listing: config.ListingInstance, RefreshInterval: model.Duration(24 * time.Hour)}
-		if slices.ContainsFunc(listed, func(l simulator.Recorded) bool { return l.RegionID == r.RegionID }) {
+		d := config.Discovery{
+			RegionID: r.RegionID, Account: account(r.Account), Tags: tags(r.Tag), MaxAge: c.Backups.MaxAge, Listing: config.ListingInstance,
+			RefreshInterval: model.Duration(24 * time.Hour),
+		}
+		if slices.ContainsFunc(listed, func(l simulator.Recorded) bool { return l.RegionID == r.RegionID && l.Account == r.Account }) {
 			d.Listing = config.ListingRegion
 		}
 		c.Discovery = append(c.Discovery, d)
 	}
 	began := time.Now()
 	return func() (*config.Config, error) { return c, nil }, func() time.Time { return playback.Start.Add(time.Since(began)) }, nil
+}
+
+// tags reads the API's parameter Tag.
+func tags(parameter string) map[string]string {
+	var all []struct{ Key, Value string }
+	if json.Unmarshal([]byte(parameter), &all) != nil {
+		return nil // without the parameter
+	}
+	byKey := map[string]string{}
+	for _, t := range all {
+		byKey[t.Key] = t.Value
+	}
+	return byKey
 }
 
 // overLoopback serves an API on loopback for as long as the process lives, and returns a configuration that names it.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
@@ -213,10 +214,13 @@ func run(o options, logger log.Logger) error {
 		return err
 	}
 	level.Info(logger).Log("msg", "starting", "version", version.Info(), "instances", len(reloader.Current().Instances),
-		"regions", len(reloader.Current().Discovery), "shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo)
+		"regions", len(reloader.Current().Discovery), "shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo, "playback", o.playback)
 
 	metrics := collector.NewHandler(scraper, registry, o.deadlines, logger)
-	server := &http.Server{Handler: routes(o, metrics, reloader, logger), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10}
+	server := &http.Server{
+		Handler: routes(o, metrics, reloader, logger), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute,
+		MaxHeaderBytes: 64 << 10, ErrorLog: stdlog.New(log.NewStdlibAdapter(level.Warn(logger)), "", 0),
+	}
 	return serve(server, o, reloader, logger)
 }
 

@@ -114,9 +114,21 @@ func TestBadFlags(t *testing.T) {
 		{"--shard=pod", "--total-shards=2"},
 		{"--total-shards=0"},
 		{"argument"},
+		{"--demo", "--api.playback=x"},
+		{"check", "--timeout=0s"},
+		{"check", "--output=xml"},
 	} {
 		if _, err := parse(args); err == nil {
 			t.Errorf("%v is accepted", args)
+		}
+	}
+}
+
+// The report of a check says what could not be read: the log need not.
+func TestLogLevelOfACheck(t *testing.T) {
+	for level, args := range map[string][]string{"info": {}, "error": {"check"}, "debug": {"check", "--log.level=debug"}} {
+		if o, err := parse(args); err != nil || o.logLevel != level {
+			t.Errorf("%v: %s, %v", args, o.logLevel, err)
 		}
 	}
 }

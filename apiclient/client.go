@@ -138,6 +138,9 @@ func (c *Client) attempt(ctx context.Context, op operation, query url.Values, bo
 		return nil, 0, failure
 	}
 	p, failure := interpret(a, op)
+	if failure != nil {
+		newEcho(credential.AccessKeySecret, credential.SecurityToken).hide(failure)
+	}
 	if failure != nil && failure.Reason == ReasonUnauthorized && failure.retry != retryBackoff {
 		c.o.Credentials.Reject(credential)
 	}

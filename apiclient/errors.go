@@ -108,15 +108,23 @@ func apiError(status int, p *page) *Error {
 		e.Reason, e.retry = classifyStatus(status)
 	}
 	switch {
-	case e.Code == "SignatureDoesNotMatch":
-		e.Message = "wrong access key secret" // the API's message can echo what was signed
-	case e.Code == "InvalidTimeStamp.Expired":
-		e.Message = "the clock of this machine is off by more than 15 minutes: " + e.Message
+	case e.Reason == ReasonUnauthorized: // the API's message can echo what was signed
+		e.Message = rejected[p.code]
 	case e.Reason == ReasonForbidden && p.action != "":
 		e.Action = oneLine(p.action)
 		e.Message = fmt.Sprintf("RAM action %s is missing: %s", e.Action, e.Message)
 	}
 	return e
+}
+
+// rejected says in our words what a code means.
+var rejected = map[string]string{
+	"SignatureDoesNotMatch":        "wrong access key secret",
+	"InvalidTimeStamp.Expired":     "the clock of this machine is off by more than 15 minutes",
+	"InvalidAccessKeyId.NotFound":  "no such access key",
+	"InvalidAccessKeyId.Inactive":  "the access key is disabled",
+	"InvalidSecurityToken.Expired": "the security token has expired",
+	"SignatureNonceUsed":           "a nonce was used twice",
 }
 
 func classifyCode(code string) (Reason, retryMode, bool) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -27,6 +28,12 @@ func (nobody) Retry(string, string, Reason)                  {}
 func (nobody) LimitWait(string, time.Duration)               {}
 func (nobody) ClockSkew(string, time.Duration)               {}
 
+// What the requests of these tests are signed with.
+const (
+	recordedKey   = "STS.canary4711abcdef"
+	recordedToken = "CAIS+canary4711/tok0815end=="
+)
+
 // newRecordedClient reads an API with a security token, and records it.
 func newRecordedClient(t *testing.T, url, directory string, logger log.Logger) *Client {
 	t.Helper()
@@ -36,9 +43,9 @@ func newRecordedClient(t *testing.T, url, directory string, logger log.Logger) *
 	}
 	nonce := 0
 	c, err := New(Options{
-		Endpoint: url, RegionID: "r", Credentials: NewCredentials(CredentialSource{AccessKeyID: "STS.key", AccessKeySecret: "secret", SecurityToken: "canary+/="}),
-		Transport: recorder.Transport(http.DefaultTransport), Timeout: 10 * time.Second, MaxAttempts: 1, PageSize: 2, Limiter: NewLimiter(rate.Inf, 1),
-		Observer: nobody{}, Now: time.Now, Nonce: func() string { nonce++; return fmt.Sprintf("canary-nonce-%d", nonce) },
+		Endpoint: url, RegionID: "r", Credentials: NewCredentials(CredentialSource{AccessKeyID: recordedKey, AccessKeySecret: "secret", SecurityToken: recordedToken}),
+		Transport: recorder.Transport("a, b", http.DefaultTransport), Timeout: 10 * time.Second, MaxAttempts: 1, PageSize: 2, Limiter: NewLimiter(rate.Inf, 1),
+		Observer: nobody{}, Now: time.Now, Nonce: func() string { nonce++; return fmt.Sprintf("canary4711nonce%d", nonce) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -56,80 +63,135 @@ func read(c *Client) (ids []string, err error) {
 	return ids, nil
 }
 
-// A recording has the answers to the last byte, and nothing of what they were asked for with, even if an answer echoes that.
-func TestRecorder(t *testing.T) {
-	odd := "{\"Success\":true,\"Data\":[{\"BackupTaskId\":\"a\",\"Description\":\"\xff\"}]}\r\n"
-	var answer func(w http.ResponseWriter, r *http.Request)
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Set-Cookie", "session=canary")
-		answer(w, r)
-	}))
+// recordingOf is what is recorded of one read of an API, and the error that it ended with.
+func recordingOf(t *testing.T, answer http.HandlerFunc) (directory, text string, err error) {
+	t.Helper()
+	api := httptest.NewServer(answer)
 	defer api.Close()
-	directory := filepath.Join(t.TempDir(), "recording")
-	c := newRecordedClient(t, api.URL, directory, log.NewNopLogger())
-	for _, a := range []func(w http.ResponseWriter, r *http.Request){
-		func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(odd)) },
-		func(w http.ResponseWriter, r *http.Request) { // what was signed, in JSON that escapes more than it must
-			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprintf(w, `{"Code":"SignatureDoesNotMatch","Message":"%s","RequestId":"id-1"}`, strings.ReplaceAll(r.Header.Get("x-acs-security-token"), "a", `\u0061`))
-		},
-		func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(http.StatusBadGateway)
-			fmt.Fprintf(w, "<html>%v %s</html>", r.Header, url.QueryEscape(r.Header.Get("x-acs-security-token")))
-		},
-	} {
-		answer = a
-		_, _ = read(c)
+	directory = filepath.Join(t.TempDir(), "recording")
+	_, err = read(newRecordedClient(t, api.URL, directory, log.NewNopLogger()))
+	entries, readErr := os.ReadDir(directory)
+	if readErr != nil || len(entries) == 0 {
+		t.Fatalf("%d files, %v", len(entries), readErr)
 	}
-	files, err := filepath.Glob(directory + "/*-DescribeBackups-*.http")
-	if err != nil || len(files) != 4 { // the first is asked for another page
-		t.Fatal(files, err)
-	}
-	all := ""
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
+	for _, e := range entries {
+		content, err := os.ReadFile(filepath.Join(directory, e.Name()))
+		if info, infoErr := e.Info(); err != nil || infoErr != nil || info.Mode().Perm() != 0o600 || !strings.HasSuffix(e.Name(), ".http") {
+			t.Fatalf("%s: %v, %v", e.Name(), err, infoErr)
 		}
-		all += string(text)
-		info, err := os.Stat(f)
-		if err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%v, %v", info.Mode(), err)
-		}
+		text += string(content)
 	}
-	for _, secret := range []string{"canary", "c\\u0061n", "STS.key", "Set-Cookie"} {
-		if strings.Contains(all, secret) {
-			t.Errorf("%s is recorded:\n%s", secret, all)
-		}
-	}
-	for _, part := range []string{odd, "?InstanceId=c-1&PageNumber=1&PageSize=2&RegionId=r HTTP/1.1\r\n", `"Code":"SignatureDoesNotMatch"`, `"RequestId":"id-1"`, "HTTP/1.1 502 Bad Gateway\r\n", "Signature=(stripped)"} {
-		if !strings.Contains(all, part) {
-			t.Errorf("%q is not recorded:\n%s", part, all)
-		}
-	}
+	return directory, text, err
+}
+
+// playedBack is the reason of a read of a recording that fails.
+func playedBack(t *testing.T, directory string) Reason {
+	t.Helper()
 	playback, err := simulator.NewPlayback(os.DirFS(directory))
 	if err != nil {
 		t.Fatal(err)
 	}
-	played := httptest.NewServer(playback)
+	played := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Authorization", strings.ReplaceAll(r.Header.Get("Authorization"), recordedKey, fmt.Sprintf("%x", "a, b")))
+		playback.ServeHTTP(w, r)
+	}))
 	defer played.Close()
-	again := newRecordedClient(t, played.URL, t.TempDir(), log.NewNopLogger())
-	if ids, err := read(again); err != nil || len(ids) != 1 {
-		t.Errorf("played back: %v, %v", ids, err)
+	_, err = read(newRecordedClient(t, played.URL, t.TempDir(), log.NewNopLogger()))
+	if err == nil {
+		return ""
 	}
-	if _, err := read(again); ReasonOf(err) != ReasonUnauthorized {
-		t.Errorf("played back: %v", err)
+	return ReasonOf(err)
+}
+
+// A recording has the answers to the last byte, and plays back what was.
+func TestRecorder(t *testing.T) {
+	odd := "{\"Success\":true,\"Data\":[{\"BackupTaskId\":\"a\",\"Description\":\"\xff\"}]}\r\n"
+	status := func(code int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Set-Cookie", "session=1")
+			w.Header().Set("X-Acs-Retry-After", "1")
+			w.WriteHeader(code)
+			_, _ = w.Write([]byte(body))
+		}
 	}
-	for range 2 { // the last one stays
-		if _, err := read(again); ReasonOf(err) != ReasonServerError {
-			t.Errorf("played back: %v", err)
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		has    []string
+		reason Reason
+	}{
+		"an answer": {status(200, odd), []string{odd, "?InstanceId=c-1&PageNumber=1&PageSize=2&RegionId=r HTTP/1.1\r\n", "PageNumber=2", "X-Acs-Retry-After: 1\r\n"}, ""},
+		"a denial": {
+			status(403, `{"Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"sr:X"}}`), []string{"HTTP/1.1 403 Forbidden\r\n", `{"AuthAction":"sr:X"}`}, ReasonForbidden,
+		},
+		"no JSON":          {status(502, "<html>"), []string{"(6 bytes that are not JSON, left out)"}, ReasonServerError},
+		"nothing":          {status(503, ""), []string{"HTTP/1.1 503 Service Unavailable\r\n"}, ReasonServerError},
+		"very much":        {status(200, odd+strings.Repeat(" ", maxRecorded)), []string{"bytes, left out)"}, ReasonBadResponse},
+		"half an answer":   {func(w http.ResponseWriter, r *http.Request) { simulator.HalfAnswered()(w, r, 1) }, []string{"X-Acs-Version: 2022-10-19\r\n\r\n"}, ReasonNetwork},
+		"none that it got": {func(w http.ResponseWriter, r *http.Request) { simulator.Reset()(w, r, 1) }, []string{"X-Acs-Version: 2022-10-19\r\n\r\n"}, ReasonNetwork},
+	} {
+		t.Run(name, func(t *testing.T) {
+			directory, text, err := recordingOf(t, c.answer)
+			for _, part := range c.has {
+				if !strings.Contains(text, part) {
+					t.Errorf("%q is not recorded:\n%.1000s", part, text)
+				}
+			}
+			if strings.Contains(text, "Set-Cookie") || (err == nil) != (c.reason == "" || c.reason == ReasonBadResponse) {
+				t.Errorf("%v:\n%.1000s", err, text)
+			}
+			for range 2 { // the last answer stays
+				if got := playedBack(t, directory); got != c.reason {
+					t.Errorf("played back it fails as %q, not %q", got, c.reason)
+				}
+			}
+		})
+	}
+}
+
+// What a request is signed with is in no recording and in no error, whatever answer echoes it, and however that is encoded.
+func TestEchoesAreLeftOut(t *testing.T) {
+	for encoding, encode := range map[string]func(string) string{
+		"none":      func(s string) string { return s },
+		"URL":       url.QueryEscape,
+		"lower URL": func(s string) string { return strings.ToLower(url.QueryEscape("+=")) + s },
+		"path":      url.PathEscape,
+		"HTML":      func(s string) string { return strings.ReplaceAll(html.EscapeString(s), "+", "&#43;") },
+		"JSON":      func(s string) string { return strings.NewReplacer("=", `\u003d`, "/", `\/`, "a", `\u0061`).Replace(s) },
+		"cut":       func(s string) string { return s[:len(s)-8] },
+	} {
+		for _, body := range []string{
+			`{"Code":"SignatureDoesNotMatch","Message":"server string to sign is: %s","RequestId":"id-1"}`,
+			`{"Code":"InvalidSecurityToken.Malformed","Message":"%s","RequestId":"id-1"}`,
+			`{"Code":"InvalidParameter","Message":"%s","RequestId":"id-1"}`,
+			`{"Code":"%s"}`,
+			`{"Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"%s"}}`,
+			`{"Code":"SignatureDoesNotMatch","Message":"%s`,
+			`{"Success":true,"Data":[{"BackupTaskId":"%s"}]}`,
+			`<html>%s</html>`,
+		} {
+			_, text, err := recordingOf(t, func(w http.ResponseWriter, r *http.Request) {
+				if !strings.Contains(body, "true") {
+					w.WriteHeader(http.StatusBadRequest)
+				}
+				fmt.Fprintf(w, body, encode(r.Header.Get("x-acs-security-token")))
+			})
+			for where, said := range map[string]string{"recording": text, "error": fmt.Sprint(err)} {
+				for _, piece := range []string{"canary4711", "c\\u0061n", "tok0815end"} {
+					if strings.Contains(said, piece) {
+						t.Errorf("encoded by %s, %s: the %s has %s:\n%s", encoding, body, where, piece, said)
+					}
+				}
+			}
+			if strings.Contains(body, "id-1") && !strings.Contains(text, "id-1") {
+				t.Errorf("%s: the request's id is not recorded:\n%s", body, text)
+			}
 		}
 	}
 }
 
 // Where an answer cannot be recorded it still serves, and the log says so.
 func TestRecorderThatCannotWrite(t *testing.T) {
-	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{"STS.key": "secret"}, Tokens: map[string]string{"STS.key": "canary+/="}})
+	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{recordedKey: "secret"}, Tokens: map[string]string{recordedKey: recordedToken}})
 	sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "r", Tasks: func(time.Time) []simulator.Task { return []simulator.Task{{BackupTaskID: "a"}} }})
 	api := httptest.NewServer(sim)
 	defer api.Close()
@@ -139,10 +201,36 @@ func TestRecorderThatCannotWrite(t *testing.T) {
 	if err := os.RemoveAll(directory); err != nil {
 		t.Fatal(err)
 	}
-	if ids, err := read(c); err != nil || len(ids) != 1 || !strings.Contains(logged.String(), "cannot record an answer") {
+	if ids, err := read(c); err != nil || len(ids) != 1 || !strings.Contains(logged.String(), "cannot record what the API answers") {
 		t.Errorf("%v, %v: %s", ids, err, logged.String())
 	}
-	if _, err := NewRecorder("/dev/null/x", time.Now, log.NewNopLogger()); err == nil {
-		t.Error("recording into /dev/null/x")
+}
+
+// Two recorders into one directory do not write over each other's files; one that comes later is refused.
+func TestTwoRecorders(t *testing.T) {
+	directory := t.TempDir() + "/shared"
+	api := httptest.NewServer(simulator.New(simulator.Options{}))
+	defer api.Close()
+	same := func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
+	var clients []*Client
+	for range 2 {
+		recorder, err := NewRecorder(directory, same, log.NewNopLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newRecordedClient(t, api.URL, t.TempDir(), log.NewNopLogger())
+		c.o.Transport = recorder.Transport("", http.DefaultTransport)
+		clients = append(clients, c)
+	}
+	for _, c := range clients {
+		_, _ = read(c)
+	}
+	if files, err := os.ReadDir(directory); err != nil || len(files) != 2 {
+		t.Errorf("%d files, %v", len(files), err)
+	}
+	for _, d := range []string{directory, "/dev/null/x"} {
+		if _, err := NewRecorder(d, same, log.NewNopLogger()); err == nil {
+			t.Errorf("recording into %s", d)
+		}
 	}
 }

@@ -40,9 +40,6 @@ func (b *Builder) Build(c *config.Config) (*Fleet, error) {
 		if err != nil {
 			return nil, fmt.Errorf("api.http_client: %w", err)
 		}
-		if b.Recorder != nil {
-			t = b.Recorder.Transport(t)
-		}
 		b.transport, b.httpClient = t, c.API.HTTPClient
 	}
 	credentials := map[string]*apiclient.Credentials{}
@@ -89,8 +86,12 @@ func (b *Builder) client(a config.API, k clientKey, credentials *apiclient.Crede
 		b.limiters[k] = limiter
 	}
 	limiter.Set(limit, burst)
+	transport := b.transport
+	if b.Recorder != nil {
+		transport = b.Recorder.Transport(k.account, transport)
+	}
 	return apiclient.New(apiclient.Options{
-		Endpoint: a.URL(k.regionID), RegionID: k.regionID, Credentials: credentials, Transport: b.transport,
+		Endpoint: a.URL(k.regionID), RegionID: k.regionID, Credentials: credentials, Transport: transport,
 		Timeout: time.Duration(a.Timeout), MaxAttempts: a.MaxAttempts, PageSize: a.PageSize,
 		Limiter: limiter, Observer: b.observer, Now: b.now, Nonce: rand.Text,
 	})

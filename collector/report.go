@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -14,7 +15,7 @@ import (
 	"starrocks_backup_exporter/apiclient"
 )
 
-// Report is a Result for a person at a terminal, or a script. What is not known is left out.
+// Report is a Result for a person at a terminal, or a script. What is not known is left out; foreign text is printable.
 type Report struct {
 	At             time.Time        `json:"at"`
 	Truth          string           `json:"truth"`     // the worst there is
@@ -50,7 +51,10 @@ type ReportError struct {
 
 // Report says what is read. It is unknown where there is nothing, or where not all of a region's instances could be listed.
 func (r *Result) Report() *Report {
-	report := &Report{At: r.At.UTC(), Instances: []ReportInstance{}, Warnings: r.warnings()}
+	report := &Report{At: r.At.UTC(), Instances: []ReportInstance{}}
+	for _, warning := range r.warnings() {
+		report.Warnings = append(report.Warnings, printable(warning))
+	}
 	worstOf := healthy
 	denied := map[string]bool{}
 	for _, one := range r.worstFirst() {
@@ -95,26 +99,29 @@ func worst(a, b *InstanceResult) int {
 	)
 }
 
-// deniedBy adds the RAM action that a denial names; where it names none, the one that its call is named after.
+var ramAction = regexp.MustCompile(`^[a-z][a-z0-9-]*:[A-Za-z0-9]+$`)
+
+// deniedBy adds the RAM action that a denial of the API's names; where it names none that is one, that which its call is named
+// after. Who attaches a policy must not attach what a network has written.
 func deniedBy(err error, to map[string]bool) {
 	var e *apiclient.Error
-	if !errors.As(err, &e) || e.Reason != apiclient.ReasonForbidden {
+	if !errors.As(err, &e) || e.Reason != apiclient.ReasonForbidden || e.Code == "" {
 		return
 	}
-	if e.Action == "" {
+	if ramAction.MatchString(e.Action) {
+		to[e.Action] = true
+	} else {
 		to["sr:"+e.Operation] = true
-		return
 	}
-	to[e.Action] = true
 }
 
 func newReportInstance(r *InstanceResult) ReportInstance {
-	i := ReportInstance{InstanceID: r.Instance.InstanceID, RegionID: r.Instance.RegionID, Account: r.Instance.Account, Truth: r.truth().String()}
+	i := ReportInstance{InstanceID: printable(r.Instance.InstanceID), RegionID: r.Instance.RegionID, Account: r.Instance.Account, Truth: r.truth().String()}
 	if r.Err != nil {
-		i.Error = &ReportError{Reason: r.Reason(), Message: r.Err.Error()}
+		i.Error = &ReportError{Reason: r.Reason(), Message: printable(r.Err.Error())}
 		var e *apiclient.Error
 		if errors.As(r.Err, &e) {
-			i.Error.RequestID = e.RequestID
+			i.Error.RequestID = printable(e.RequestID)
 		}
 	}
 	h := r.Health
@@ -122,7 +129,7 @@ func newReportInstance(r *InstanceResult) ReportInstance {
 		return i
 	}
 	if h.Snapshot != nil {
-		i.InstanceName = h.Snapshot.InstanceName
+		i.InstanceName = printable(h.Snapshot.InstanceName)
 	}
 	i.Conditions, i.LastTaskStatus, i.RestorableBackups = h.holding(), h.LastStatus, &h.Restorable
 	i.LastSuccess, i.Deadline = known(h.LastSuccess), known(h.Deadline)
@@ -154,11 +161,11 @@ func (r *Report) WriteTable(w io.Writer) error {
 	fmt.Fprintf(w, "\n%d bad, %d unknown, %d healthy\n", count["bad"], count["unknown"], count["healthy"])
 	for _, i := range r.Instances {
 		if i.Error != nil {
-			fmt.Fprintln(w, printable(fmt.Sprintf("%s (%s): %s%s", i.InstanceID, i.RegionID, i.Error.Message, i.Error.request())))
+			fmt.Fprintf(w, "%s (%s): %s%s\n", i.InstanceID, i.RegionID, i.Error.Message, i.Error.request())
 		}
 	}
 	for _, warning := range r.Warnings {
-		fmt.Fprintln(w, printable(warning))
+		fmt.Fprintln(w, warning)
 	}
 	if len(r.MissingActions) > 0 {
 		fmt.Fprintf(w, "\nThe API denies access. Attach the system policy AliyunEMRStarRocksReadOnlyAccess, or this one, to the RAM user or role:\n\n%s\n", r.policy())
@@ -187,7 +194,7 @@ func (i *ReportInstance) cells(at time.Time) []string {
 		cells = append(cells[:4], strings.Join(words, " "), string(i.LastTaskStatus), newest, age, fmt.Sprint(*i.RestorableBackups), until)
 	}
 	for n, c := range cells {
-		if cells[n] = printable(c); c == "" {
+		if c == "" {
 			cells[n] = "-"
 		}
 	}
@@ -203,7 +210,7 @@ func (e *ReportError) request() string {
 
 // policy grants what is missing.
 func (r *Report) policy() string {
-	return fmt.Sprintf(`{"Version": "1", "Statement": [{"Effect": "Allow", "Action": ["%s"], "Resource": "*"}]}`, printable(strings.Join(r.MissingActions, `", "`)))
+	return fmt.Sprintf(`{"Version": "1", "Statement": [{"Effect": "Allow", "Action": ["%s"], "Resource": "*"}]}`, strings.Join(r.MissingActions, `", "`))
 }
 
 // printable keeps foreign text from moving the cursor or the columns of a terminal.

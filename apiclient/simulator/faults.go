@@ -87,6 +87,7 @@ func HalfAnswered() Fault {
 	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 		w.Header().Set("Content-Length", "1000")
 		_, _ = w.Write([]byte(`{"Success":true,"Data":[`))
+		_ = http.NewResponseController(w).Flush() // else it would break before the first byte
 		panic(http.ErrAbortHandler)
 	}
 }

@@ -4,38 +4,42 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
 
 // Playback answers as a recording says (apiclient.Recorder): a request for the same page of the same thing gets what it got, one
-// answer after the other, and the last one for ever. It does not check signatures, for it knows no secret.
+// answer after the other, and the last one for ever; where none came, the connection breaks. The access key's id says whose request
+// it is. Signatures are not checked, for no secret is recorded.
 type Playback struct {
-	Start    time.Time // of the recording
-	Requests []Recorded
+	Start time.Time // of the recording
 
+	asked   []Recorded
 	mu      sync.Mutex
-	answers map[recordedKey][]recordedAnswer
+	answers map[recordedKey][]*recordedAnswer
 }
 
 // Recorded is what a recorded request asked for.
 type Recorded struct {
-	Action, RegionID, InstanceID string // InstanceID is empty where it asked for all
+	Action, RegionID string
+	Account          string // in hex
+	InstanceID       string // empty where it asked for all
+	Tag              string // a JSON list, as the API takes it
 }
 
 type recordedKey struct {
 	Recorded
-	page, tag string // not the page's size: its number says enough
+	page string // not its size: the number says enough
 }
 
-type recordedAnswer struct {
+type recordedAnswer struct { // nil: none came
 	status int
 	header http.Header
 	body   []byte
@@ -47,7 +51,7 @@ func NewPlayback(directory fs.FS) (*Playback, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Playback{answers: map[recordedKey][]recordedAnswer{}}
+	p := &Playback{answers: map[recordedKey][]*recordedAnswer{}}
 	for _, name := range files {
 		content, err := fs.ReadFile(directory, name)
 		if err != nil {
@@ -60,20 +64,16 @@ func NewPlayback(directory fs.FS) (*Playback, error) {
 	if len(files) == 0 {
 		return nil, fmt.Errorf("no recording (*.http) is there: %w", fs.ErrNotExist)
 	}
+	slices.SortFunc(p.asked, func(a, b Recorded) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.RegionID, b.RegionID), cmp.Compare(a.InstanceID, b.InstanceID), cmp.Compare(a.Tag, b.Tag))
+	})
+	p.asked = slices.Compact(p.asked)
 	return p, nil
 }
 
 func (p *Playback) add(content []byte) error {
 	r := bufio.NewReader(bytes.NewReader(content))
 	request, err := http.ReadRequest(r)
-	if err != nil {
-		return err
-	}
-	answer, err := http.ReadResponse(r, request)
-	if err != nil {
-		return err
-	}
-	body, err := io.ReadAll(answer.Body)
 	if err != nil {
 		return err
 	}
@@ -84,54 +84,70 @@ func (p *Playback) add(content []byte) error {
 	if p.Start.IsZero() || at.Before(p.Start) {
 		p.Start = at
 	}
-	k := keyOf(request, request.URL.Query())
-	if len(p.answers[k]) == 0 {
-		p.Requests = append(p.Requests, k.Recorded)
+	answer, err := readAnswer(r, request)
+	if err != nil {
+		return err
 	}
-	p.answers[k] = append(p.answers[k], recordedAnswer{answer.StatusCode, answer.Header, body})
+	k := keyOf(request, request.URL.Query(), request.Header.Get("X-Account"))
+	p.asked = append(p.asked, k.Recorded)
+	p.answers[k] = append(p.answers[k], answer)
 	return nil
 }
 
-func keyOf(r *http.Request, query url.Values) recordedKey {
+func readAnswer(r *bufio.Reader, request *http.Request) (*recordedAnswer, error) {
+	if _, err := r.Peek(1); errors.Is(err, io.EOF) {
+		return nil, nil
+	}
+	answer, err := http.ReadResponse(r, request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	return &recordedAnswer{answer.StatusCode, answer.Header, body}, err
+}
+
+func keyOf(r *http.Request, query url.Values, account string) recordedKey {
 	return recordedKey{
-		Recorded{r.Header.Get("x-acs-action"), query.Get("RegionId"), query.Get("InstanceId")}, query.Get("PageNumber"), query.Get("Tag"),
+		Recorded{r.Header.Get("x-acs-action"), query.Get("RegionId"), account, query.Get("InstanceId"), query.Get("Tag")}, query.Get("PageNumber"),
 	}
 }
 
 // ServeHTTP implements http.Handler.
 func (p *Playback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	k := keyOf(r, r.URL.Query())
+	account, _, _, _ := parseAuthorization(r.Header.Get("Authorization"))
+	k := keyOf(r, r.URL.Query(), account)
 	p.mu.Lock()
 	all := p.answers[k]
 	if len(all) > 1 {
 		p.answers[k] = all[1:]
 	}
 	p.mu.Unlock()
-	if len(all) == 0 {
+	switch {
+	case len(all) == 0:
 		gatewayError(w, http.StatusNotFound, "NotRecorded", "the recording has no answer to this")
-		return
+	case all[0] == nil:
+		Reset()(w, r, 0)
+	default:
+		for name, values := range all[0].header {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(all[0].status)
+		_, _ = w.Write(all[0].body)
 	}
-	for name, values := range all[0].header {
-		w.Header()[name] = values
-	}
-	w.WriteHeader(all[0].status)
-	_, _ = w.Write(all[0].body)
 }
 
 // Instances are those whose backups were asked for one by one.
-func (p *Playback) Instances() []Recorded { return p.asked("DescribeBackups", true) }
+func (p *Playback) Instances() []Recorded { return p.askedFor("DescribeBackups", true) }
 
 // Regions are those whose instances, or whose backups, were asked for at once.
-func (p *Playback) Regions(action string) []Recorded { return p.asked(action, false) }
+func (p *Playback) Regions(action string) []Recorded { return p.askedFor(action, false) }
 
-func (p *Playback) asked(action string, one bool) (all []Recorded) {
-	for _, r := range p.Requests {
+func (p *Playback) askedFor(action string, one bool) (all []Recorded) {
+	for _, r := range p.asked {
 		if r.Action == action && (r.InstanceID != "") == one {
 			all = append(all, r)
 		}
 	}
-	slices.SortFunc(all, func(a, b Recorded) int {
-		return cmp.Or(strings.Compare(a.RegionID, b.RegionID), strings.Compare(a.InstanceID, b.InstanceID))
-	})
-	return slices.Compact(all)
+	return all
 }

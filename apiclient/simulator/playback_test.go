@@ -10,7 +10,7 @@ import (
 )
 
 func recorded(at, query, action, answer string) *fstest.MapFile {
-	return &fstest.MapFile{Data: []byte("POST /path?" + query + " HTTP/1.1\r\nDate: " + at + "\r\nX-Acs-Action: " + action + "\r\n\r\nHTTP/1.1 200 OK\r\n\r\n" + answer)}
+	return &fstest.MapFile{Data: []byte("POST /path?" + query + " HTTP/1.1\r\nDate: " + at + "\r\nX-Account: 61\r\nX-Acs-Action: " + action + "\r\n\r\nHTTP/1.1 200 OK\r\nRetry-After: 3\r\n\r\n" + answer)}
 }
 
 func TestPlayback(t *testing.T) {
@@ -39,8 +39,9 @@ func TestPlayback(t *testing.T) {
 	} {
 		r, w := httptest.NewRequest(http.MethodPost, "/path?"+query, nil), httptest.NewRecorder()
 		r.Header.Set("x-acs-action", "DescribeBackups")
-		if p.ServeHTTP(w, r); !strings.Contains(w.Body.String(), want) {
-			t.Errorf("%s: %s, want %s", query, w.Body, want)
+		r.Header.Set("Authorization", "ACS3-HMAC-SHA256 Credential=61,SignedHeaders=host,Signature=x")
+		if p.ServeHTTP(w, r); !strings.Contains(w.Body.String(), want) || (want != "NotRecorded") != (w.Header().Get("Retry-After") == "3") {
+			t.Errorf("%s: %s, want %s; %v", query, w.Body, want, w.Header())
 		}
 	}
 }
@@ -50,7 +51,7 @@ func TestPlaybackOfWhatIsNone(t *testing.T) {
 	for name, files := range map[string]fstest.MapFS{
 		"nothing":    {},
 		"no request": {"a.http": good, "b.http": {Data: []byte("x")}},
-		"no answer":  {"a.http": {Data: []byte("POST / HTTP/1.1\r\nDate: Tue, 24 Nov 2026 16:00:00 GMT\r\n\r\n")}},
+		"no answer":  {"a.http": {Data: []byte("POST / HTTP/1.1\r\nDate: Tue, 24 Nov 2026 16:00:00 GMT\r\n\r\nx")}},
 		"no time":    {"a.http": recorded("yesterday", "", "", "")},
 	} {
 		if _, err := NewPlayback(files); err == nil {
