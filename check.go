@@ -64,8 +64,14 @@ func healthcheck(address string) error {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{}} // no proxy
-	res, err := client.Get((&url.URL{Scheme: "http", Host: net.JoinHostPort(host, port), Path: "/-/healthy"}).String())
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	at := url.URL{Scheme: "http", Host: net.JoinHostPort(host, port), Path: "/-/healthy"}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
+	if err != nil {
+		return err
+	}
+	res, err := (&http.Transport{}).RoundTrip(req) // by no proxy
 	if err != nil {
 		return err
 	}
