@@ -125,6 +125,10 @@ func TestDiscoveryRefreshes(t *testing.T) {
 	w.sim.Remove("c-8")
 	now = now.Add(5 * time.Minute)
 	expect("unavailable", 50, "server_error")
+	const said = "The instances of cn-hangzhou (account default) cannot be listed, those known are kept. DescribeInstances: server_error: ServiceUnavailable"
+	if page := w.get("/"); !strings.Contains(page, said) {
+		t.Errorf("the page does not say so:\n%s", page)
+	}
 	w.configure(oneRegion)
 	expect("unavailable, and the configuration loaded again", 50, "server_error")
 	if l := w.log.String(); strings.Count(l, "level=warn msg=\"cannot list the instances of a region") != 1 || strings.Contains(l, "canary") {
@@ -132,6 +136,9 @@ func TestDiscoveryRefreshes(t *testing.T) {
 	}
 	broken = nil
 	expect("available", 49, "server_error")
+	if page := w.get("/"); strings.Contains(page, "cannot be listed") {
+		t.Errorf("the page says what is over:\n%s", page)
+	}
 	total = func(n int) any { return n + 1 }
 	w.sim.Remove("c-9")
 	w.sim.Set(simulator.Instance{InstanceID: "c-newer", RegionID: "cn-hangzhou"})
