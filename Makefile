@@ -30,7 +30,7 @@ LDFLAGS  = -s -w \
 .PHONY: build test race lint fuzz soak bench bench-guard drill dashboards kubernetes demo-stack fmt clean tools lint-tools
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o ./$(BINARY) .
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
 
 # The tests tagged system run promtool, Prometheus, Alertmanager and Chromium: a missing one fails.
 # Results of modules are not taken from Go's cache: it does not see that files outside a module changed.

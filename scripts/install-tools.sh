@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the Makefile's targets need and leaves alone what is there already.
-#   install-tools.sh        programs the system tests run (Debian packages)
-#   install-tools.sh lint   linters, built from source into .tools/bin
+#   install-tools.sh           programs the system tests run (Debian packages)
+#   install-tools.sh lint      linters, built from source into .tools/bin
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -37,6 +37,7 @@ install_programs() {
 		[prometheus-alertmanager]=prometheus-alertmanager
 		[amtool]=prometheus-alertmanager
 		[chromium]=chromium
+		[buildah]=buildah
 	)
 	local -A missing=()
 	local program
@@ -68,7 +69,7 @@ go_tool() {
 	if [[ -x $bin/$1 && $(cat "$bin/.$1.version" 2>/dev/null) == "$built" ]]; then return 0; fi
 	echo "install-tools: building $1 $3"
 	mkdir -p "$bin"
-	GOBIN=$bin GOFLAGS= CGO_ENABLED=0 go install -trimpath "$2@$3"
+	GOBIN=$bin GOFLAGS='' CGO_ENABLED=0 go install -trimpath "$2@$3"
 	echo "$built" >"$bin/.$1.version"
 }
 
