@@ -38,6 +38,7 @@ install_programs() {
 		[amtool]=prometheus-alertmanager
 		[chromium]=chromium
 		[buildah]=buildah
+		[systemd-analyze]=systemd
 	)
 	local -A missing=()
 	local program
