@@ -27,7 +27,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz soak bench bench-guard drill dashboards kubernetes demo-stack fmt clean tools lint-tools
+.PHONY: build test race lint fuzz soak bench bench-guard drill dashboards kubernetes demo-stack release fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
@@ -104,6 +104,11 @@ kubernetes:
 # Exporter, Prometheus with the rules, Alertmanager, and Grafana where it is installed; see deploy/compose.yml for containers.
 demo-stack: build
 	deploy/demo-stack.sh
+
+# Archives, packages, bills of materials and their sums in dist/. See scripts/check-release.sh.
+release:
+	scripts/install-tools.sh release
+	scripts/release.sh
 
 fmt: lint-tools
 	$(TOOLS)/gofumpt -w .

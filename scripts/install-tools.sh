@@ -2,12 +2,15 @@
 # Installs what the Makefile's targets need and leaves alone what is there already.
 #   install-tools.sh           programs the system tests run (Debian packages)
 #   install-tools.sh lint      linters, built from source into .tools/bin
+#   install-tools.sh release   what packages a release: both kinds
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly golangci_lint=v2.15.0
 readonly gofumpt=v0.12.0
 readonly govulncheck=v1.9.0
+readonly nfpm=v2.45.2
+readonly cyclonedx_gomod=v1.10.0
 
 as_root() {
 	if ((EUID == 0)); then "$@"; else sudo "$@"; fi
@@ -30,19 +33,22 @@ restore_services() {
 	if [[ -e $policy.before-install-tools ]]; then as_root mv "$policy.before-install-tools" "$policy"; fi
 }
 
+declare -rA package_of=(
+	[prometheus]=prometheus
+	[promtool]=prometheus
+	[prometheus-alertmanager]=prometheus-alertmanager
+	[amtool]=prometheus-alertmanager
+	[chromium]=chromium
+	[buildah]=buildah
+	[systemd-analyze]=systemd
+	[zip]=zip
+	[rpm]=rpm
+)
+
 install_programs() {
-	local -A package_of=(
-		[prometheus]=prometheus
-		[promtool]=prometheus
-		[prometheus-alertmanager]=prometheus-alertmanager
-		[amtool]=prometheus-alertmanager
-		[chromium]=chromium
-		[buildah]=buildah
-		[systemd-analyze]=systemd
-	)
 	local -A missing=()
 	local program
-	for program in "${!package_of[@]}"; do
+	for program; do
 		command -v "$program" >/dev/null || missing[${package_of[$program]}]=yes
 	done
 	((${#missing[@]} > 0)) || return 0
@@ -58,7 +64,7 @@ install_programs() {
 	as_root "${apt[@]}" update
 	as_root "${apt[@]}" install --no-install-recommends "${!missing[@]}"
 
-	for program in "${!package_of[@]}"; do
+	for program; do
 		command -v "$program" >/dev/null || { echo "install-tools: still missing: $program" >&2; return 1; }
 	done
 }
@@ -75,14 +81,19 @@ go_tool() {
 }
 
 case ${1-} in
-'') install_programs ;;
+'') install_programs prometheus promtool prometheus-alertmanager amtool chromium buildah systemd-analyze ;;
 lint)
 	go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci_lint"
 	go_tool gofumpt mvdan.cc/gofumpt "$gofumpt"
 	go_tool govulncheck golang.org/x/vuln/cmd/govulncheck "$govulncheck"
 	;;
+release)
+	install_programs zip rpm
+	go_tool nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm "$nfpm"
+	go_tool cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod "$cyclonedx_gomod"
+	;;
 *)
-	echo "usage: install-tools.sh [lint]" >&2
+	echo "usage: install-tools.sh [lint|release]" >&2
 	exit 2
 	;;
 esac

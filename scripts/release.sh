@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Writes dist/: an archive and a bill of materials for each platform, packages for Linux, and the sums of them all.
+# A commit gives the same bytes wherever it is built by the same Go and tools.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+umask 022
+
+readonly name=starrocks_backup_exporter
+readonly documents=(
+	CHANGELOG.md LICENSE README.md starrocks_backup_exporter.example.yml
+	alerts/README.md alerts/alertmanager.yml alerts/rules.yml
+	dashboards/README.md dashboards/fleet.json dashboards/instance.json
+	deploy/systemd/starrocks_backup_exporter.env deploy/systemd/starrocks_backup_exporter.service
+)
+
+VERSION=$(cat VERSION)
+REVISION=$(git describe --always --exclude='*' --abbrev=40 --dirty)
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export VERSION REVISION SOURCE_DATE_EPOCH BRANCH=v$VERSION BUILD_USER=release LC_ALL=C TZ=UTC
+
+# platform GOOS GOARCH
+platform() {
+	local target=$name-$VERSION.$1-$2 binary=$name
+	if [[ $1 == windows ]]; then binary=$name.exe; fi
+	GOOS=$1 GOARCH=$2 make --no-print-directory build BINARY="dist/$target/$binary"
+	.tools/bin/cyclonedx-gomod bin -json -std -noserial -notimestamp -version "v$VERSION" -output "dist/$target.cdx.json" "dist/$target/$binary"
+
+	cp --parents "${documents[@]}" "dist/$target"
+	chmod -R u=rwX,go=rX "dist/$target"
+	find "dist/$target" -exec touch --date="@$SOURCE_DATE_EPOCH" {} +
+	if [[ $1 == windows ]]; then
+		(cd dist && find "$target" -type f | sort | zip -q -X "$target.zip" -@)
+	else
+		tar --create --directory=dist --sort=name --owner=0 --group=0 --numeric-owner --format=ustar "$target" | gzip -9n >"dist/$target.tar.gz"
+	fi
+	if [[ $1 == linux ]]; then
+		for packager in deb rpm; do
+			ARCH=$2 STAGE=dist/$target .tools/bin/nfpm package --config deploy/packages/nfpm.yaml --packager "$packager" --target dist
+		done
+	fi
+	rm -r "dist/$target"
+}
+
+rm -rf dist
+mkdir dist
+for os in linux darwin windows; do
+	for arch in amd64 arm64; do platform "$os" "$arch"; done
+done
+cd dist
+sums=$(sha256sum -- *)
+echo "$sums" >sha256sums.txt
