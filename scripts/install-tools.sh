@@ -41,6 +41,7 @@ declare -rA package_of=(
 	[chromium]=chromium
 	[buildah]=buildah
 	[systemd-analyze]=systemd
+	[systemd-nspawn]=systemd-container
 	[zip]=zip
 	[rpm]=rpm
 )
@@ -81,7 +82,8 @@ go_tool() {
 }
 
 case ${1-} in
-'') install_programs prometheus promtool prometheus-alertmanager amtool chromium buildah systemd-analyze ;;
+'') install_programs prometheus promtool prometheus-alertmanager amtool chromium \
+	buildah systemd-analyze systemd-nspawn ;;
 lint)
 	go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci_lint"
 	go_tool gofumpt mvdan.cc/gofumpt "$gofumpt"
