@@ -62,6 +62,7 @@ as_root dpkg --install dist/${package}_*_"$(dpkg --print-architecture)".deb
 [[ $(stat -c '%U:%G %a' $etc $etc/$name.yml $etc/$name.env | xargs) == "root:$name 750 root:$name 640 root:root 600" ]] ||
 	fail "modes: $(stat -c '%n %U:%G %a' $etc $etc/*)"
 as_root setpriv --reuid=$name --regid=$name --clear-groups /usr/bin/$name --config.check --config.file=$etc/$name.yml
+# Its program is where it says.
 systemd-analyze verify /usr/lib/systemd/system/$name.service
 [[ $(dpkg-query --show --showformat='${Conffiles}' $package | awk '{ print $1 }' | sort | xargs) == "$etc/$name.env $etc/$name.yml" ]] ||
 	fail 'the configuration is not kept at an upgrade'
