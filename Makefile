@@ -32,7 +32,7 @@ LDFLAGS  = -s -w \
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
 
-# The tests tagged system run promtool, Prometheus, Alertmanager and Chromium: a missing one fails.
+# The tests tagged system run promtool, Prometheus, Alertmanager, Chromium, buildah and systemd: a missing one fails. Those of the last two need root.
 # Results of modules are not taken from Go's cache: it does not see that files outside a module changed.
 test: tools
 	$(GO) vet ./...
