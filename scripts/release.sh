@@ -7,7 +7,7 @@ umask 022
 
 readonly name=starrocks_backup_exporter
 readonly documents=(
-	CHANGELOG.md LICENSE README.md starrocks_backup_exporter.example.yml
+	CHANGELOG.md CONTRIBUTING.md LICENSE README.md SECURITY.md starrocks_backup_exporter.example.yml
 	alerts/README.md alerts/alertmanager.yml alerts/rules.yml
 	dashboards/README.md dashboards/fleet.json dashboards/instance.json
 	deploy/systemd/starrocks_backup_exporter.env deploy/systemd/starrocks_backup_exporter.service
