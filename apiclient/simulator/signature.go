@@ -52,13 +52,13 @@ func (s *Simulator) firstUse(nonce string, now time.Time) bool {
 	if _, used := s.nonces[nonce]; used || nonce == "" {
 		return false
 	}
-	if len(s.nonces) >= 10_000 { // those too old for their date go; or all, which a simulator can afford
+	if len(s.nonces) >= 1000 { // those too old for their date go; or all, which a simulator can afford
 		for n, at := range s.nonces {
 			if now.Sub(at) > 2*tolerance {
 				delete(s.nonces, n)
 			}
 		}
-		if len(s.nonces) >= 10_000 {
+		if len(s.nonces) >= 1000 {
 			clear(s.nonces)
 		}
 	}
