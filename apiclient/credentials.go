@@ -165,6 +165,9 @@ func valueOrFile(value, file string) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
+// Of the token service's URL only the host is harmless; what follows it is the network's, and of these characters only.
+var tokenServiceFault = regexp.MustCompile(`"https://(sts[a-z0-9.-]*)[/?][^"]*": ([A-Za-z0-9 .:>\[\]-]{1,160})`)
+
 var tokenServiceCode = regexp.MustCompile(`"Code"\s*:\s*"([A-Za-z][A-Za-z0-9._]{0,80})"`)
 
 // redact keeps of a credential error what is known to be harmless. The library's own text is not:
@@ -177,9 +180,32 @@ func redact(err error) error {
 	if m := tokenServiceCode.FindStringSubmatch(err.Error()); m != nil {
 		return fmt.Errorf("no credentials: the token service says %s", m[1])
 	}
+	if m := tokenServiceFault.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("no credentials: the token service %s does not answer: %s", m[1], m[2])
+	}
 	if strings.Contains(err.Error(), "providers in the chain") {
 		return errors.New("no credentials: none of the default chain " +
-			"(environment, OIDC, CLI profile, shared profile, ECS RAM role, credentials URI) gave any")
+			"(environment, OIDC, CLI profile, shared profile, ECS RAM role, credentials URI) gave any" + chainHint())
 	}
 	return errors.New("no credentials: the provider failed (its message may hold secrets and is left out)")
+}
+
+// chainHint says what the environment lacks where it was meant to give credentials.
+func chainHint() string {
+	complete := func(names ...string) string {
+		for _, needed := range names[1:] {
+			if os.Getenv(names[0]) != "" && os.Getenv(needed) == "" {
+				return fmt.Sprintf("; %s is set, %s is not", names[0], needed)
+			}
+		}
+		return ""
+	}
+	hint := complete("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET") +
+		complete("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_ROLE_ARN")
+	if file := os.Getenv("ALIBABA_CLOUD_OIDC_TOKEN_FILE"); file != "" {
+		if _, err := os.Stat(file); err != nil {
+			hint += fmt.Sprintf("; the OIDC token: %v", err)
+		}
+	}
+	return hint
 }

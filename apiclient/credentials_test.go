@@ -155,3 +155,45 @@ func TestCredentialsErrorsHoldNoSecret(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// What is wrong with credentials is said in words that lead to it, and that hold no secret.
+func TestCredentialsErrorsSayWhy(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true")
+	t.Setenv("ALIBABA_CLOUD_STS_REGION", "nowhere")
+	t.Setenv("HTTPS_PROXY", "http://user:canary-secret@127.0.0.1:1")
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("canary-secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		source CredentialSource
+		env    []string
+		want   string
+	}{
+		"a role": {
+			CredentialSource{AccessKeyID: "canary-secret", AccessKeySecret: "canary-secret", RoleARN: "acs:ram::1:role/r"}, nil,
+			"the token service sts.nowhere.aliyuncs.com does not answer: proxyconnect tcp: dial tcp 127.0.0.1:1: connect: connection refused",
+		},
+		"half a key": {CredentialSource{}, []string{"ALIBABA_CLOUD_ACCESS_KEY_ID", "canary-secret"}, "ALIBABA_CLOUD_ACCESS_KEY_ID is set, ALIBABA_CLOUD_ACCESS_KEY_SECRET is not"},
+		"no token": {
+			CredentialSource{}, []string{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", token + "-none", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "p", "ALIBABA_CLOUD_ROLE_ARN", "r"},
+			"; the OIDC token: stat " + token + "-none: no such file",
+		},
+		"half of OIDC": {CredentialSource{}, []string{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", token, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "p"}, "ALIBABA_CLOUD_OIDC_TOKEN_FILE is set, ALIBABA_CLOUD_ROLE_ARN is not"},
+		"OIDC": {
+			CredentialSource{}, []string{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", token, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "p", "ALIBABA_CLOUD_ROLE_ARN", "r"},
+			"the token service sts.nowhere.aliyuncs.com does not answer: proxyconnect",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i := 0; i < len(c.env); i += 2 {
+				t.Setenv(c.env[i], c.env[i+1])
+			}
+			_, err := NewCredentials(c.source).Get(t.Context())
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "canary") {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
+	}
+}
