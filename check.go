@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/go-kit/log"
-	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"starrocks_backup_exporter/collector"
@@ -21,16 +20,15 @@ import (
 
 // check reads every instance once, writes the report, and returns the exit status: 0 where all are healthy, 1 where a condition
 // holds, 2 where it is not known.
-func check(o options, logger log.Logger, w io.Writer) (status int) {
+func check(o options, logger log.Logger, w io.Writer) (status int, err error) {
 	report, err := readOnce(o, logger)
 	if err == nil {
 		err = writeReport(report, o.checkOutput, w)
 	}
 	if err != nil {
-		level.Error(logger).Log("msg", "cannot check", "err", err)
-		return 2
+		return 2, err
 	}
-	return map[string]int{"healthy": 0, "bad": 1, "unknown": 2}[report.Truth]
+	return map[string]int{"healthy": 0, "bad": 1, "unknown": 2}[report.Truth], nil
 }
 
 func readOnce(o options, logger log.Logger) (*collector.Report, error) {

@@ -30,7 +30,10 @@ func checked(t *testing.T, args ...string) (status int, output string) {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	status = check(o, log.NewNopLogger(), &b)
+	status, err = check(o, log.NewNopLogger(), &b)
+	if (err != nil) != (b.Len() == 0) {
+		t.Errorf("%v, and the report is %q", err, b.String())
+	}
 	return status, b.String()
 }
 

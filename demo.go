@@ -1,11 +1,11 @@
 package main
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"time"
@@ -47,12 +47,12 @@ func startPlayback(directory string) (load func() (*config.Config, error), now f
 	c.API.RequestsPerSecond = 1e6 // as fast as it was recorded, or faster
 	c.Accounts = map[string]config.Account{}
 	account := func(coded string) string {
-		name, err := hex.DecodeString(coded)
+		name, err := url.QueryUnescape(coded)
 		if err != nil {
-			name = []byte(coded)
+			name = coded
 		}
-		c.Accounts[string(name)] = config.Account{AccessKeyID: coded, AccessKeySecret: "none"} // the id tells the playback whose request it is
-		return string(name)
+		c.Accounts[name] = config.Account{AccessKeyID: coded, AccessKeySecret: "none"} // the id tells the playback whose request it is
+		return name
 	}
 	for _, r := range playback.Instances() {
 		c.Instances = append(c.Instances, config.Instance{InstanceID: r.InstanceID, RegionID: r.RegionID, Account: account(r.Account), MaxAge: c.Backups.MaxAge})

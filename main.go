@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	stdlog "log"
 	"log/slog"
 	"net/http"
@@ -129,10 +130,14 @@ func main() {
 	case o.configCheck:
 		os.Exit(checkConfig(o.configFile))
 	case o.command == commandCheck:
-		os.Exit(check(o, logger, os.Stdout))
+		status, err := check(o, logger, os.Stdout)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "starrocks_backup_exporter:", err)
+		}
+		os.Exit(status)
 	case o.command == commandHealthcheck:
 		if err := healthcheck((*o.web.WebListenAddresses)[0]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
+			fmt.Fprintln(os.Stderr, "starrocks_backup_exporter:", err)
 			os.Exit(1)
 		}
 		return
@@ -196,7 +201,10 @@ func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*colle
 		}
 		return err
 	}, registry, now)
-	if err := reloader.Reload(); err != nil {
+	switch err := reloader.Reload(); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, fmt.Errorf("configuration: %w (--config.file names another; --demo needs none)", err)
+	case err != nil:
 		return nil, nil, fmt.Errorf("configuration:\n%w", err)
 	}
 	return scraper, reloader, nil

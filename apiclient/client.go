@@ -201,6 +201,9 @@ func (c *Client) exchange(req *http.Request, op operation, b *bytes.Buffer) (*an
 func interpret(a *answer, op operation) (*page, *Error) {
 	p, err := decodePage(a.body, op.data)
 	if err != nil {
+		if bytes.HasPrefix(bytes.TrimSpace(a.body), []byte("<")) {
+			err = errors.New("it begins as HTML does")
+		}
 		e := &Error{HTTPStatus: a.status, Err: fmt.Errorf("the body is not the API's: %s", oneLine(err.Error()))}
 		if e.Reason, e.retry = classifyStatus(a.status); a.status < 300 {
 			e.Reason, e.retry = ReasonBadResponse, retryNever

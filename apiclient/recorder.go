@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,7 +95,7 @@ func (r recording) write(began time.Time, req *http.Request, result string, answ
 	name := fmt.Sprintf("%s-%s-%06d-%s-%s.http", began.UTC().Format("20060102T150405.000Z"), r.run, r.written.Add(1), req.Header.Get("x-acs-action"), result)
 	file, err := os.CreateTemp(r.directory, ".writing")
 	if err == nil {
-		fmt.Fprintf(file, "%s %s HTTP/1.1\r\nDate: %s\r\nX-Account: %x\r\n", req.Method, req.URL.RequestURI(), began.UTC().Format(http.TimeFormat), r.account)
+		fmt.Fprintf(file, "%s %s HTTP/1.1\r\nDate: %s\r\nX-Account: %s\r\n", req.Method, req.URL.RequestURI(), began.UTC().Format(http.TimeFormat), url.QueryEscape(r.account))
 		writeHeaders(file, req.Header, recordedOfRequest)
 		_, _ = io.WriteString(file, "\r\n")
 		_, err = file.Write(answer)

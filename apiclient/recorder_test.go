@@ -92,7 +92,7 @@ func playedBack(t *testing.T, directory string) Reason {
 		t.Fatal(err)
 	}
 	played := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Header.Set("Authorization", strings.ReplaceAll(r.Header.Get("Authorization"), recordedKey, fmt.Sprintf("%x", "a, b")))
+		r.Header.Set("Authorization", strings.ReplaceAll(r.Header.Get("Authorization"), recordedKey, url.QueryEscape("a, b")))
 		playback.ServeHTTP(w, r)
 	}))
 	defer played.Close()

@@ -90,13 +90,22 @@ func (r *Result) worstFirst() []*InstanceResult {
 	return sorted
 }
 
-// worst orders instances for people: unknown ones and bad ones before healthy ones, then by name.
+// gravest are the conditions that page at night, as the alert rules have it, and then the others.
+var gravest = []Condition{Missing, Expiring, Overdue, Failing, Stuck, Shrunk, TablesFailed, RetentionTooShort, StatusUnknown}
+
+// worst orders instances for people: bad ones, those with the gravest condition first, unknown ones, healthy ones; then by name.
 func worst(a, b *InstanceResult) int {
 	return cmp.Or(
 		cmp.Compare(a.truth(), b.truth()),
+		cmp.Compare(a.gravest(), b.gravest()),
 		cmp.Compare(a.Instance.RegionID, b.Instance.RegionID),
 		cmp.Compare(a.Instance.InstanceID, b.Instance.InstanceID),
 	)
+}
+
+// gravest is the place of the gravest condition that holds among all.
+func (r *InstanceResult) gravest() int {
+	return slices.IndexFunc(gravest, func(c Condition) bool { return r.Health != nil && r.Health.Conditions[c] })
 }
 
 var ramAction = regexp.MustCompile(`^[a-z][a-z0-9-]*:[A-Za-z0-9]+$`)

@@ -241,7 +241,7 @@ func (s *Scraper) failed(i config.Instance, err error) {
 	if s.totals.failed(keyOf(i), reason) == reason {
 		logger = level.Debug(s.logger)
 	}
-	keyvals := []any{"msg", "cannot read the backups of an instance", "instance_id", i.InstanceID, "region_id", i.RegionID, "reason", reason}
+	keyvals := []any{"msg", "cannot read the backups of an instance", "instance_id", i.InstanceID, "region_id", i.RegionID, "account", i.Account, "reason", reason}
 	var e *apiclient.Error
 	if errors.As(err, &e) {
 		keyvals = append(keyvals, "attempts", e.Attempts, "request_id", e.RequestID)

@@ -13,7 +13,11 @@ stop() {
 trap stop EXIT
 trap 'exit 0' INT TERM
 
-alertmanager=$(command -v prometheus-alertmanager || command -v alertmanager)
+alertmanager=$(command -v prometheus-alertmanager || command -v alertmanager || true)
+if [[ -z $alertmanager ]] || ! command -v prometheus >/dev/null; then
+	echo 'demo-stack: Prometheus or Alertmanager is not installed here: make tools' >&2
+	exit 1
+fi
 ./starrocks_backup_exporter --demo &
 prometheus --config.file=deploy/prometheus.yml --storage.tsdb.path="$data/prometheus" --web.listen-address=localhost:9090 &
 "$alertmanager" --config.file=alerts/alertmanager.yml --storage.path="$data/alertmanager" --cluster.listen-address= --web.listen-address=localhost:9093 &

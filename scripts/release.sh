@@ -9,7 +9,8 @@ readonly name=starrocks_backup_exporter
 readonly documents=(
 	CHANGELOG.md CONTRIBUTING.md LICENSE README.md SECURITY.md starrocks_backup_exporter.example.yml
 	alerts/README.md alerts/alertmanager.yml alerts/rules.yml
-	dashboards/README.md dashboards/fleet.json dashboards/instance.json
+	dashboards/README.md dashboards/fleet.json dashboards/instance.json dashboards/provisioning/dashboards.yml dashboards/provisioning/datasources.yml
+	docs/page.png
 	deploy/systemd/starrocks_backup_exporter.env deploy/systemd/starrocks_backup_exporter.service
 )
 

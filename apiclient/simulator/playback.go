@@ -29,7 +29,7 @@ type Playback struct {
 // Recorded is what a recorded request asked for.
 type Recorded struct {
 	Action, RegionID string
-	Account          string // in hex
+	Account          string // escaped as in a query
 	InstanceID       string // empty where it asked for all
 	Tag              string // a JSON list, as the API takes it
 }
