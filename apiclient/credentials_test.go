@@ -172,17 +172,20 @@ func TestCredentialsErrorsSayWhy(t *testing.T) {
 		want   string
 	}{
 		"a role": {
-			CredentialSource{AccessKeyID: "canary-secret", AccessKeySecret: "canary-secret", RoleARN: "acs:ram::1:role/r"}, nil,
+			CredentialSource{AccessKeyID: "canary-secret", AccessKeySecret: "canary-secret", RoleARN: "acs:ram::1:role/r"},
+			nil,
 			"the token service sts.nowhere.aliyuncs.com does not answer: proxyconnect tcp: dial tcp 127.0.0.1:1: connect: connection refused",
 		},
 		"half a key": {CredentialSource{}, []string{"ALIBABA_CLOUD_ACCESS_KEY_ID", "canary-secret"}, "ALIBABA_CLOUD_ACCESS_KEY_ID is set, ALIBABA_CLOUD_ACCESS_KEY_SECRET is not"},
 		"no token": {
-			CredentialSource{}, []string{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", token + "-none", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "p", "ALIBABA_CLOUD_ROLE_ARN", "r"},
+			CredentialSource{},
+			[]string{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", token + "-none", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "p", "ALIBABA_CLOUD_ROLE_ARN", "r"},
 			"; the OIDC token: stat " + token + "-none: no such file",
 		},
 		"half of OIDC": {CredentialSource{}, []string{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", token, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "p"}, "ALIBABA_CLOUD_OIDC_TOKEN_FILE is set, ALIBABA_CLOUD_ROLE_ARN is not"},
 		"OIDC": {
-			CredentialSource{}, []string{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", token, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "p", "ALIBABA_CLOUD_ROLE_ARN", "r"},
+			CredentialSource{},
+			[]string{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", token, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "p", "ALIBABA_CLOUD_ROLE_ARN", "r"},
 			"the token service sts.nowhere.aliyuncs.com does not answer: proxyconnect",
 		},
 	} {
