@@ -65,7 +65,7 @@ func NewPlayback(directory fs.FS) (*Playback, error) {
 		return nil, fmt.Errorf("no recording (*.http) is there: %w", fs.ErrNotExist)
 	}
 	slices.SortFunc(p.asked, func(a, b Recorded) int {
-		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.RegionID, b.RegionID), cmp.Compare(a.InstanceID, b.InstanceID), cmp.Compare(a.Tag, b.Tag))
+		return cmp.Or(cmp.Compare(a.Action, b.Action), cmp.Compare(a.Account, b.Account), cmp.Compare(a.RegionID, b.RegionID), cmp.Compare(a.InstanceID, b.InstanceID), cmp.Compare(a.Tag, b.Tag))
 	})
 	p.asked = slices.Compact(p.asked)
 	return p, nil

@@ -19,6 +19,9 @@ func TestPlayback(t *testing.T) {
 		"1.http":    recorded(second, "RegionId=r&InstanceId=c-2&PageNumber=1&PageSize=50", "DescribeBackups", "two"),
 		"2.http":    recorded(first, "RegionId=r&InstanceId=c-1&PageNumber=1&PageSize=50", "DescribeBackups", "one"),
 		"3.http":    recorded(second, "RegionId=r&InstanceId=c-1&PageNumber=2&PageSize=50", "DescribeBackups", "one, page 2"),
+		"5.http":    recorded(second, "RegionId=r&PageNumber=1", "DescribeBackups", "all"),
+		"6.http":    recorded(second, "RegionId=r&PageNumber=2", "DescribeInstances", "none"),
+		"7.http":    recorded(second, "RegionId=r&PageNumber=2", "DescribeBackups", "none"),
 		"4.http":    recorded(second, "RegionId=r&PageNumber=1", "DescribeInstances", "both"),
 		"notes.txt": {Data: []byte("not a recording")},
 	})
@@ -31,7 +34,7 @@ func TestPlayback(t *testing.T) {
 	if in := p.Instances(); len(in) != 2 || in[0].InstanceID != "c-1" || in[1].InstanceID != "c-2" {
 		t.Errorf("instances %v", in)
 	}
-	if r := p.Regions("DescribeInstances"); len(r) != 1 || r[0].RegionID != "r" || len(p.Regions("DescribeBackups")) != 0 {
+	if r := p.Regions("DescribeInstances"); len(r) != 1 || r[0].RegionID != "r" || len(p.Regions("DescribeBackups")) != 1 {
 		t.Errorf("regions %v", r)
 	}
 	for query, want := range map[string]string{
