@@ -102,14 +102,14 @@ func transportError(err error) *Error {
 
 // apiError is what the API answered instead of what was asked for. Its code decides first, the HTTP status second.
 func apiError(status int, p *page) *Error {
-	e := &Error{Code: p.code, Message: oneLine(p.message), RequestID: p.requestID, HTTPStatus: status}
+	e := &Error{Code: oneLine(p.code), Message: oneLine(p.message), RequestID: oneLine(p.requestID), HTTPStatus: status}
 	var known bool
-	if e.Reason, e.retry, known = classifyCode(p.code); !known {
+	if e.Reason, e.retry, known = classifyCode(e.Code); !known {
 		e.Reason, e.retry = classifyStatus(status)
 	}
 	switch {
 	case e.Reason == ReasonUnauthorized: // the API's message can echo what was signed
-		e.Message = rejected[p.code]
+		e.Message = rejected[e.Code]
 	case e.Reason == ReasonForbidden && p.action != "":
 		e.Action = oneLine(p.action)
 		e.Message = fmt.Sprintf("RAM action %s is missing: %s", e.Action, e.Message)
