@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -139,6 +140,13 @@ func TestCheckWithoutAConfiguration(t *testing.T) {
 		if status, got := checked(t, args...); status != 2 || got != "" {
 			t.Errorf("%v: exit status %d\n%s", args, status, got)
 		}
+	}
+	o, err := parse([]string{"check", "--config.file=" + filepath.Join(t.TempDir(), "none.yml")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := check(o, log.NewNopLogger(), io.Discard); err == nil || !strings.Contains(err.Error(), "--config.file names another") {
+		t.Errorf("no hint: %v", err)
 	}
 }
 

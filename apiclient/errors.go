@@ -109,7 +109,7 @@ func apiError(status int, p *page) *Error {
 	}
 	switch {
 	case e.Reason == ReasonUnauthorized: // the API's message can echo what was signed
-		e.Message = rejected[e.Code]
+		e.Message = rejected(e.Code)
 	case e.Reason == ReasonForbidden && p.action != "":
 		e.Action = oneLine(p.action)
 		e.Message = fmt.Sprintf("RAM action %s is missing: %s", e.Action, e.Message)
@@ -117,14 +117,24 @@ func apiError(status int, p *page) *Error {
 	return e
 }
 
-// rejected says in our words what a code means.
-var rejected = map[string]string{
-	"SignatureDoesNotMatch":        "wrong access key secret",
-	"InvalidTimeStamp.Expired":     "the clock of this machine is off by more than 15 minutes",
-	"InvalidAccessKeyId.NotFound":  "no such access key",
-	"InvalidAccessKeyId.Inactive":  "the access key is disabled",
-	"InvalidSecurityToken.Expired": "the security token has expired",
-	"SignatureNonceUsed":           "a nonce was used twice",
+// rejected says in our words what a code means; nothing where that says it.
+func rejected(code string) string {
+	switch code {
+	case "SignatureDoesNotMatch":
+		return "wrong access key secret"
+	case "InvalidTimeStamp.Expired":
+		return "the clock of this machine is off by more than 15 minutes"
+	case "InvalidAccessKeyId.NotFound":
+		return "no such access key"
+	case "InvalidAccessKeyId.Inactive":
+		return "the access key is disabled"
+	case "InvalidSecurityToken.Expired":
+		return "the security token has expired"
+	case "SignatureNonceUsed":
+		return "a nonce was used twice"
+	default:
+		return ""
+	}
 }
 
 func classifyCode(code string) (Reason, retryMode, bool) {

@@ -85,7 +85,8 @@ func TestFaults(t *testing.T) {
 			if n := w.sim.Requests("c-1"); n != c.requests {
 				t.Errorf("%d requests, want %d", n, c.requests)
 			}
-			if l := w.log.String(); strings.Count(l, "level=warn") != 1 || strings.Contains(l, "canary") || !strings.Contains(l, "reason="+c.reason) {
+			if l := w.log.String(); strings.Count(l, "level=warn") != 1 || strings.Contains(l, "canary") || !strings.Contains(l, " account=default reason="+c.reason) ||
+				strings.HasPrefix(name, "HTML") != strings.Contains(l, "the body is not the API's: it begins as HTML does") {
 				t.Errorf("log:\n%s", l)
 			}
 		})

@@ -90,21 +90,19 @@ func (r *Result) worstFirst() []*InstanceResult {
 	return sorted
 }
 
-// gravest are the conditions that page at night, as the alert rules have it, and then the others.
-var gravest = []Condition{Missing, Expiring, Overdue, Failing, Stuck, Shrunk, TablesFailed, RetentionTooShort, StatusUnknown}
-
 // worst orders instances for people: bad ones, those with the gravest condition first, unknown ones, healthy ones; then by name.
 func worst(a, b *InstanceResult) int {
 	return cmp.Or(
 		cmp.Compare(a.truth(), b.truth()),
-		cmp.Compare(a.gravest(), b.gravest()),
+		cmp.Compare(a.gravity(), b.gravity()),
 		cmp.Compare(a.Instance.RegionID, b.Instance.RegionID),
 		cmp.Compare(a.Instance.InstanceID, b.Instance.InstanceID),
 	)
 }
 
-// gravest is the place of the gravest condition that holds among all.
-func (r *InstanceResult) gravest() int {
+// gravity is the place of the gravest condition that holds: first those that page at night, as the alert rules have it.
+func (r *InstanceResult) gravity() int {
+	gravest := []Condition{Missing, Expiring, Overdue, Failing, Stuck, Shrunk, TablesFailed, RetentionTooShort, StatusUnknown}
 	return slices.IndexFunc(gravest, func(c Condition) bool { return r.Health != nil && r.Health.Conditions[c] })
 }
 
