@@ -84,10 +84,11 @@ func build(t *testing.T) string {
 	return binary
 }
 
-// eventually tries until it works or 60 s have passed.
+// eventually tries until it works. Its limit is far above what any of it takes, so that only what never comes fails: a rule group is
+// evaluated for the first time up to its interval, a minute, after the start.
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for {
 		err := try()
