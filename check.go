@@ -15,23 +15,23 @@ import (
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/collector/report"
 )
 
 // check reads every instance once, writes the report, and returns the exit status: 0 where all are healthy, 1 where a condition
 // holds, 2 where it is not known.
 func check(o options, logger log.Logger, w io.Writer) (status int, err error) {
-	report, err := readOnce(o, logger)
+	found, err := readOnce(o, logger)
 	if err == nil {
-		err = writeReport(report, o.checkOutput, w)
+		err = writeReport(found, o.checkOutput, w)
 	}
 	if err != nil {
 		return 2, err
 	}
-	return map[string]int{"healthy": 0, "bad": 1, "unknown": 2}[report.Truth], nil
+	return map[string]int{"healthy": 0, "unhealthy": 1, "unknown": 2}[found.State], nil
 }
 
-func readOnce(o options, logger log.Logger) (*collector.Report, error) {
+func readOnce(o options, logger log.Logger) (*report.Report, error) {
 	scraper, _, err := setUp(o, logger, prometheus.NewRegistry())
 	if err != nil {
 		return nil, err
@@ -40,10 +40,10 @@ func readOnce(o options, logger log.Logger) (*collector.Report, error) {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, o.checkTimeout)
 	defer cancel()
-	return scraper.Scrape(ctx).Report(), nil
+	return report.New(scraper.Scrape(ctx, 0)), nil
 }
 
-func writeReport(r *collector.Report, format string, w io.Writer) error {
+func writeReport(r *report.Report, format string, w io.Writer) error {
 	if format == "json" {
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")

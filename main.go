@@ -34,6 +34,8 @@ import (
 
 	"starrocks_backup_exporter/apiclient"
 	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/collector/fleet"
+	"starrocks_backup_exporter/collector/report"
 	"starrocks_backup_exporter/config"
 )
 
@@ -46,8 +48,8 @@ type options struct {
 	playback        string
 	telemetryPath   string
 	enableLifecycle bool
-	deadlines       collector.Deadlines
-	shard           collector.Shard
+	deadlines       fleet.Deadlines
+	shard           fleet.Shard
 	logLevel        string
 	logFormat       string
 	web             *web.FlagConfig
@@ -171,7 +173,7 @@ func newLogger(o options) log.Logger {
 }
 
 // setUp loads the configuration and makes what reads its fleet. What is counted over all scrapes goes to registry.
-func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*collector.Scraper, *config.Reloader, error) {
+func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*fleet.Scraper, *config.Reloader, error) {
 	load, now := func() (*config.Config, error) { return config.Load(o.configFile) }, time.Now
 	var err error
 	switch {
@@ -187,17 +189,17 @@ func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*colle
 		Name: "starrocks_backup_scrapes_coalesced_total",
 		Help: "Scrapes that joined a collection under way.",
 	})
-	scraper := collector.NewScraper(logger, now, coalesced.Inc)
-	builder := collector.NewBuilder(collector.NewAPIMetrics(registry), now, o.shard)
+	scraper := fleet.NewScraper(logger, now, coalesced.Inc)
+	builder := fleet.NewBuilder(collector.NewAPIMetrics(registry), now, o.shard)
 	if o.record != "" {
 		if builder.Recorder, err = apiclient.NewRecorder(o.record, now, logger); err != nil {
 			return nil, nil, fmt.Errorf("--api.record: %w", err)
 		}
 	}
 	reloader := config.NewReloader(load, func(c *config.Config) error {
-		fleet, err := builder.Build(c)
+		f, err := builder.Build(c)
 		if err == nil {
-			scraper.SetFleet(fleet)
+			scraper.SetFleet(f)
 		}
 		return err
 	}, registry, now)
@@ -224,23 +226,26 @@ func run(o options, logger log.Logger) error {
 	level.Info(logger).Log("msg", "starting", "version", version.Info(), "instances", len(reloader.Current().Instances),
 		"regions", len(reloader.Current().Discovery), "shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo, "playback", o.playback)
 
-	metrics := collector.NewHandler(scraper, registry, o.deadlines, logger)
+	scrape := func(r *http.Request) *fleet.Result { return o.deadlines.Scrape(scraper, r) }
+	metrics := collector.NewHandler(scrape, registry, logger)
+	links := report.Links{MetricsPath: o.telemetryPath, Version: version.Version}
+	page := report.NewPage(scraper.Last, scrape, time.Now, links, logger)
 	server := &http.Server{
-		Handler: routes(o, metrics, reloader, logger), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute,
+		Handler: routes(o, metrics, page, reloader, logger), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: stdlog.New(log.NewStdlibAdapter(level.Warn(logger)), "", 0),
 	}
 	return serve(server, o, reloader, logger)
 }
 
-func routes(o options, metrics *collector.Handler, reloader *config.Reloader, logger log.Logger) http.Handler {
+func routes(o options, metrics, page http.Handler, reloader *config.Reloader, logger log.Logger) http.Handler {
 	mux := http.NewServeMux()
 	text := func(w http.ResponseWriter, status int, body string) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(status)
 		fmt.Fprintln(w, body)
 	}
-	mux.Handle(o.telemetryPath, metrics)
-	mux.Handle("/{$}", collector.NewPage(metrics, o.telemetryPath, version.Version))
+	mux.Handle(o.telemetryPath, limitWriting(metrics))
+	mux.Handle("/{$}", limitWriting(page))
 	mux.HandleFunc("/config", func(w http.ResponseWriter, _ *http.Request) {
 		text(w, http.StatusOK, reloader.Current().String())
 	})
@@ -284,6 +289,31 @@ func onlyLocal(next http.HandlerFunc) http.HandlerFunc {
 		}
 		next(w, r)
 	}
+}
+
+// writeTimeout is how long a client may take to read an answer.
+const writeTimeout = 30 * time.Second
+
+// limitWriting ends an answer that its client does not read. The time begins with the first byte, after the scrape.
+func limitWriting(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(&limitedWriter{ResponseWriter: w}, r)
+	})
+}
+
+type limitedWriter struct {
+	http.ResponseWriter
+
+	limited bool
+}
+
+// Write implements http.ResponseWriter.
+func (w *limitedWriter) Write(p []byte) (int, error) {
+	if !w.limited {
+		w.limited = true
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(writeTimeout)) // a test's writer has none
+	}
+	return w.ResponseWriter.Write(p)
 }
 
 func reload(r *config.Reloader, logger log.Logger) error {

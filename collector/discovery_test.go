@@ -17,6 +17,7 @@ import (
 
 	"starrocks_backup_exporter/apiclient/simulator"
 	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/collector/fleet"
 	"starrocks_backup_exporter/config"
 )
 
@@ -125,13 +126,13 @@ func TestDiscoveryRefreshes(t *testing.T) {
 	w.sim.Remove("c-8")
 	now = now.Add(5 * time.Minute)
 	expect("unavailable", 50, "server_error")
-	const said = "The instances of cn-hangzhou (account default) cannot be listed, those known are kept. DescribeInstances: server_error: ServiceUnavailable"
+	const said = "The instances of cn-hangzhou (account default) cannot be listed. Known instances are still watched. DescribeInstances: server_error: ServiceUnavailable"
 	if page := w.get("/"); !strings.Contains(page, said) {
 		t.Errorf("the page does not say so:\n%s", page)
 	}
 	w.configure(oneRegion)
 	expect("unavailable, and the configuration loaded again", 50, "server_error")
-	if l := w.log.String(); strings.Count(l, "level=warn msg=\"cannot list the instances of a region") != 1 || strings.Contains(l, "canary") {
+	if l := w.log.String(); strings.Count(l, "level=warn msg=\"listing instances failed") != 1 || strings.Contains(l, "canary") {
 		t.Errorf("log:\n%s", l)
 	}
 	broken = nil
@@ -232,7 +233,7 @@ func TestListingIsNotTrusted(t *testing.T) {
 					}
 				}
 			}
-			if n := strings.Count(w.log.String(), "each instance is read on its own for now"); (n == 1) != (test.readsEach != never) {
+			if n := strings.Count(w.log.String(), "reading each instance on its own"); (n == 1) != (test.readsEach != never) {
 				t.Errorf("log:\n%s", w.log.String())
 			}
 			before := w.sim.Requests("") - w.sim.Requests("c-0") - w.sim.Requests("c-1") - w.sim.Requests("c-2") - w.sim.Requests("c-never")
@@ -276,10 +277,10 @@ func TestTooLittleTime(t *testing.T) {
 			t.Errorf("only %d had their turn", read)
 		}
 	}
-	if page := w.get("/"); !strings.Contains(page, "too little time") || !strings.Contains(page, "listing: region") {
+	if page := w.get("/"); !strings.Contains(page, "scrape deadline is too short") || !strings.Contains(page, "listing: region") {
 		t.Errorf("the page does not say it:\n%s", page)
 	}
-	if l := w.log.String(); strings.Count(l, "a scrape has too little time") != 1 {
+	if l := w.log.String(); strings.Count(l, "the scrape deadline is too short") != 1 {
 		t.Errorf("log:\n%s", l)
 	}
 }
@@ -292,13 +293,13 @@ func TestShards(t *testing.T) {
 		i := config.Instance{Account: "a", RegionID: "r", InstanceID: fmt.Sprintf("c-%d", k)}
 		before, after := -1, -1
 		for s := range 4 {
-			if s < 3 && (collector.Shard{Index: s, Total: 3}).Has(i) {
+			if s < 3 && (fleet.Shard{Index: s, Total: 3}).Has(i) {
 				if before >= 0 {
 					t.Fatalf("%s has two shards", i.InstanceID)
 				}
 				before = s
 			}
-			if (collector.Shard{Index: s, Total: 4}).Has(i) {
+			if (fleet.Shard{Index: s, Total: 4}).Has(i) {
 				if after >= 0 {
 					t.Fatalf("%s has two shards", i.InstanceID)
 				}
@@ -319,7 +320,7 @@ func TestShards(t *testing.T) {
 	var shards []int
 	for k := range 12 {
 		for index := range 4 {
-			if (collector.Shard{Index: index, Total: 4}).Has(config.Instance{Account: "a", RegionID: "r", InstanceID: fmt.Sprintf("c-%d", k)}) {
+			if (fleet.Shard{Index: index, Total: 4}).Has(config.Instance{Account: "a", RegionID: "r", InstanceID: fmt.Sprintf("c-%d", k)}) {
 				shards = append(shards, index)
 			}
 		}
@@ -363,7 +364,10 @@ func TestWhatIsNotKnownYetDoesNotCountAsRemoved(t *testing.T) {
 	if err := reloader.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	handler := collector.NewHandler(w.scraper, registry, collector.Deadlines{Timeout: 30 * time.Second}, log.NewNopLogger())
+	scrape := func(r *http.Request) *fleet.Result {
+		return fleet.Deadlines{Timeout: 30 * time.Second}.Scrape(w.scraper, r)
+	}
+	handler := collector.NewHandler(scrape, registry, log.NewNopLogger())
 	shows := func() bool {
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
@@ -417,7 +421,7 @@ func TestOverridesOverShards(t *testing.T) {
 	read := 0
 	for index := range 2 {
 		w := newWorld(t, simulator.Options{}, at(noon), oneRegion)
-		w.builder = collector.NewBuilder(collector.NewAPIMetrics(prometheus.NewRegistry()), at(noon), collector.Shard{Index: index, Total: 2})
+		w.builder = fleet.NewBuilder(collector.NewAPIMetrics(prometheus.NewRegistry()), at(noon), fleet.Shard{Index: index, Total: 2})
 		w.configure(configuration)
 		setMany(w, 20)
 		for id, age := range values(t, w.get("/metrics"), "max_age_seconds") {

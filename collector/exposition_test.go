@@ -17,6 +17,8 @@ import (
 
 	"starrocks_backup_exporter/apiclient/simulator"
 	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/collector/fleet"
+	"starrocks_backup_exporter/collector/report"
 	"starrocks_backup_exporter/config"
 )
 
@@ -31,16 +33,16 @@ type world struct {
 	sim      *simulator.Simulator
 	api      *httptest.Server
 	exporter *httptest.Server
-	scraper  *collector.Scraper
-	builder  *collector.Builder
-	lasting  *prometheus.Registry
+	scraper  *fleet.Scraper
+	builder  *fleet.Builder
+	own      *prometheus.Registry // the exporter's own metrics
 	log      strings.Builder
 }
 
 // newWorld starts both; the exporter's configuration is the text given with the API's address and an account filled in.
 func newWorld(t testing.TB, o simulator.Options, now func() time.Time, configuration string) *world {
 	t.Helper()
-	w := &world{t: t, lasting: prometheus.NewRegistry()}
+	w := &world{t: t, own: prometheus.NewRegistry()}
 	o.AccessKeys = map[string]string{"id": "canary"}
 	if o.Now == nil {
 		o.Now = now
@@ -49,13 +51,14 @@ func newWorld(t testing.TB, o simulator.Options, now func() time.Time, configura
 	w.api = httptest.NewServer(w.sim)
 	t.Cleanup(func() { w.api.CloseClientConnections(); w.api.Close() })
 	logger := log.NewLogfmtLogger(log.NewSyncWriter(&w.log))
-	w.scraper = collector.NewScraper(logger, now, func() {})
-	w.builder = collector.NewBuilder(collector.NewAPIMetrics(w.lasting), now, collector.Shard{})
+	w.scraper = fleet.NewScraper(logger, now, func() {})
+	w.builder = fleet.NewBuilder(collector.NewAPIMetrics(w.own), now, fleet.Shard{})
 	w.configure(configuration)
-	handler := collector.NewHandler(w.scraper, prometheus.NewRegistry(), collector.Deadlines{Timeout: 30 * time.Second, Offset: 500 * time.Millisecond}, logger)
+	deadlines := fleet.Deadlines{Timeout: 30 * time.Second, Offset: 500 * time.Millisecond}
+	scrape := func(r *http.Request) *fleet.Result { return deadlines.Scrape(w.scraper, r) }
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", handler)
-	mux.Handle("/", collector.NewPage(handler, "/metrics", "test"))
+	mux.Handle("/metrics", collector.NewHandler(scrape, prometheus.NewRegistry(), logger))
+	mux.Handle("/", report.NewPage(w.scraper.Last, scrape, now, report.Links{MetricsPath: "/metrics", Version: "test"}, logger))
 	w.exporter = httptest.NewServer(mux)
 	t.Cleanup(w.exporter.Close)
 	return w
@@ -67,11 +70,11 @@ func (w *world) configure(configuration string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	fleet, err := w.builder.Build(c)
+	f, err := w.builder.Build(c)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.scraper.SetFleet(fleet)
+	w.scraper.SetFleet(f)
 }
 
 // get returns the body of a page, which must be served with status 200.

@@ -126,7 +126,7 @@ func TestClockOffByAnHour(t *testing.T) {
 # TYPE starrocks_backup_api_clock_skew_seconds gauge
 starrocks_backup_api_clock_skew_seconds{region_id="cn-hangzhou"} 3600
 `
-	if err := testutil.GatherAndCompare(w.lasting, strings.NewReader(skew), "starrocks_backup_api_clock_skew_seconds"); err != nil {
+	if err := testutil.GatherAndCompare(w.own, strings.NewReader(skew), "starrocks_backup_api_clock_skew_seconds"); err != nil {
 		t.Error(err)
 	}
 }

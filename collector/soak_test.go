@@ -25,6 +25,8 @@ import (
 	"starrocks_backup_exporter/apiclient"
 	"starrocks_backup_exporter/apiclient/simulator"
 	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/collector/fleet"
+	"starrocks_backup_exporter/collector/report"
 	"starrocks_backup_exporter/config"
 )
 
@@ -96,7 +98,7 @@ type soak struct {
 	file     string // the secret
 	playing  [soakInstances]atomic.Pointer[played]
 	exporter *httptest.Server
-	scraper  *collector.Scraper
+	scraper  *fleet.Scraper
 	reload   func()
 	region   atomic.Pointer[played]     // what plays when the region's lists are asked for
 	leftOut  [soakInstances]atomic.Bool // of the list of the region's backups
@@ -174,9 +176,9 @@ func (s *soak) restart() {
 		s.exporter.Close()
 		s.api.CloseClientConnections() // as the end of a process does
 	}
-	lasting := prometheus.NewRegistry()
-	s.scraper = collector.NewScraper(log.NewNopLogger(), s.exporterTime, func() {})
-	builder := collector.NewBuilder(collector.NewAPIMetrics(lasting), s.exporterTime, collector.Shard{})
+	own := prometheus.NewRegistry()
+	s.scraper = fleet.NewScraper(log.NewNopLogger(), s.exporterTime, func() {})
+	builder := fleet.NewBuilder(collector.NewAPIMetrics(own), s.exporterTime, fleet.Shard{})
 	load := func() (*config.Config, error) {
 		var b strings.Builder
 		fmt.Fprintf(&b, "api: {endpoint: %q, timeout: 10s, max_attempts: 2, requests_per_second: 1000000, concurrency: 4}\n", s.api.URL)
@@ -192,12 +194,12 @@ func (s *soak) restart() {
 		return config.Parse("soak.yml", []byte(b.String()))
 	}
 	reloader := config.NewReloader(load, func(c *config.Config) error {
-		fleet, err := builder.Build(c)
+		f, err := builder.Build(c)
 		if err == nil {
-			s.scraper.SetFleet(fleet)
+			s.scraper.SetFleet(f)
 		}
 		return err
-	}, lasting, s.exporterTime)
+	}, own, s.exporterTime)
 	s.reload = func() {
 		if err := reloader.Reload(); err != nil {
 			s.t.Fatal(err)
@@ -205,10 +207,11 @@ func (s *soak) restart() {
 	}
 	s.reload()
 	s.errors, s.counted, s.finished, s.found = [soakInstances]float64{}, map[string]float64{}, map[string]float64{}, !s.finds
-	handler := collector.NewHandler(s.scraper, lasting, collector.Deadlines{Timeout: soakTimeout, Offset: soakOffset}, log.NewNopLogger())
+	deadlines := fleet.Deadlines{Timeout: soakTimeout, Offset: soakOffset}
+	scrape := func(r *http.Request) *fleet.Result { return deadlines.Scrape(s.scraper, r) }
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", handler)
-	mux.Handle("/", collector.NewPage(handler, "/metrics", "soak"))
+	mux.Handle("/metrics", collector.NewHandler(scrape, own, log.NewNopLogger()))
+	mux.Handle("/", report.NewPage(s.scraper.Last, scrape, s.exporterTime, report.Links{MetricsPath: "/metrics", Version: "soak"}, log.NewNopLogger()))
 	s.exporter = httptest.NewServer(mux)
 }
 
@@ -274,8 +277,8 @@ func tasksOf(runs []soakRun) (tasks []simulator.Task) {
 	return tasks
 }
 
-// truthOf is what the exporter has to say of an instance whose backups it read at its own time: by name and labels.
-func truthOf(runs []soakRun, now time.Time) map[string]float64 {
+// expectedOf is what the exporter has to say of an instance whose backups it read at its own time: by name and labels.
+func expectedOf(runs []soakRun, now time.Time) map[string]float64 {
 	want := map[string]float64{"consecutive_failures": 0, "restorable_backups": 0, "condition overdue": 0, "condition missing": 0, "condition failing": 0}
 	counts := map[string]float64{"tasks completed": 0, "tasks failed": 0, "tasks running": 0}
 	seen := false // a good one, from the newest on
@@ -527,7 +530,7 @@ func (s *soak) checkOne(i int, series map[string]float64, reasons []string, mayW
 		if !mayWork || failed != 0 {
 			s.t.Errorf("%s works, and should fail for %q (%v failures counted)", id, reasons, failed)
 		}
-		for k, want := range truthOf(runsOf(i, s.apiTime()), s.exporterTime()) {
+		for k, want := range expectedOf(runsOf(i, s.apiTime()), s.exporterTime()) {
 			if series[k] != want {
 				s.t.Errorf("at %v: %s: %s is %v, want %v", s.exporterTime(), id, k, series[k], want)
 			}

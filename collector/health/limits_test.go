@@ -1,4 +1,4 @@
-package collector
+package health
 
 import (
 	"testing"
@@ -8,7 +8,7 @@ import (
 	"starrocks_backup_exporter/schedule"
 )
 
-// With a schedule and a max age of the instance's own, the earlier of both is the deadline.
+// With a schedule and a max age of its own, the earlier deadline counts.
 func TestTheEarlierDeadlineCounts(t *testing.T) {
 	daily, err := schedule.Parse("0 10 * * *", time.UTC)
 	if err != nil {

@@ -1,4 +1,4 @@
-package collector
+package fleet
 
 import (
 	"context"
@@ -73,7 +73,7 @@ func scrapeWithin(s *Scraper, d time.Duration) (*Result, time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	began := time.Now()
-	r := s.Scrape(ctx)
+	r := s.Scrape(ctx, d)
 	return r, time.Since(began)
 }
 
@@ -244,7 +244,7 @@ func TestACollectionThatAllLeftIsNotJoined(t *testing.T) {
 				time.Sleep(time.Minute) // deaf to its context
 			}
 		})))
-		if r, took := scrapeWithin(s, time.Second); ups(r) != 0 || took != time.Second+farewell {
+		if r, took := scrapeWithin(s, time.Second); ups(r) != 0 || took != time.Second+cancelWait {
 			t.Errorf("left after %v: %+v", took, r)
 		}
 		if r, _ := scrapeWithin(s, time.Second); ups(r) != 1 || joined.Load() != 0 {

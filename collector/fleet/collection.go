@@ -1,0 +1,128 @@
+package fleet
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log/level"
+
+	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/config"
+)
+
+// collection is one pass over the fleet: it decides who reads what.
+type collection struct {
+	*progress
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when everything is read
+	waiters int           // scrapes that wait for it; guarded by the lock of history
+}
+
+// run reads the whole fleet.
+func (c *collection) run(ctx context.Context) {
+	c.history.Lock()
+	configured, discovered := c.byReader()
+	c.history.Unlock()
+	readers := map[laneKey]instanceReader{}
+	readerOf := func(k laneKey) instanceReader {
+		if _, known := readers[k]; !known {
+			readers[k] = instanceReader{progress: c.progress, places: make(places, c.fleet.Concurrency)}
+		}
+		return readers[k]
+	}
+	var all sync.WaitGroup
+	for lane, slots := range configured {
+		r := readerOf(lane)
+		all.Go(func() { r.read(ctx, slots) })
+	}
+	for _, d := range c.fleet.Discoveries {
+		each, known := readerOf(d.lane()), discovered[d]
+		chosen := c.readerFor(d, each)
+		found := reader(each)
+		if len(known) == 0 { // the first instances are read as later all are
+			found = chosen
+		}
+		all.Go(func() { chosen.read(ctx, known) })
+		all.Go(func() { found.read(ctx, c.discover(ctx, d, each.places)) })
+	}
+	all.Wait()
+}
+
+// byReader returns the slots by the lane that they are configured for, or by the discovery that found them.
+func (c *collection) byReader() (configured map[laneKey][]*slot, discovered map[*Discovery][]*slot) {
+	configured, discovered = map[laneKey][]*slot{}, map[*Discovery][]*slot{}
+	for _, s := range c.slots {
+		if d := s.target.discovery; d != nil {
+			discovered[d] = append(discovered[d], s)
+		} else {
+			configured[s.target.lane()] = append(configured[s.target.lane()], s)
+		}
+	}
+	return configured, discovered
+}
+
+// readerFor returns the reader that a discovery's listing asks for.
+func (c *collection) readerFor(d *Discovery, each instanceReader) reader {
+	c.history.Lock()
+	defer c.history.Unlock()
+	if h := c.history.discovery(d); d.Listing == config.ListingRegion && (h == nil || !h.readsEach(c.now())) {
+		return regionReader{instanceReader: each, discovery: d}
+	}
+	return each
+}
+
+// discover asks a discovery's source if that is due, and returns the slots of new instances.
+func (c *collection) discover(ctx context.Context, d *Discovery, p places) []*slot {
+	if !p.take(ctx) {
+		return nil
+	}
+	defer p.free()
+	if !c.beginRefresh(d) {
+		return nil
+	}
+	found, err := d.Source.Instances(ctx)
+	c.history.Lock()
+	defer c.history.Unlock()
+	h := c.history.discovery(d)
+	if h == nil {
+		return nil
+	}
+	h.refreshing = false
+	if c.history.fleet != c.fleet { // a reload came between; the new fleet runs its own discovery
+		return nil
+	}
+	err, before := h.observe(found, err, c.now())
+	c.logDiscovery(d, err, before)
+	targets := c.history.targets()
+	c.history.keepInstances(targets)
+	var own []Target
+	for _, t := range targets {
+		if t.discovery == d {
+			own = append(own, t)
+		}
+	}
+	return c.add(own)
+}
+
+func (c *collection) beginRefresh(d *Discovery) bool {
+	c.history.Lock()
+	defer c.history.Unlock()
+	h := c.history.discovery(d)
+	return h != nil && h.beginRefresh(time.Duration(d.RefreshInterval), c.now())
+}
+
+// logDiscovery logs how a list of instances went; a failure at debug level if the list before failed for the same reason.
+func (c *collection) logDiscovery(d *Discovery, err error, before apiclient.Reason) {
+	reason := reasonOf(err)
+	where := []any{"region_id", d.RegionID, "account", d.Account, "tags", d.TagList()}
+	switch {
+	case err == nil && before == "":
+	case err == nil:
+		level.Info(c.logger).Log(append([]any{"msg", "listing instances works again", "previous_reason", before}, where...)...)
+	case reason == before:
+		level.Debug(c.logger).Log(append([]any{"msg", "listing instances failed, keeping those known", "reason", reason, "err", err}, where...)...)
+	default:
+		level.Warn(c.logger).Log(append([]any{"msg", "listing instances failed, keeping those known", "reason", reason, "err", err}, where...)...)
+	}
+}

@@ -1,0 +1,106 @@
+package fleet
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"starrocks_backup_exporter/apiclient"
+)
+
+const (
+	// shrinksToBelieve is how many lists in a row must lack most of the known instances before those count as released: an API that
+	// answers "none" instead of "not allowed" must not end every alert.
+	shrinksToBelieve = 3
+	// listFailuresTolerated is how many lists of a region's backups in a row may fail before each instance is read on its own, for
+	// as long as retryListAfter.
+	listFailuresTolerated = 3
+	retryListAfter        = time.Hour
+)
+
+// discoveryHistory is what is known of a discovery from all its lists. Only history uses it.
+type discoveryHistory struct {
+	result     DiscoveryResult
+	ids        []string // in order
+	refreshing bool
+	reason     apiclient.Reason // why the last list of instances failed; empty if it did not
+	shrinks    int              // lists of instances in a row that lack most of the known ones
+
+	listFailures int       // of backups, in a row
+	retryList    time.Time // when a list of backups is tried again
+}
+
+func newDiscoveryHistory(k discoveryKey) *discoveryHistory {
+	return &discoveryHistory{result: DiscoveryResult{
+		Account: k.account, RegionID: k.regionID, Tags: k.tags, LeftOut: map[LeftOutReason]int{}, Errors: map[apiclient.Reason]int{},
+	}}
+}
+
+// copyResult returns what is known, independent of what comes later.
+func (h *discoveryHistory) copyResult() DiscoveryResult {
+	r := h.result
+	r.Instances, r.LeftOut, r.Errors = len(h.ids), maps.Clone(r.LeftOut), maps.Clone(r.Errors)
+	return r
+}
+
+// beginRefresh reports whether the instances are to be listed now, by the caller, who ends it by setting refreshing to false.
+func (h *discoveryHistory) beginRefresh(interval time.Duration, now time.Time) bool {
+	if h.refreshing || !h.result.LastSuccess.IsZero() && now.Sub(h.result.LastSuccess) < interval {
+		return false
+	}
+	h.refreshing = true
+	return true
+}
+
+// observe takes in a list of instances, and returns its error and the reason why the list before failed, if it did. A list that failed
+// or that lacks most of the known instances removes none.
+func (h *discoveryHistory) observe(f Found, err error, now time.Time) (seen error, before apiclient.Reason) {
+	if err == nil && 2*len(f.InstanceIDs) < len(h.ids) {
+		if h.shrinks++; h.shrinks < shrinksToBelieve {
+			err = &apiclient.Error{Operation: "DescribeInstances", Reason: apiclient.ReasonBadResponse, Err: fmt.Errorf(
+				"%d instances instead of the %d known; accepted after %d such lists in a row", len(f.InstanceIDs), len(h.ids), shrinksToBelieve)}
+		}
+	}
+	before, h.reason, h.result.Err = h.reason, reasonOf(err), err
+	if err != nil {
+		h.result.Errors[h.reason]++
+		f.InstanceIDs = append(f.InstanceIDs, h.ids...)
+	} else {
+		h.shrinks, h.result.LastSuccess, h.result.LeftOut = 0, now, f.LeftOut
+	}
+	slices.Sort(f.InstanceIDs)
+	h.ids = slices.Compact(f.InstanceIDs)
+	return err, before
+}
+
+// readsEach reports whether the list of the region's backups is not used for now.
+func (h *discoveryHistory) readsEach(now time.Time) bool {
+	if h.result.ReadsEach && !now.Before(h.retryList) {
+		h.tryList()
+	}
+	return h.result.ReadsEach
+}
+
+func (h *discoveryHistory) tryList() { h.result.ReadsEach, h.listFailures = false, 0 }
+
+// listSucceeded takes in a complete list of backups.
+func (h *discoveryHistory) listSucceeded(requests int, took time.Duration) {
+	if !h.result.ReadsEach {
+		h.listFailures, h.result.ListRequests, h.result.ListTime = 0, requests, took
+	}
+}
+
+// listFailed takes in a list of backups that failed or lacks something. It reports whether that ends its use for now: at once if the
+// failure is permanent, else after some in a row.
+func (h *discoveryHistory) listFailed(permanent bool, now time.Time) (givenUp bool) {
+	if h.result.ReadsEach {
+		return false
+	}
+	h.listFailures++
+	if permanent || h.listFailures >= listFailuresTolerated {
+		h.result.ReadsEach, h.retryList = true, now.Add(retryListAfter)
+		h.result.ListRequests, h.result.ListTime = 0, 0
+	}
+	return h.result.ReadsEach
+}

@@ -1,0 +1,61 @@
+// Package fleet reads the backups of all instances. It knows which instances there are (configured, discovered, sharded), how they
+// are read, who shares which collection, and what outlives a scrape.
+package fleet
+
+import (
+	"context"
+	"iter"
+
+	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/config"
+)
+
+// BackupLister lists backups: an *apiclient.Client.
+type BackupLister interface {
+	Backups(ctx context.Context, r apiclient.DescribeBackupsRequest) iter.Seq2[apiclient.Backup, error]
+}
+
+// Target is an instance and how to read it.
+type Target struct {
+	config.Instance
+	Lister    BackupLister
+	discovery *Discovery // that found it; nil if it is configured by id
+}
+
+func (t Target) key() instanceKey { return instanceKey{t.RegionID, t.InstanceID} }
+
+// lane is what is read with the same account in the same region. It shares a limit of requests.
+func (t Target) lane() laneKey { return laneKey{t.Account, t.RegionID} }
+
+// Discovery is an entry of the configuration whose instances are found by asking a source.
+type Discovery struct {
+	config.Discovery
+	Source Source
+	Lister BackupLister
+}
+
+func (d *Discovery) key() discoveryKey { return discoveryKey{d.Account, d.RegionID, d.TagList()} }
+
+func (d *Discovery) lane() laneKey { return laneKey{d.Account, d.RegionID} }
+
+// target is a discovered instance.
+func (d *Discovery) target(instanceID string) Target {
+	return Target{Instance: d.Instance(instanceID), Lister: d.Lister, discovery: d}
+}
+
+// Fleet is what one configuration says. It does not change; a reload makes a new one.
+type Fleet struct {
+	Targets           []Target // configured by id
+	Discoveries       []*Discovery
+	Shard             Shard   // the part of all instances that this process reads
+	Concurrency       int     // requests in flight, per account and region
+	RequestsPerSecond float64 // per account and region
+	PageSize          int
+	SubtaskLimit      int
+}
+
+type (
+	instanceKey  struct{ regionID, instanceID string }
+	laneKey      struct{ account, regionID string }
+	discoveryKey struct{ account, regionID, tags string }
+)

@@ -1,0 +1,102 @@
+package fleet
+
+import (
+	"time"
+
+	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/collector/health"
+	"starrocks_backup_exporter/config"
+)
+
+// Result is a finished scrape: plain values. It has one InstanceResult for each instance, configured ones first in the order of the
+// configuration, then discovered ones.
+type Result struct {
+	At           time.Time
+	Deadline     time.Duration // that the scrape had; 0 if none
+	Shard        Shard
+	Instances    []InstanceResult
+	Discoveries  []DiscoveryResult
+	RequestTimes []RequestTime
+	Settled      bool // every region to be discovered has been listed in full since the exporter started
+}
+
+// InstanceResult is one instance in a Result. Either Err or Health is set.
+type InstanceResult struct {
+	Instance config.Instance
+	Err      error         // why the instance could not be read in full
+	Duration time.Duration // of reading it; 0 if its turn did not come
+	Health   *health.Health
+	Totals   InstanceTotals
+}
+
+// Reason says why the instance could not be read; empty if it could.
+func (r *InstanceResult) Reason() apiclient.Reason { return reasonOf(r.Err) }
+
+// State is what can be said of an instance in one word, worst first.
+type State int
+
+// The states.
+const (
+	Unhealthy State = iota
+	Unknown
+	Healthy
+)
+
+// String implements fmt.Stringer.
+func (s State) String() string { return [...]string{"unhealthy", "unknown", "healthy"}[s] }
+
+// State returns the state of the instance.
+func (r *InstanceResult) State() State {
+	switch {
+	case r.Health == nil:
+		return Unknown
+	case len(r.Health.Holding()) > 0:
+		return Unhealthy
+	default:
+		return Healthy
+	}
+}
+
+// InstanceTotals is what is counted of an instance while the exporter runs.
+type InstanceTotals struct {
+	Errors   map[apiclient.Reason]int // failed reads
+	Finished map[apiclient.Status]int // tasks seen to end
+	LastRead time.Time                // last complete read; zero before the first
+	Requests int                      // that the last complete read on its own took; 0 before the first
+	Listed   bool                     // the last complete read came from a list of its whole region
+}
+
+// DiscoveryResult is what is known of a discovery. Its numbers count instances of this shard only.
+type DiscoveryResult struct {
+	Account, RegionID, Tags string
+	Instances               int
+	LeftOut                 map[LeftOutReason]int
+	LastSuccess             time.Time // last complete list of instances; zero before the first
+	Errors                  map[apiclient.Reason]int
+	Err                     error         // of the last list of instances
+	ReadsEach               bool          // its list of backups failed, so each instance is read on its own for now
+	ListRequests            int           // that its last list of backups took
+	ListTime                time.Duration // that its last list of backups took; pages come one after another
+}
+
+// RequestTime is how long the requests of one scrape take, in an account and region, at the exporter's own limit with its whole burst.
+// It is at least the time that the last list of a region took.
+type RequestTime struct {
+	Account, RegionID string
+	Requests          int
+	Time              time.Duration
+}
+
+// TooLong reports whether the scrape's deadline is too short for the requests.
+func (t RequestTime) TooLong(deadline time.Duration) bool { return deadline > 0 && t.Time > deadline }
+
+// TooLongHint says what helps if the requests take longer than a scrape's deadline.
+const TooLongHint = "raise Prometheus' scrape_timeout (and scrape_interval) or api.requests_per_second, set listing: region, " +
+	"or use more shards (each of which lists the whole region)"
+
+func reasonOf(err error) apiclient.Reason {
+	if err == nil {
+		return ""
+	}
+	return apiclient.ReasonOf(err)
+}

@@ -1,0 +1,23 @@
+// Package health decides what is wrong with the backups of an instance. It is pure: its input is one read, limits and the time.
+package health
+
+// Condition is something that is wrong with an instance. It is the label `condition` of the metrics.
+type Condition string
+
+// The conditions.
+const (
+	Overdue           Condition = "overdue"             // the deadline for a newer good backup has passed
+	Missing           Condition = "missing"             // nothing is restorable
+	Failing           Condition = "failing"             // a task failed since the newest completed one
+	Stuck             Condition = "stuck"               // a task has been running far longer than any before
+	Expiring          Condition = "expiring"            // the last restorable backup expires soon, and no new one replaces it
+	RetentionTooShort Condition = "retention_too_short" // the newest success expires before its deadline
+	Shrunk            Condition = "shrunk"              // the newest success holds much less than those before it
+	TablesFailed      Condition = "tables_failed"       // the newest success has failed subtasks
+	StatusUnknown     Condition = "status_unknown"      // the status of the newest task is unknown
+)
+
+// Conditions returns every condition.
+func Conditions() []Condition {
+	return []Condition{Overdue, Missing, Failing, Stuck, Expiring, RetentionTooShort, Shrunk, TablesFailed, StatusUnknown}
+}

@@ -1,0 +1,49 @@
+package health
+
+import (
+	"time"
+
+	"starrocks_backup_exporter/apiclient"
+)
+
+// Health is everything known of an instance from one read. An unknown time is zero, an unknown number NaN.
+// Times are the exporter's, sizes bytes, durations seconds.
+type Health struct {
+	At         time.Time // of the read
+	Conditions map[Condition]bool
+	Tasks      map[apiclient.Status]int
+
+	LastStatus          apiclient.Status // empty without any task
+	LastStart           time.Time
+	RunningStart        time.Time // of the running task that started first
+	ConsecutiveFailures int
+	LastFailure         time.Time
+
+	LastSuccess          time.Time
+	LastSuccessDuration  float64
+	LastSuccessExpire    time.Time
+	LastSuccessDiskBytes float64
+	LastSuccessDataBytes float64
+	Deadline             time.Time
+
+	Restorable       int
+	OldestRestorable time.Time
+	RestorableUntil  time.Time // also zero if a restorable backup never expires
+
+	Databases     map[string]float64       // size by database, of the newest success
+	Tables        []Table                  // of the newest success, largest first
+	TablesDropped int                      // left out of Tables by the limit
+	FailedTables  []Table                  // of the newest ended task
+	SubTasks      map[apiclient.Status]int // of the newest task; nil if it lists none
+	Snapshot      *apiclient.InstanceSnapshot
+}
+
+// Holding returns the conditions that hold.
+func (h *Health) Holding() (all []Condition) {
+	for _, c := range Conditions() {
+		if h.Conditions[c] {
+			all = append(all, c)
+		}
+	}
+	return all
+}

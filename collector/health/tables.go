@@ -1,0 +1,84 @@
+package health
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"starrocks_backup_exporter/apiclient"
+)
+
+// Table is the backup of one table: the sum of all subtasks with its name.
+type Table struct {
+	Database, Name  string
+	Bytes           float64 // NaN if unknown
+	DurationSeconds float64 // from the first start to the last finish; NaN if unknown
+	start, finish   time.Time
+}
+
+// tablesOf merges the subtasks of the same database and table.
+func tablesOf(subtasks []apiclient.SubTask) []Table {
+	type key struct{ database, table string }
+	index := make(map[key]int, len(subtasks))
+	tables := make([]Table, 0, len(subtasks))
+	for _, s := range subtasks {
+		k := key{s.Database, s.Table}
+		i, ok := index[k]
+		if !ok {
+			i = len(tables)
+			index[k] = i
+			tables = append(tables, Table{Database: s.Database, Name: s.Table, Bytes: s.Bytes, start: s.Start, finish: s.Finish})
+			continue
+		}
+		t := &tables[i]
+		t.Bytes = addKnown(t.Bytes, s.Bytes)
+		if t.start.IsZero() || !s.Start.IsZero() && s.Start.Before(t.start) {
+			t.start = s.Start
+		}
+		if s.Finish.After(t.finish) {
+			t.finish = s.Finish
+		}
+	}
+	for i := range tables {
+		tables[i].DurationSeconds = secondsBetween(tables[i].start, tables[i].finish)
+	}
+	return tables
+}
+
+// failedTables returns the tables with a failed subtask by name, at most limit.
+func failedTables(subtasks []apiclient.SubTask, limit int) []Table {
+	tables := tablesOf(slices.DeleteFunc(slices.Clone(subtasks), func(s apiclient.SubTask) bool { return !hasFailed(s) }))
+	slices.SortFunc(tables, byName)
+	return tables[:min(len(tables), limit)]
+}
+
+func hasFailed(s apiclient.SubTask) bool { return s.Status == apiclient.StatusFailed }
+
+func byName(a, b Table) int {
+	return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.Name, b.Name))
+}
+
+func largestFirst(a, b Table) int {
+	return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), byName(a, b))
+}
+
+// addKnown adds two sizes. An unknown one (NaN) counts for nothing.
+func addKnown(a, b float64) float64 {
+	switch {
+	case math.IsNaN(a):
+		return b
+	case math.IsNaN(b):
+		return a
+	default:
+		return a + b
+	}
+}
+
+// secondsBetween returns the time from start to finish, NaN if it is unknown.
+func secondsBetween(start, finish time.Time) float64 {
+	if start.IsZero() || finish.Before(start) {
+		return math.NaN()
+	}
+	return finish.Sub(start).Seconds()
+}
