@@ -75,7 +75,7 @@ instances: [{instance_id: c-2, region_id: cn-hangzhou, max_age: 8d}, {instance_i
 	}
 	w.sim.Set(simulator.Instance{InstanceID: "c-8", RegionID: "cn-shanghai"})
 	w.sim.Set(simulator.Instance{InstanceID: "c-9", RegionID: "cn-shanghai"})
-	golden(t, "discovery.metrics", w.get("/metrics"))
+	golden(t, "discovery.metrics", w.exposition())
 }
 
 func TestDiscoveryByTags(t *testing.T) {

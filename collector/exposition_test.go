@@ -8,12 +8,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
 
 	"starrocks_backup_exporter/apiclient/simulator"
 	"starrocks_backup_exporter/collector"
@@ -97,6 +99,43 @@ func (w *world) get(path string, headers ...string) string {
 		w.t.Fatalf("%s: status %d, %v\n%s", path, res.StatusCode, err, body)
 	}
 	return string(body)
+}
+
+// exposition returns what /metrics serves, after it was compared with what a pedantic registry gathers from collector.New.
+func (w *world) exposition() string {
+	w.t.Helper()
+	served := w.get("/metrics")
+	registry := prometheus.NewPedanticRegistry()
+	if err := registry.Register(collector.New(w.scraper.Last())); err != nil {
+		w.t.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		w.t.Error(err)
+	}
+	var gathered strings.Builder
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(&gathered, f); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if d := difference(gathered.String(), served); d != "" {
+		w.t.Errorf("a registry gathers something else:\n%s", d)
+	}
+	return served
+}
+
+// families returns the part of an exposition that is about some metrics.
+func families(exposition string, names ...string) string {
+	var part strings.Builder
+	for line := range strings.Lines(exposition) {
+		name := strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE ")
+		name = strings.TrimPrefix(name[:strings.IndexAny(name, " {")], "starrocks_backup_")
+		if slices.Contains(names, name) {
+			part.WriteString(line)
+		}
+	}
+	return part.String()
 }
 
 const oneInstance = `
@@ -191,22 +230,30 @@ func TestExpositions(t *testing.T) {
 	expired := backup("bt-1", "COMPLETED", 15*24, tables(20)...)
 	forever := backup("bt-1", "COMPLETED", 5, tables(20)...)
 	forever.Expire = 0
-	for name, tasks := range map[string][]simulator.Task{
-		"healthy":        {backup("bt-2", "COMPLETED", 5, tables(20)...), backup("bt-1", "COMPLETED", 29, tables(18)...)},
-		"failed":         {backup("bt-3", "FAILED", 5, sub("dwd", "orders", 1, "failed"), sub("dwd", "users", 1, "success")), backup("bt-2", "FAILED", 17), backup("bt-1", "COMPLETED", 20, tables(20)...)},
-		"running":        {backup("bt-2", "RUNNING", -0.5, sub("dwd", "orders", 0, "UPLOADING")), backup("bt-1", "COMPLETED", 20, tables(20)...)},
-		"first_running":  {backup("bt-1", "RUNNING", 0)},
-		"never":          {},
-		"expired":        {expired},
-		"never_expires":  {forever},
-		"unknown_status": {backup("bt-2", "MERGING", 5), backup("bt-1", "COMPLETED", 20, tables(20)...)},
-		"units_mixed":    {mixed},
-		"odd_names":      {odd},
+	// Families are those that the world is about; all if there are none.
+	for name, c := range map[string]struct {
+		tasks    []simulator.Task
+		families string
+	}{
+		"healthy":        {[]simulator.Task{backup("bt-2", "COMPLETED", 5, tables(20)...), backup("bt-1", "COMPLETED", 29, tables(18)...)}, ""},
+		"failed":         {[]simulator.Task{backup("bt-3", "FAILED", 5, sub("dwd", "orders", 1, "failed"), sub("dwd", "users", 1, "success")), backup("bt-2", "FAILED", 17), backup("bt-1", "COMPLETED", 20, tables(20)...)}, ""},
+		"running":        {[]simulator.Task{backup("bt-2", "RUNNING", -0.5, sub("dwd", "orders", 0, "UPLOADING")), backup("bt-1", "COMPLETED", 20, tables(20)...)}, "tasks last_task_status last_task_start_timestamp_seconds running_task_start_timestamp_seconds subtasks condition"},
+		"first_running":  {[]simulator.Task{backup("bt-1", "RUNNING", 0)}, "tasks condition last_success_timestamp_seconds restorable_backups deadline_timestamp_seconds"},
+		"never":          {[]simulator.Task{}, "tasks condition last_task_status last_success_timestamp_seconds restorable_backups instance_info"},
+		"expired":        {[]simulator.Task{expired}, "condition restorable_backups oldest_restorable_timestamp_seconds restorable_until_timestamp_seconds"},
+		"never_expires":  {[]simulator.Task{forever}, "condition restorable_backups oldest_restorable_timestamp_seconds restorable_until_timestamp_seconds last_success_expire_timestamp_seconds"},
+		"unknown_status": {[]simulator.Task{backup("bt-2", "MERGING", 5), backup("bt-1", "COMPLETED", 20, tables(20)...)}, "condition tasks last_task_status consecutive_failures"},
+		"units_mixed":    {[]simulator.Task{mixed}, "last_success_timestamp_seconds last_success_duration_seconds last_success_expire_timestamp_seconds last_success_data_size_bytes subtask_size_bytes subtask_duration_seconds"},
+		"odd_names":      {[]simulator.Task{odd}, "database_size_bytes subtask_size_bytes subtask_failed subtasks"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, simulator.Options{}, at(noon), oneInstance)
-			w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(tasks...)})
-			golden(t, name+".metrics", w.get("/metrics"))
+			w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(c.tasks...)})
+			exposition := w.exposition()
+			if c.families != "" {
+				exposition = families(exposition, strings.Fields(c.families)...)
+			}
+			golden(t, name+".metrics", exposition)
 		})
 	}
 }
@@ -215,7 +262,7 @@ func TestPartialFailureExposition(t *testing.T) {
 	w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneInstance, "instances: [", "instances: [{instance_id: c-0, region_id: cn-hangzhou}, ", 1))
 	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(backup("bt-1", "COMPLETED", 5, tables(20)...))})
 	w.sim.Set(simulator.Instance{InstanceID: "c-0", RegionID: "cn-hangzhou", Fault: simulator.Denied("sr:DescribeBackups")})
-	golden(t, "partial_failure.metrics", w.get("/metrics"))
+	golden(t, "partial_failure.metrics", w.exposition())
 	if l := w.log.String(); !strings.Contains(l, "RAM action sr:DescribeBackups is missing") || strings.Count(l, "level=warn") != 1 {
 		t.Errorf("log:\n%s", l)
 	}
@@ -248,7 +295,8 @@ func TestPagesWithMovingEntries(t *testing.T) {
 				}
 				return append(news, all...)
 			}})
-			golden(t, "pages.metrics", w.get("/metrics"))
+			golden(t, "pages.metrics", families(w.exposition(),
+				"up", "tasks", "restorable_backups", "oldest_restorable_timestamp_seconds", "last_success_timestamp_seconds"))
 		})
 	}
 }
@@ -264,10 +312,10 @@ func TestSampleInBothReadings(t *testing.T) {
 		w.sim.Set(simulator.Instance{InstanceID: "c-d4be777ff5e8cXXX", RegionID: "cn-hangzhou", Fault: simulator.Raw(http.StatusOK, body)})
 	}
 	play(string(sample))
-	golden(t, "sample_as_printed.metrics", w.get("/metrics"))
+	golden(t, "sample_as_printed.metrics", families(w.exposition(), "up", "condition", "scrape_errors_total"))
 	if l := w.log.String(); !strings.Contains(l, "Invalid params: [instance not exists].") {
 		t.Errorf("log:\n%s", l)
 	}
 	play(strings.Replace(string(sample), `"Success": false`, `"Success": true`, 1))
-	golden(t, "sample_success.metrics", w.get("/metrics"))
+	golden(t, "sample_success.metrics", w.exposition())
 }
