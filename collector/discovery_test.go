@@ -257,34 +257,6 @@ func TestListingAndAFirstBackup(t *testing.T) {
 	}
 }
 
-// With too little time for all, it is said where one looks, and each instance has its turn.
-func TestTooLittleTime(t *testing.T) {
-	w := newWorld(t, simulator.Options{}, time.Now, strings.Replace(many(30), "100000", "10", 1))
-	setMany(w, 30)
-	for n := range 30 {
-		body := w.get("/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "1.1")
-		if budget, deadline := values(t, body, "api_budget_seconds")[""], values(t, body, "scrape_deadline_seconds")[""]; budget != 2 || deadline != 0.6 {
-			t.Fatalf("budget %v, deadline %v", budget, deadline)
-		}
-		read := len(values(t, body, "last_read_timestamp_seconds"))
-		if n == 0 && read == 30 {
-			t.Fatal("there was time enough")
-		}
-		if read == 30 {
-			break
-		}
-		if n == 29 {
-			t.Errorf("only %d had their turn", read)
-		}
-	}
-	if page := w.get("/"); !strings.Contains(page, "scrape deadline is too short") || !strings.Contains(page, "listing: region") {
-		t.Errorf("the page does not say it:\n%s", page)
-	}
-	if l := w.log.String(); strings.Count(l, "the scrape deadline is too short") != 1 {
-		t.Errorf("log:\n%s", l)
-	}
-}
-
 // Each instance has exactly one shard, the shares are alike, and one shard more moves only what that one gets.
 func TestShards(t *testing.T) {
 	const n = 10000
@@ -387,31 +359,6 @@ func TestWhatIsNotKnownYetDoesNotCountAsRemoved(t *testing.T) {
 	}
 }
 
-// Instances of many pages end one after the other, rather than all of them never; and a list of instances goes before.
-func TestTooLittleTimeForManyPages(t *testing.T) {
-	w := newWorld(t, simulator.Options{PageCap: 2}, time.Now, strings.Replace(strings.Replace(oneRegion, "max_attempts: 1", "max_attempts: 1, concurrency: 4", 1), "100000", "10", 1))
-	var tasks []simulator.Task
-	for n := range 10 {
-		tasks = append(tasks, backup(fmt.Sprintf("bt-%d", n), "COMPLETED", float64(5+n)))
-	}
-	for n := range 6 {
-		w.sim.Set(simulator.Instance{InstanceID: fmt.Sprintf("c-%d", n), RegionID: "cn-hangzhou", Tasks: lists(tasks...)})
-	}
-	for n := range 20 {
-		body := w.get("/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "1.5")
-		if n > 0 && values(t, body, "discovered_instances")[""] != 6 {
-			t.Fatal("the instances were not listed in time")
-		}
-		if len(values(t, body, "last_read_timestamp_seconds")) == 6 {
-			if budget := values(t, body, "api_budget_seconds")[""]; budget != 2 { // 30 requests, 10 of them at once
-				t.Errorf("the budget is %v", budget)
-			}
-			return
-		}
-	}
-	t.Error("not all had their turn")
-}
-
 // An instance that is configured by id under one account, and found under another, is read by one shard and under the first.
 func TestOverridesOverShards(t *testing.T) {
 	configuration := strings.Replace(oneRegion, "accounts: {", "accounts: {other: {access_key_id: id, access_key_secret: canary}, ", 1) + "instances:\n"
@@ -433,23 +380,6 @@ func TestOverridesOverShards(t *testing.T) {
 	if read != 20 {
 		t.Errorf("%d are read", read)
 	}
-}
-
-// One instance has more pages than there is time for, ever: it has its turn like all others, and no more.
-func TestAnInstanceThatIsNeverRead(t *testing.T) {
-	w := newWorld(t, simulator.Options{PageCap: 1}, time.Now, strings.Replace(strings.Replace(many(2), "100000", "10, concurrency: 1", 1), "timeout: 30s", "timeout: 30s, max_attempts: 1", 1))
-	var tasks []simulator.Task
-	for n := range 100 {
-		tasks = append(tasks, backup(fmt.Sprintf("bt-%d", n), "COMPLETED", float64(5+n)))
-	}
-	w.sim.Set(simulator.Instance{InstanceID: "c-0", RegionID: "cn-hangzhou", Tasks: lists(tasks...)})
-	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(tasks[:1]...)})
-	for range 5 {
-		if read := values(t, w.get("/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "1.3"), "last_read_timestamp_seconds"); len(read) == 1 {
-			return
-		}
-	}
-	t.Error("the other never had its turn")
 }
 
 // A reload that takes a discovery away while a scrape is under way leaves nothing of it in the scrape.

@@ -561,7 +561,7 @@ func (s *soak) resources() (goroutines, files int, heap uint64) {
 }
 
 // The exporter among faults at random: no value disagrees with the world, no counter jumps, nothing grows, nobody waits too long.
-// SOAK_SCRAPES says how many scrapes (150), SOAK_SEED with which world.
+// SOAK_SCRAPES says how many scrapes (50), SOAK_SEED with which world.
 func TestSoak(t *testing.T) {
 	number := func(name string, otherwise int) int {
 		if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
@@ -569,7 +569,7 @@ func TestSoak(t *testing.T) {
 		}
 		return otherwise
 	}
-	n := number("SOAK_SCRAPES", 150)
+	n := number("SOAK_SCRAPES", 50)
 	s := newSoak(t, uint64(number("SOAK_SEED", 1))) //nolint:gosec // small
 	var goroutines, files int
 	var heap uint64
