@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"starrocks_backup_exporter/apiclient/recording"
 	"starrocks_backup_exporter/apiclient/simulator"
 	"starrocks_backup_exporter/config"
 )
@@ -36,7 +37,7 @@ func startDemo() (load func() (*config.Config, error), err error) {
 
 // startPlayback serves a recording on loopback. It returns the configuration that reads it, and a clock that begins with it.
 func startPlayback(directory string) (load func() (*config.Config, error), now func() time.Time, err error) {
-	playback, err := simulator.NewPlayback(os.DirFS(directory))
+	playback, err := recording.NewPlayback(os.DirFS(directory))
 	if err != nil {
 		return nil, nil, fmt.Errorf("--api.playback: %s: %w", directory, err)
 	}
@@ -63,7 +64,7 @@ func startPlayback(directory string) (load func() (*config.Config, error), now f
 			RegionID: r.RegionID, Account: account(r.Account), Tags: tags(r.Tag), MaxAge: c.Backups.MaxAge, Listing: config.ListingInstance,
 			RefreshInterval: model.Duration(24 * time.Hour),
 		}
-		if slices.ContainsFunc(listed, func(l simulator.Recorded) bool { return l.RegionID == r.RegionID && l.Account == r.Account }) {
+		if slices.ContainsFunc(listed, func(l recording.Recorded) bool { return l.RegionID == r.RegionID && l.Account == r.Account }) {
 			d.Listing = config.ListingRegion
 		}
 		c.Discovery = append(c.Discovery, d)

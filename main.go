@@ -32,7 +32,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 	sloggokit "github.com/tjhop/slog-gokit"
 
-	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/apiclient/recording"
 	"starrocks_backup_exporter/collector"
 	"starrocks_backup_exporter/collector/fleet"
 	"starrocks_backup_exporter/collector/report"
@@ -192,7 +192,7 @@ func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*fleet
 	scraper := fleet.NewScraper(logger, now, coalesced.Inc)
 	builder := fleet.NewBuilder(collector.NewAPIMetrics(registry), now, o.shard)
 	if o.record != "" {
-		if builder.Recorder, err = apiclient.NewRecorder(o.record, now, logger); err != nil {
+		if builder.Recorder, err = recording.NewRecorder(o.record, now, logger); err != nil {
 			return nil, nil, fmt.Errorf("--api.record: %w", err)
 		}
 	}

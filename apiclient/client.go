@@ -7,33 +7,33 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
+
+	"starrocks_backup_exporter/apiclient/internal/secretscan"
 )
 
 const (
 	version = "2022-10-19"
 
+	maxPages   = 1000
 	maxBody    = 64 << 20
 	minBackoff = 200 * time.Millisecond
 	maxBackoff = 5 * time.Second
 )
 
-// operation is a call of the API, and how the Data of its answer is read.
-type operation struct {
+// operation is a call of the API that lists items page by page.
+type operation[T any] struct {
 	name, path string
-	rank       int // against other operations, for our own limit
-	data       func(*page, *decoder) error
+	rank       int  // against other operations, for our own limit
+	complete   bool // a list that is shorter than its own Total is an error
+	decode     func(body []byte) (*page[T], *header, error)
+	id         func(*T) string // tells items apart
 }
-
-var (
-	describeBackups   = operation{"DescribeBackups", "/webapi/backup/manage/describe", 0, (*page).decodeBackups}
-	describeInstances = operation{"DescribeInstances", "/webapi/starrocks/describeInstances", maxPages, (*page).decodeInstances}
-)
 
 // Observer is told what the client does, as it happens. Its methods are called concurrently.
 type Observer interface {
@@ -80,8 +80,47 @@ func New(o Options) (*Client, error) {
 	return &Client{o: o, url: u}, nil
 }
 
+// pages reads all pages of an operation from the first on, and yields each item once, in the API's order.
+func pages[T any](
+	ctx context.Context, c *Client, op operation[T], first int, buffers *BufferPool, query func(page int) url.Values,
+) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		seen := map[string]struct{}{} // items move between pages while they are read
+		total := 0
+		for n := range maxPages {
+			p, err := call(ctx, c, op, n, query(first+n), buffers)
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			before := len(seen)
+			total = max(total, p.total)
+			for i := range p.items {
+				id := op.id(&p.items[i])
+				if _, known := seen[id]; known {
+					continue
+				}
+				seen[id] = struct{}{}
+				if !yield(p.items[i], nil) {
+					return
+				}
+			}
+			// A short page does not end the list: the server may cap its pages below the size asked for.
+			if len(seen) == before && len(seen) < total && op.complete {
+				yield(none, badResponse(op.name, fmt.Errorf("%d listed of %d", len(seen), total)))
+				return
+			}
+			if len(seen) == before || total > 0 && len(seen) >= total {
+				return
+			}
+		}
+		yield(none, badResponse(op.name, fmt.Errorf("no end after %d pages", maxPages)))
+	}
+}
+
 // call makes one call, in as many attempts as it takes and ctx allows.
-func (c *Client) call(ctx context.Context, op operation, pagesBefore int, query url.Values, bodies *Bodies) (*page, error) {
+func call[T any](ctx context.Context, c *Client, op operation[T], pagesBefore int, query url.Values, buffers *BufferPool) (*page[T], error) {
 	var last *Error
 	refreshed := false
 	for attempt := 1; ; attempt++ {
@@ -94,7 +133,7 @@ func (c *Client) call(ctx context.Context, op operation, pagesBefore int, query 
 		if last != nil {
 			c.o.Observer.Retry(op.name, c.o.RegionID, last.Reason)
 		}
-		p, hint, failure := c.attempt(ctx, op, query, bodies)
+		p, hint, failure := try(ctx, c, op, query, buffers)
 		if failure == nil {
 			return p, nil
 		}
@@ -110,15 +149,8 @@ func (c *Client) call(ctx context.Context, op operation, pagesBefore int, query 
 	}
 }
 
-func (c *Client) waitForLimit(ctx context.Context, rank int) error {
-	began := c.o.Now()
-	err := c.o.Limiter.Wait(ctx, rank)
-	c.o.Observer.LimitWait(c.o.RegionID, max(0, c.o.Now().Sub(began)))
-	return err
-}
-
-// attempt signs, sends and decodes one request. With a failure comes how long the API asks to wait, if it does.
-func (c *Client) attempt(ctx context.Context, op operation, query url.Values, bodies *Bodies) (*page, time.Duration, *Error) {
+// try signs, sends and decodes one request. With a failure it returns how long the API asks to wait; 0 if it does not.
+func try[T any](ctx context.Context, c *Client, op operation[T], query url.Values, buffers *BufferPool) (*page[T], time.Duration, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
 	credential, err := c.o.Credentials.Get(ctx)
@@ -128,18 +160,18 @@ func (c *Client) attempt(ctx context.Context, op operation, query url.Values, bo
 		}
 		return nil, 0, &Error{Reason: ReasonUnauthorized, Err: err}
 	}
-	req, err := c.request(ctx, op, query)
+	req, err := c.request(ctx, op.name, op.path, query)
 	if err != nil {
 		return nil, 0, &Error{Reason: ReasonInvalidRequest, Err: err}
 	}
 	sign(req, credential, c.o.Now(), c.o.Nonce())
-	a, failure := c.exchange(req, op, bodies.next())
+	a, failure := c.exchange(req, op.name, buffers.next())
 	if failure != nil {
 		return nil, 0, failure
 	}
-	p, failure := interpret(a, op)
+	p, failure := interpret(a, op.decode)
 	if failure != nil {
-		newEcho(credential.AccessKeySecret, credential.SecurityToken).hide(failure)
+		failure.hide(secretscan.New(credential.AccessKeySecret, credential.SecurityToken))
 	}
 	if failure != nil && failure.Reason == ReasonUnauthorized && failure.retry != retryBackoff {
 		c.o.Credentials.Reject(credential)
@@ -147,31 +179,31 @@ func (c *Client) attempt(ctx context.Context, op operation, query url.Values, bo
 	return p, retryAfter(a.header, c.o.Now()), failure
 }
 
-func (c *Client) request(ctx context.Context, op operation, query url.Values) (*http.Request, error) {
-	u := c.url.JoinPath(op.path)
-	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
+func (c *Client) waitForLimit(ctx context.Context, rank int) error {
+	began := c.o.Now()
+	err := c.o.Limiter.Wait(ctx, rank)
+	c.o.Observer.LimitWait(c.o.RegionID, max(0, c.o.Now().Sub(began)))
+	return err
+}
+
+func (c *Client) request(ctx context.Context, action, path string, query url.Values) (*http.Request, error) {
+	u := c.url.JoinPath(path)
+	u.RawQuery = canonicalQuery(query)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), http.NoBody)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "starrocks_backup_exporter")
-	req.Header.Set("x-acs-action", op.name)
+	req.Header.Set("x-acs-action", action)
 	req.Header.Set("x-acs-version", version)
 	return req, nil
 }
 
-// answer is a response, read to its last byte.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-func (c *Client) exchange(req *http.Request, op operation, b *bytes.Buffer) (*answer, *Error) {
+func (c *Client) exchange(req *http.Request, action string, b *bytes.Buffer) (*answer, *Error) {
 	began := c.o.Now()
 	code := "error"
-	defer func() { c.o.Observer.Request(op.name, c.o.RegionID, code, max(0, c.o.Now().Sub(began))) }()
+	defer func() { c.o.Observer.Request(action, c.o.RegionID, code, max(0, c.o.Now().Sub(began))) }()
 	// Not http.Client: it follows redirects, and the token header would travel along.
 	res, err := c.o.Transport.RoundTrip(req)
 	if err != nil {
@@ -195,30 +227,6 @@ func (c *Client) exchange(req *http.Request, op operation, b *bytes.Buffer) (*an
 		return nil, &Error{Reason: ReasonBadResponse, HTTPStatus: res.StatusCode, Err: fmt.Errorf("a body of more than %d MiB", maxBody>>20)}
 	}
 	return &answer{res.StatusCode, res.Header, b.Bytes()}, nil
-}
-
-// interpret tells what was asked for from the two shapes of an error.
-func interpret(a *answer, op operation) (*page, *Error) {
-	p, err := decodePage(a.body, op.data)
-	if err != nil {
-		if bytes.HasPrefix(bytes.TrimSpace(a.body), []byte("<")) {
-			err = errors.New("it begins as HTML does")
-		}
-		e := &Error{HTTPStatus: a.status, Err: fmt.Errorf("the body is not the API's: %s", oneLine(err.Error()))}
-		if e.Reason, e.retry = classifyStatus(a.status); a.status < 300 {
-			e.Reason, e.retry = ReasonBadResponse, retryNever
-		}
-		return nil, e
-	}
-	if a.status < 300 {
-		switch {
-		case p.success != nil && *p.success && (p.codeIsSuccess() || len(p.backups)+len(p.instances) > 0):
-			return p, nil
-		case p.success == nil && p.codeIsSuccess():
-			return nil, &Error{Reason: ReasonBadResponse, HTTPStatus: a.status, RequestID: p.requestID, Err: errors.New("a JSON object without Success")}
-		}
-	}
-	return nil, apiError(a.status, p)
 }
 
 // backoff is exponential with full jitter.

@@ -28,7 +28,7 @@ func TestDecodePageRefuses(t *testing.T) {
 		"invalid number":     `{"Success":true,"Data":[{"BackupTaskId":"a","Size":01}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if p, err := decodePage([]byte(body), (*page).decodeBackups); err == nil {
+			if p, _, err := decodePage[wireBackup, Backup]([]byte(body)); err == nil {
 				t.Errorf("decoded %+v", p)
 			}
 		})
@@ -40,14 +40,14 @@ func TestDecodeTolerates(t *testing.T) {
 		"BackupTaskId":12,"InstanceId":"null","Status":" Cancelled ","Size":"7","BackupStartTime":"1742179018","BackupFinishedTime":1742179028000,
 		"ExpireTime":"null","InstanceSnapshot":"null","New":null,
 		"SubTasks":[{"DataBase":"a` + "\xff" + `\"\n","Table":null,"Size":"null","StartTime":1747708190000,"FinishedTime":"x","Detail":{"odd":[1]},"Status":"SUCCESS"}]}]}`
-	p, err := decodePage([]byte(body), (*page).decodeBackups)
+	p, h, err := decodePage[wireBackup, Backup]([]byte(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.success == nil || !*p.success || p.total != 1 || len(p.backups) != 1 {
+	if h.Success != flagTrue || p.total != 1 || len(p.items) != 1 {
 		t.Fatalf("decoded %+v", p)
 	}
-	b := p.backups[0]
+	b := p.items[0]
 	if b.TaskID != "12" || b.InstanceID != "" || b.Status != StatusCanceled || b.DiskBytes != 7*gib || b.Instance != nil ||
 		!b.Start.Equal(time.Unix(1742179018, 0)) || !b.Finish.Equal(time.Unix(1742179028, 0)) || !b.Expire.IsZero() {
 		t.Errorf("decoded %+v", b)
@@ -97,36 +97,45 @@ func FuzzDecodePage(f *testing.F) {
 	f.Add([]byte(`{"Success":false,"ErrCode":"Success","Data":[{"BackupTaskId":"never use this"}]}`))
 	f.Add([]byte(`{"RequestId":"r","Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"sr:DescribeBackups"}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, op := range []operation{describeBackups, describeInstances} {
-			p, failure := interpret(&answer{status: http.StatusOK, body: body}, op)
-			if failure != nil {
-				if failure.Reason == "" || strings.ContainsAny(failure.Error(), "\n\r") {
-					t.Errorf("failed with %q", failure.Error())
-				}
-				continue
-			}
-			var want map[string]any
-			if err := json.Unmarshal(body, &want); err != nil {
-				t.Fatalf("decoded what is not JSON: %v", err)
-			}
-			if said := fmt.Sprint(want["Success"]); !strings.EqualFold(said, "true") {
-				t.Errorf("took Success %q for true", said)
-			}
-			data, _ := want["Data"].([]any)
-			if len(p.backups)+len(p.instances) != len(data) {
-				t.Fatalf("decoded %d entries of %d", len(p.backups)+len(p.instances), len(data))
-			}
-			for i, b := range p.backups {
+		if p, data := fuzzed(t, body, describeBackups()); p != nil {
+			for i, b := range p.items {
 				sameText(t, data[i], map[string]string{"BackupTaskId": b.TaskID, "Status": b.StatusWord, "InstanceId": b.InstanceID})
-				if subtasks, err := b.SubTasks(); err == nil && b.ListsSubTasks() && len(subtasks) != len(data[i].(map[string]any)["SubTasks"].([]any)) {
+				subtasks, err := b.SubTasks()
+				if err == nil && b.ListsSubTasks() && len(subtasks) != len(data[i].(map[string]any)["SubTasks"].([]any)) {
 					t.Errorf("%d subtasks", len(subtasks))
 				}
 			}
-			for i, in := range p.instances {
+		}
+		if p, data := fuzzed(t, body, describeInstances()); p != nil {
+			for i, in := range p.items {
 				sameText(t, data[i], map[string]string{"InstanceId": in.InstanceID, "RegionId": in.RegionID, "InstanceStatus": in.Status})
 			}
 		}
 	})
+}
+
+// fuzzed returns the page in a body, and Data as the standard library reads it; nil if the body is not a success.
+func fuzzed[T any](t *testing.T, body []byte, op operation[T]) (*page[T], []any) {
+	t.Helper()
+	p, failure := interpret(&answer{status: http.StatusOK, body: body}, op.decode)
+	if failure != nil {
+		if failure.Reason == "" || strings.ContainsAny(failure.Error(), "\n\r") {
+			t.Errorf("failed with %q", failure.Error())
+		}
+		return nil, nil
+	}
+	var want map[string]any
+	if err := json.Unmarshal(body, &want); err != nil {
+		t.Fatalf("decoded what is not JSON: %v", err)
+	}
+	if said := fmt.Sprint(want["Success"]); !strings.EqualFold(said, "true") {
+		t.Errorf("took Success %q for true", said)
+	}
+	data, _ := want["Data"].([]any)
+	if len(p.items) != len(data) {
+		t.Fatalf("decoded %d entries of %d", len(p.items), len(data))
+	}
+	return p, data
 }
 
 // sameText compares those members that are strings.
@@ -168,7 +177,7 @@ func BenchmarkDecodePage(b *testing.B) {
 		b.SetBytes(int64(len(body)))
 		b.ReportAllocs()
 		for b.Loop() {
-			if p, err := decodePage(body, (*page).decodeBackups); err != nil || len(p.backups) != 30 {
+			if p, _, err := decodePage[wireBackup, Backup](body); err != nil || len(p.items) != 30 {
 				b.Fatal(err)
 			}
 		}
@@ -201,11 +210,11 @@ func TestDecodeSample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := decodePage(body, (*page).decodeBackups)
-	if err != nil || p.success == nil || *p.success || len(p.backups) != 1 || p.message == "" {
+	p, h, err := decodePage[wireBackup, Backup](body)
+	if err != nil || h.Success != flagFalse || len(p.items) != 1 || h.message() == "" {
 		t.Fatalf("decoded %+v, %v", p, err)
 	}
-	if b := p.backups[0]; b.TaskID != "bt-12sui21312dd" || b.Status != StatusRunning || b.Instance.Version != "3.3" {
+	if b := p.items[0]; b.TaskID != "bt-12sui21312dd" || b.Status != StatusRunning || b.Instance.Version != "3.3" {
 		t.Errorf("decoded %+v", b)
 	}
 }

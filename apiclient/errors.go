@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"starrocks_backup_exporter/apiclient/internal/secretscan"
 )
 
 // Reason says in one word why a read failed. It is the label `reason` of the metrics.
@@ -32,8 +34,8 @@ func Reasons() []Reason {
 	}
 }
 
-// Error is a failed call. Code, Message and RequestID are the API's own where it answered.
-// It holds no secret: not what was signed, not a credential.
+// Error is a failed call. Code, Message and RequestID are the API's own if it answered. It contains no secret: nothing that was signed,
+// and no credential.
 type Error struct {
 	Operation  string // DescribeBackups
 	Reason     Reason
@@ -41,9 +43,9 @@ type Error struct {
 	Message    string
 	RequestID  string
 	HTTPStatus int    // 0 without an answer
-	Action     string // the RAM action that is missing, of a denial (AccessDeniedDetail.AuthAction); empty where it is not said
+	Action     string // the missing RAM action of a denial (AccessDeniedDetail.AuthAction); empty if unknown
 	Attempts   int
-	Err        error // the cause where the API did not answer
+	Err        error // the cause if the API did not answer
 
 	retry retryMode
 }
@@ -77,7 +79,16 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// ReasonOf returns the reason of an error of this package; any other error that ended a read is the context's.
+// hide leaves out what repeats a secret.
+func (e *Error) hide(secrets secretscan.Scanner) {
+	for _, s := range []*string{&e.Code, &e.Message, &e.RequestID, &e.Action} {
+		if secrets.In(*s) {
+			*s = "(left out)"
+		}
+	}
+}
+
+// ReasonOf returns the reason of an error of this package. Any other error that ended a read comes from its context.
 func ReasonOf(err error) Reason {
 	var e *Error
 	if errors.As(err, &e) {
@@ -86,11 +97,11 @@ func ReasonOf(err error) Reason {
 	return ReasonTimeout
 }
 
-func badResponse(operation, format string, args ...any) *Error {
-	return &Error{Operation: operation, Reason: ReasonBadResponse, Err: fmt.Errorf(format, args...)}
+func badResponse(operation string, err error) *Error {
+	return &Error{Operation: operation, Reason: ReasonBadResponse, Err: err}
 }
 
-// transportError tells a failed exchange apart: given up by the caller, too slow, or broken.
+// transportError classifies a failed exchange: canceled by the caller, too slow, or broken.
 func transportError(err error) *Error {
 	e := &Error{Reason: ReasonNetwork, Err: err, retry: retryBackoff}
 	var timeout interface{ Timeout() bool }
@@ -100,24 +111,7 @@ func transportError(err error) *Error {
 	return e
 }
 
-// apiError is what the API answered instead of what was asked for. Its code decides first, the HTTP status second.
-func apiError(status int, p *page) *Error {
-	e := &Error{Code: oneLine(p.code), Message: oneLine(p.message), RequestID: oneLine(p.requestID), HTTPStatus: status}
-	var known bool
-	if e.Reason, e.retry, known = classifyCode(e.Code); !known {
-		e.Reason, e.retry = classifyStatus(status)
-	}
-	switch {
-	case e.Reason == ReasonUnauthorized: // the API's message can echo what was signed
-		e.Message = rejected(e.Code)
-	case e.Reason == ReasonForbidden && p.action != "":
-		e.Action = oneLine(p.action)
-		e.Message = fmt.Sprintf("RAM action %s is missing: %s", e.Action, e.Message)
-	}
-	return e
-}
-
-// rejected says in our words what a code means; nothing where that says it.
+// rejected explains a code in our own words; empty if the code explains itself.
 func rejected(code string) string {
 	switch code {
 	case "SignatureDoesNotMatch":
@@ -181,7 +175,7 @@ func classifyStatus(status int) (Reason, retryMode) {
 	}
 }
 
-// oneLine makes a foreign text fit for a log line.
+// oneLine makes foreign text fit for a log line.
 func oneLine(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	if len(s) > 300 {

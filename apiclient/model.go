@@ -1,7 +1,6 @@
 package apiclient
 
 import (
-	"math"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -9,8 +8,8 @@ import (
 
 const gib = 1 << 30
 
-// Backup is a backup task, an element of Data in the answer of DescribeBackups.
-// Units and statuses are the exporter's: a time that the API does not give is zero, a size NaN.
+// Backup is a backup task, an element of Data in the answer of DescribeBackups. Times and sizes have the exporter's units.
+// A time that the API does not give is zero, a size NaN.
 type Backup struct {
 	TaskID     string            // BackupTaskId
 	InstanceID string            // InstanceId
@@ -19,10 +18,11 @@ type Backup struct {
 	StatusWord string            // Status as the API wrote it
 	Start      time.Time         // BackupStartTime
 	Finish     time.Time         // BackupFinishedTime; a running task may carry one, so the status decides
-	Expire     time.Time         // ExpireTime: when the backup's data is gone
-	DiskBytes  float64           // Size, bytes; NaN where absent
-	Instance   *InstanceSnapshot // InstanceSnapshot; nil where absent
+	Expire     time.Time         // ExpireTime: when the backup's data expires
+	DiskBytes  float64           // Size, bytes; NaN if absent
+	Instance   *InstanceSnapshot // InstanceSnapshot; nil if absent
 
+	snapshot jsontext.Value // InstanceSnapshot as the answer has it
 	subTasks jsontext.Value
 	kept     bool // subTasks are not part of an answer any more
 }
@@ -39,11 +39,10 @@ type SubTask struct {
 	Status   Status    // Status
 	Start    time.Time // StartTime
 	Finish   time.Time // FinishedTime
-	Bytes    float64   // Size, bytes; NaN where absent
+	Bytes    float64   // Size, bytes; NaN if absent
 }
 
-// ListsSubTasks reports whether the API listed subtasks at all, be it none:
-// a task without a list says nothing about its tables.
+// ListsSubTasks reports whether the API listed subtasks, possibly none. A task without a list says nothing about its tables.
 func (b *Backup) ListsSubTasks() bool { return b.subTasks.Kind() == '[' }
 
 // KeepSubTasks makes the subtasks independent of the answer that they came in.
@@ -56,43 +55,11 @@ func (b *Backup) KeepSubTasks() {
 // DropSubTasks forgets the subtasks: the task then says nothing about its tables.
 func (b *Backup) DropSubTasks() { b.subTasks = nil }
 
-// SubTasks decodes the task's subtasks, which are left raw until asked for: most are never looked at.
-func (b *Backup) SubTasks() ([]SubTask, error) {
-	if !b.ListsSubTasks() {
-		return nil, nil
-	}
-	var out []SubTask
-	d := newDecoder(b.subTasks)
-	err := eachElement(d, func() error {
-		s, err := decodeSubTask(d)
-		out = append(out, s)
-		return err
-	})
-	if err != nil {
-		return nil, badResponse(describeBackups.name, "SubTasks of %s: %v", b.TaskID, err)
-	}
-	return out, nil
-}
-
-// epoch reads a time by its magnitude: 1e11 and above is milliseconds, below seconds.
-// 0 and less, and what is beyond the year 9999, is no time.
-func epoch(n float64) time.Time {
-	if !(n > 0) {
-		return time.Time{}
-	}
-	if n < 1e11 {
-		n *= 1000
-	}
-	if n > 253402300799999 {
-		return time.Time{}
-	}
-	return time.UnixMilli(int64(n)).UTC()
-}
-
-// bytesOfGiB turns the API's sizes (GiB) into bytes; a negative one is no size.
-func bytesOfGiB(n float64) float64 {
-	if !(n >= 0) {
-		return math.NaN()
-	}
-	return n * gib
+// Instance is a StarRocks instance, an element of Data in the answer of DescribeInstances.
+type Instance struct {
+	InstanceID   string // InstanceId
+	RegionID     string // RegionId
+	InstanceName string // InstanceName
+	Status       string // InstanceStatus, in the API's words
+	RunMode      string // RunMode: shared_nothing, shared_data, lakehouse
 }

@@ -1,23 +1,25 @@
 package apiclient
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
-
-	openapiutil "github.com/alibabacloud-go/openapi-util/service"
-	"github.com/alibabacloud-go/tea/tea"
 )
 
 const (
 	signatureAlgorithm = "ACS3-HMAC-SHA256"
 	dateFormat         = "2006-01-02T15:04:05Z"
-	// The SHA-256 of an empty body, in hex: every call has one.
+	// emptyBodySHA256 is the SHA-256 of an empty body, in hex. Every call has one.
 	emptyBodySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
-// sign adds the headers x-acs-date, x-acs-signature-nonce, x-acs-content-sha256, x-acs-security-token where there is
-// one, and Authorization. Each attempt needs its own date and nonce: a nonce works once.
+// sign adds the headers x-acs-date, x-acs-signature-nonce, x-acs-content-sha256, Authorization, and x-acs-security-token if the
+// credential has a token. Each attempt needs a date and a nonce of its own: a nonce works once.
 func sign(req *http.Request, c Credential, date time.Time, nonce string) {
 	req.Header.Set("x-acs-date", date.UTC().Format(dateFormat))
 	req.Header.Set("x-acs-signature-nonce", nonce)
@@ -25,18 +27,36 @@ func sign(req *http.Request, c Credential, date time.Time, nonce string) {
 	if c.SecurityToken != "" {
 		req.Header.Set("x-acs-security-token", c.SecurityToken)
 	}
-	query := map[string]*string{}
-	for name, values := range req.URL.Query() {
-		query[name] = tea.String(values[0])
-	}
-	headers := map[string]*string{"host": tea.String(req.Host)}
-	for name, values := range req.Header {
-		if name = strings.ToLower(name); strings.HasPrefix(name, "x-acs-") {
-			headers[name] = tea.String(values[0])
+	names, headers := signedHeaders(req)
+	canonical := strings.Join([]string{
+		req.Method, req.URL.EscapedPath(), canonicalQuery(req.URL.Query()), headers, names, emptyBodySHA256,
+	}, "\n")
+	hash := sha256.Sum256([]byte(canonical))
+	mac := hmac.New(sha256.New, []byte(c.AccessKeySecret))
+	mac.Write([]byte(signatureAlgorithm + "\n" + hex.EncodeToString(hash[:])))
+	req.Header.Set("Authorization", signatureAlgorithm+" Credential="+c.AccessKeyID+",SignedHeaders="+names+
+		",Signature="+hex.EncodeToString(mac.Sum(nil)))
+}
+
+// signedHeaders returns the names of the signed headers and their canonical form: host and every x-acs- header.
+func signedHeaders(req *http.Request) (names, canonical string) {
+	values := map[string]string{"host": req.Host}
+	for name := range req.Header {
+		if lower := strings.ToLower(name); strings.HasPrefix(lower, "x-acs-") {
+			values[lower] = req.Header.Get(name)
 		}
 	}
-	req.Header.Set("Authorization", tea.StringValue(openapiutil.GetAuthorization(
-		&tea.Request{Method: tea.String(req.Method), Pathname: tea.String(req.URL.Path), Query: query, Headers: headers},
-		tea.String(signatureAlgorithm), tea.String(emptyBodySHA256), tea.String(c.AccessKeyID), tea.String(c.AccessKeySecret),
-	)))
+	var sorted []string
+	for name := range values {
+		sorted = append(sorted, name)
+	}
+	slices.Sort(sorted)
+	var b strings.Builder
+	for _, name := range sorted {
+		b.WriteString(name + ":" + strings.TrimSpace(values[name]) + "\n")
+	}
+	return strings.Join(sorted, ";"), b.String()
 }
+
+// canonicalQuery encodes a query as RFC 3986 has it, sorted by name.
+func canonicalQuery(query url.Values) string { return strings.ReplaceAll(query.Encode(), "+", "%20") }

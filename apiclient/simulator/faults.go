@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// Fault answers a request instead of the API and reports whether it did. n counts the instance's requests, from 1.
+type Fault func(w http.ResponseWriter, r *http.Request, n int) bool
+
 // GatewayError answers as the gateway in front of the API does.
 func GatewayError(status int, code, message string) Fault {
 	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
@@ -18,7 +21,7 @@ func GatewayError(status int, code, message string) Fault {
 	}
 }
 
-// Denied refuses for want of a RAM action.
+// Denied refuses because a RAM action is missing.
 func Denied(action string) Fault {
 	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 		gatewayError(w, http.StatusForbidden, "NoPermission", "You are not authorized to do this action.",
@@ -27,7 +30,7 @@ func Denied(action string) Fault {
 	}
 }
 
-// Throttled asks to come back later, after the time given if that is above 0.
+// Throttled asks the client to retry later, after the time given if it is above 0.
 func Throttled(retryAfter time.Duration) Fault {
 	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 		if retryAfter > 0 {
@@ -38,7 +41,7 @@ func Throttled(retryAfter time.Duration) Fault {
 	}
 }
 
-// EnvelopeError fails with HTTP status 200, Data all the same, as the documentation's sample does.
+// EnvelopeError fails with HTTP status 200 and carries Data, as the documentation's sample does.
 func EnvelopeError(code, message string) Fault {
 	return Raw(http.StatusOK, string(failure(code, message, []Task{{BackupTaskID: "bt-never-use-this", Status: "COMPLETED"}})))
 }
@@ -53,7 +56,7 @@ func Raw(status int, body string) Fault {
 	}
 }
 
-// HTML answers as a proxy on the way does.
+// HTML answers as a proxy does.
 func HTML(status int) Fault {
 	return func(w http.ResponseWriter, r *http.Request, n int) bool {
 		w.Header().Set("Content-Type", "text/html")
@@ -61,7 +64,7 @@ func HTML(status int) Fault {
 	}
 }
 
-// Cut answers with the beginning of a valid body, of the length it announces: the connection is fine, the JSON is not.
+// Cut answers with the beginning of a valid body and announces that length: the connection is fine, the JSON is not.
 func Cut() Fault {
 	body := envelope(true, "Success", "", []Task{{BackupTaskID: "bt-cut", Status: "COMPLETED"}}, 1)
 	return Raw(http.StatusOK, string(body[:len(body)/2]))
@@ -87,7 +90,7 @@ func HalfAnswered() Fault {
 	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 		w.Header().Set("Content-Length", "1000")
 		_, _ = w.Write([]byte(`{"Success":true,"Data":[`))
-		_ = http.NewResponseController(w).Flush() // else it would break before the first byte
+		_ = http.NewResponseController(w).Flush() // otherwise it breaks before the first byte
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -134,7 +137,7 @@ func Redirect(to *url.URL) Fault {
 	}
 }
 
-// EndlessPages has new tasks on every page, for ever.
+// EndlessPages has new tasks on every page and never ends.
 func EndlessPages() Fault {
 	return func(w http.ResponseWriter, _ *http.Request, n int) bool {
 		_, _ = w.Write(envelope(true, "Success", "", []Task{{BackupTaskID: fmt.Sprintf("bt-%d", n), Status: "COMPLETED"}}, nil))

@@ -16,7 +16,7 @@ import (
 func overHTTP(ctx context.Context, t *testing.T, f Fault, nonces ...string) (res *http.Response, body string, err error) {
 	t.Helper()
 	s := newTestSimulator()
-	in := s.instances["c-1"]
+	in := s.account.instance("c-1")
 	in.Fault = f
 	s.Set(in)
 	server := httptest.NewServer(s)

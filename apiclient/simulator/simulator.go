@@ -3,51 +3,34 @@
 package simulator
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
 
-// Options say how the API behaves for every instance.
-type Options struct {
-	AccessKeys map[string]string // access key secret by id
-	Tokens     map[string]string // the security token that an access key id must come with
-	Now        func() time.Time  // time.Now where nil
-	PageCap    int               // pages are never larger, whatever is asked for; 100 where 0
-	Total      func(n int) any   // what Total says of n tasks; nil leaves it out; n where the function is nil
-	Latency    time.Duration
-	Fault      Fault // of requests that name no instance; nil: none
-}
-
-// Instance is an instance of the simulated account.
-type Instance struct {
-	InstanceID, RegionID string
-	Status, RunMode      string // in DescribeInstances; running and shared_nothing where empty
-	Tags                 map[string]string
-	Tasks                func(now time.Time) []Task // in the order served; nil: none
-	Fault                Fault                      // nil: none
-	Listed               func(tasks []Task) []Task  // those that a list of the whole region has; nil: all
-	Rendered             string                     // not empty: render each page once for all instances of this word, for benchmarks
-}
-
-// Fault answers a request in the API's place and reports whether it did. n counts the instance's requests, from 1.
-type Fault func(w http.ResponseWriter, r *http.Request, n int) bool
-
 // Simulator is the API.
 type Simulator struct {
-	o Options
+	o        Options
+	account  account
+	verifier verifier
 
-	mu        sync.Mutex
-	instances map[string]Instance
-	order     []string
-	requests  map[string]int
-	nonces    map[string]time.Time
-	rendered  map[string][]byte
+	mu       sync.Mutex
+	requests map[string]int
+}
+
+type operation struct {
+	action string
+	answer func(call) []byte
+}
+
+// operations returns the operations by path.
+func operations() map[string]operation {
+	return map[string]operation{
+		"/webapi/backup/manage/describe":      {"DescribeBackups", describeBackups},
+		"/webapi/starrocks/describeInstances": {"DescribeInstances", describeInstances},
+	}
 }
 
 // New returns an API without instances.
@@ -62,33 +45,33 @@ func New(o Options) *Simulator {
 		o.Total = func(n int) any { return n }
 	}
 	return &Simulator{
-		o: o, instances: map[string]Instance{}, requests: map[string]int{}, nonces: map[string]time.Time{}, rendered: map[string][]byte{},
+		o: o, requests: map[string]int{},
+		account:  account{instances: map[string]Instance{}, rendered: map[string][]byte{}},
+		verifier: verifier{accessKeys: o.AccessKeys, tokens: o.Tokens, nonces: map[string]time.Time{}},
 	}
 }
 
-// Set adds an instance, or replaces the one of the same id.
-func (s *Simulator) Set(in Instance) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, known := s.instances[in.InstanceID]; !known {
-		s.order = append(s.order, in.InstanceID)
-	}
-	s.instances[in.InstanceID] = in
-	clear(s.rendered)
-}
+// Set adds an instance, or replaces the one with the same id.
+func (s *Simulator) Set(in Instance) { s.account.set(in) }
 
 // Remove releases an instance.
-func (s *Simulator) Remove(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.instances, id)
-	s.order = slices.DeleteFunc(s.order, func(o string) bool { return o == id })
-}
+func (s *Simulator) Remove(id string) { s.account.remove(id) }
 
-// Requests returns how many requests named an instance, or how many there were at all for the id "".
+// Requests returns how many requests named an instance, or how many there were in total if id is empty.
 func (s *Simulator) Requests(id string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.requests[id]
+}
+
+// count counts a request, and returns how many there were that named the instance; in total if id is empty.
+func (s *Simulator) count(id string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests[""]++
+	if id != "" {
+		s.requests[id]++
+	}
 	return s.requests[id]
 }
 
@@ -96,143 +79,51 @@ func (s *Simulator) Requests(id string) int {
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := s.o.Now()
 	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
-	query, err := url.ParseQuery(r.URL.RawQuery)
+	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		gatewayError(w, http.StatusBadRequest, "InvalidParameter", "the query is malformed")
 		return
 	}
-	id := query.Get("InstanceId")
-	s.mu.Lock()
-	s.requests[""]++
-	if id != "" {
-		s.requests[id]++
+	query := map[string]string{}
+	for name := range values {
+		query[name] = values.Get(name)
 	}
-	in, n, all := s.instances[id], s.requests[id], s.requests[""]
-	s.mu.Unlock()
-
+	id := query["InstanceId"]
+	n := s.count(id)
 	if s.o.Latency > 0 {
 		Delay(s.o.Latency)(w, r, n)
 	}
-	if id == "" {
-		in.Fault, n = s.o.Fault, all
+	fault := s.o.Fault
+	if id != "" {
+		fault = s.account.instance(id).Fault
 	}
-	if in.Fault != nil && in.Fault(w, r, n) {
+	if fault != nil && fault(w, r, n) {
 		return
 	}
-	if status, code, message := s.refuse(r, now); code != "" {
+	op, status, code, message := s.admit(r, now)
+	if code != "" {
 		gatewayError(w, status, code, message)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json;charset=utf-8")
-	body := s.answer(r, query, in, now)
+	body := op.answer(call{query: query, now: now, options: &s.o, account: &s.account})
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body)
 }
 
-// refuse says why a request is not served; an empty code where it is.
-func (s *Simulator) refuse(r *http.Request, now time.Time) (status int, code, message string) {
-	action, known := map[string]string{
-		"/webapi/backup/manage/describe": "DescribeBackups", "/webapi/starrocks/describeInstances": "DescribeInstances",
-	}[r.URL.Path]
+// admit returns the operation of a request, or why it is not served; an empty code if it is.
+func (s *Simulator) admit(r *http.Request, now time.Time) (op operation, status int, code, message string) {
+	op, known := operations()[r.URL.Path]
 	switch {
 	case !known:
-		return http.StatusNotFound, "InvalidApi.NotFound", "the path is not known"
-	case r.Method != http.MethodPost || r.Header.Get("x-acs-action") != action:
-		return http.StatusNotFound, "InvalidAction.NotFound", "the action is not known"
+		return op, http.StatusNotFound, "InvalidApi.NotFound", "the path is unknown"
+	case r.Method != http.MethodPost || r.Header.Get("x-acs-action") != op.action:
+		return op, http.StatusNotFound, "InvalidAction.NotFound", "the action is unknown"
 	case r.Header.Get("x-acs-version") != "2022-10-19":
-		return http.StatusBadRequest, "InvalidVersion", "the version is not known"
+		return op, http.StatusBadRequest, "InvalidVersion", "the version is unknown"
 	case r.ContentLength != 0 || r.Header.Get("Content-Type") != "":
-		return http.StatusBadRequest, "InvalidParameter", "the body must be empty"
+		return op, http.StatusBadRequest, "InvalidParameter", "the body must be empty"
 	}
-	return s.verify(r, now)
-}
-
-// answer is the envelope of a request that is served.
-func (s *Simulator) answer(r *http.Request, query url.Values, in Instance, now time.Time) []byte {
-	if r.Header.Get("x-acs-action") == "DescribeInstances" {
-		return s.instancesPage(query)
-	}
-	if id := query.Get("InstanceId"); id != "" && (in.InstanceID == "" || in.RegionID != query.Get("RegionId")) {
-		return failure("InvalidParams", "Invalid params: [instance not exists].\n", nil)
-	}
-	page, size := atLeastOne(query.Get("PageNumber"), 1), min(atLeastOne(query.Get("PageSize"), 10), s.o.PageCap)
-	key := fmt.Sprintf("%s %d %d", in.Rendered, page, size)
-	if in.Rendered != "" {
-		s.mu.Lock()
-		body := s.rendered[key]
-		s.mu.Unlock()
-		if body != nil {
-			return body
-		}
-	}
-	tasks := s.matching(query, in, now)
-	first := min((page-1)*size, len(tasks))
-	body := envelope(true, "Success", "", tasks[first:min(first+size, len(tasks))], s.o.Total(len(tasks)))
-	if in.Rendered != "" {
-		s.mu.Lock()
-		s.rendered[key] = body
-		s.mu.Unlock()
-	}
-	return body
-}
-
-// matching lists the tasks that the query's filters leave.
-func (s *Simulator) matching(query url.Values, in Instance, now time.Time) []Task {
-	instances := []Instance{in}
-	if query.Get("InstanceId") == "" {
-		instances = nil
-		s.mu.Lock()
-		for _, id := range s.order {
-			if i := s.instances[id]; query.Get("RegionId") == "" || i.RegionID == query.Get("RegionId") {
-				instances = append(instances, i)
-			}
-		}
-		s.mu.Unlock()
-	}
-	var tasks []Task
-	for _, i := range instances {
-		if i.Tasks == nil {
-			continue
-		}
-		all := i.Tasks(now)
-		if i.Listed != nil && query.Get("InstanceId") == "" {
-			all = i.Listed(all)
-		}
-		for _, t := range all {
-			t.InstanceID, t.RegionID = orElse(t.InstanceID, i.InstanceID), orElse(t.RegionID, i.RegionID)
-			if matches(query, t) {
-				tasks = append(tasks, t)
-			}
-		}
-	}
-	return tasks
-}
-
-func matches(query url.Values, t Task) bool {
-	if id := query.Get("BackupTaskId"); id != "" && id != t.BackupTaskID {
-		return false
-	}
-	if words := query.Get("Statuses"); words != "" && !slices.Contains(strings.Split(words, ","), t.Status) {
-		return false
-	}
-	start, _ := t.Start.(int64)
-	if from, err := strconv.ParseInt(query.Get("TimePeriodStartTime"), 10, 64); err == nil && start < from*1000 {
-		return false
-	}
-	to, err := strconv.ParseInt(query.Get("TimePeriodEndTime"), 10, 64)
-	return err != nil || start <= to*1000
-}
-
-func atLeastOne(s string, otherwise int) int {
-	if n, err := strconv.Atoi(s); err == nil && n > 0 {
-		return n
-	}
-	return otherwise
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
+	status, code, message = s.verifier.verify(r, now)
+	return op, status, code, message
 }

@@ -168,7 +168,7 @@ func TestPagesAndFilters(t *testing.T) {
 
 func TestATokenMustBeTheOneExpected(t *testing.T) {
 	s := newTestSimulator()
-	s.o.Tokens = map[string]string{"id": "token"}
+	s.verifier.tokens = map[string]string{"id": "token"}
 	for token, want := range map[string]string{"token": `"Success":true`, "old": "InvalidSecurityToken.Expired"} {
 		r := httptest.NewRequest(http.MethodPost, "/webapi/backup/manage/describe?RegionId=r&InstanceId=c-1", nil)
 		r.Header.Set("x-acs-security-token", token)

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Task is a backup task as the API lists it. Fields of type any take whatever the API might say: a number, a string, nil.
+// Task is a backup task as the API lists it. Fields of type any take whatever the API might send: a number, a string, nil.
 type Task struct {
-	BackupTaskID, InstanceID, RegionID, Status string // the instance's own ids where empty
+	BackupTaskID, InstanceID, RegionID, Status string // the instance's own ids if empty
 
 	Start, Finish, Expire any // milliseconds by the examples
 	Size                  any // GiB
@@ -24,13 +24,13 @@ type Task struct {
 // SubTask is the backup of one table. Names are sent as they are, bytes that are not UTF-8 included.
 type SubTask struct {
 	Database, Table, Status string
-	SnapshotName            string // "backup" where empty
+	SnapshotName            string // "backup" if empty
 	Start, Finish           any    // seconds by the examples
 	Size                    any    // GiB
 	Detail                  any
 }
 
-// Snapshot is what the instance was when the task ran.
+// Snapshot is the instance at the time of the task.
 type Snapshot struct {
 	InstanceName, Version, MinorVersion, RunMode, SpecType, VpcID, ResourceGroupID string
 }
@@ -41,7 +41,7 @@ func Millis(t time.Time) any { return t.UnixMilli() }
 // Seconds is a subtask's time as the API writes it.
 func Seconds(t time.Time) any { return t.Unix() }
 
-// writer writes JSON by hand: encoding/json would replace bytes that are not UTF-8.
+// writer writes JSON itself: encoding/json would replace bytes that are not UTF-8.
 type writer struct{ bytes.Buffer }
 
 func (w *writer) object(members ...any) {
@@ -66,7 +66,7 @@ func (w *writer) value(v any) {
 	default:
 		b, err := json.Marshal(v)
 		if err != nil {
-			panic(err) // a test gave what JSON cannot say
+			panic(err) // a test gave a value that JSON does not have
 		}
 		w.Write(b)
 	}
@@ -158,4 +158,11 @@ func gatewayError(w http.ResponseWriter, status int, code, message string, more 
 	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
 }

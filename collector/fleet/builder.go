@@ -10,13 +10,14 @@ import (
 	"golang.org/x/time/rate"
 
 	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/apiclient/recording"
 	"starrocks_backup_exporter/config"
 )
 
 // Builder makes fleets from configurations. It keeps what outlives a reload: the request limits, and the transport as long as its
 // settings stay the same.
 type Builder struct {
-	Recorder *apiclient.Recorder // of the API's answers; nil if none
+	Recorder *recording.Recorder // of the API's answers; nil if none
 
 	observer   apiclient.Observer
 	now        func() time.Time

@@ -57,7 +57,7 @@ func (r instanceReader) read(ctx context.Context, slots []*slot) {
 
 func (r instanceReader) readOne(ctx context.Context, s *slot) {
 	began := r.begin(s)
-	buffers := r.buffers.Get().(*apiclient.Bodies)
+	buffers := r.buffers.Get().(*apiclient.BufferPool)
 	buffers.Reset()
 	defer r.buffers.Put(buffers)
 	backups, err := r.list(ctx, s.target, buffers)
@@ -90,8 +90,8 @@ func sent(err error) bool {
 }
 
 // list returns all tasks of an instance. Their subtasks are valid until the buffers are used again.
-func (r instanceReader) list(ctx context.Context, t Target, buffers *apiclient.Bodies) (backups []apiclient.Backup, err error) {
-	for b, err := range t.Lister.Backups(ctx, apiclient.DescribeBackupsRequest{InstanceID: t.InstanceID, Bodies: buffers}) {
+func (r instanceReader) list(ctx context.Context, t Target, buffers *apiclient.BufferPool) (backups []apiclient.Backup, err error) {
+	for b, err := range t.Lister.Backups(ctx, apiclient.DescribeBackupsRequest{InstanceID: t.InstanceID, Buffers: buffers}) {
 		if err != nil {
 			return nil, err
 		}

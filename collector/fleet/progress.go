@@ -27,7 +27,7 @@ type progress struct {
 	history *history
 	logger  log.Logger
 	now     func() time.Time
-	buffers *sync.Pool // of *apiclient.Bodies
+	buffers *sync.Pool // of *apiclient.BufferPool
 	fleet   *Fleet
 	slots   []*slot
 	index   map[instanceKey]*slot

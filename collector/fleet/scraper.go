@@ -31,7 +31,7 @@ type Scraper struct {
 func NewScraper(logger log.Logger, now func() time.Time, onJoin func()) *Scraper {
 	return &Scraper{
 		logger: logger, now: now, onJoin: onJoin, history: &history{fleet: &Fleet{}},
-		buffers: sync.Pool{New: func() any { return &apiclient.Bodies{} }},
+		buffers: sync.Pool{New: func() any { return &apiclient.BufferPool{} }},
 	}
 }
 

@@ -1,4 +1,4 @@
-package simulator
+package recording
 
 import (
 	"net/http"

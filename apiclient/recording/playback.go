@@ -1,4 +1,4 @@
-package simulator
+package recording
 
 import (
 	"bufio"
@@ -11,13 +11,16 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"starrocks_backup_exporter/apiclient/simulator"
 )
 
-// Playback answers as a recording says (apiclient.Recorder): a request for the same page of the same thing gets what it got, one
-// answer after the other, and the last one for ever; where none came, the connection breaks. The access key's id says whose request
-// it is. Signatures are not checked, for no secret is recorded.
+// Playback answers as a recording says: a request for the same page gets the recorded answers, one after another, and then always the
+// last. If no answer came, it resets the connection. The access key id tells whose request it is. Signatures are not checked: no secret
+// is recorded.
 type Playback struct {
 	Start time.Time // of the recording
 
@@ -30,22 +33,22 @@ type Playback struct {
 type Recorded struct {
 	Action, RegionID string
 	Account          string // escaped as in a query
-	InstanceID       string // empty where it asked for all
+	InstanceID       string // empty if it asked for all
 	Tag              string // a JSON list, as the API takes it
 }
 
 type recordedKey struct {
 	Recorded
-	page string // not its size: the number says enough
+	page string // its number; the size says no more
 }
 
-type recordedAnswer struct { // nil: none came
+type recordedAnswer struct { // nil if none came
 	status int
 	header http.Header
 	body   []byte
 }
 
-// NewPlayback reads a directory that a recorder wrote. It is an error if there is no recording, or a file that is none.
+// NewPlayback reads a directory that a recorder wrote. It returns an error if there is no recording, or if a file is not part of one.
 func NewPlayback(directory fs.FS) (*Playback, error) {
 	files, err := fs.Glob(directory, "*.http") // in the order of time
 	if err != nil {
@@ -62,10 +65,13 @@ func NewPlayback(directory fs.FS) (*Playback, error) {
 		}
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("no recording (*.http) is there: %w", fs.ErrNotExist)
+		return nil, fmt.Errorf("no recording (*.http) found: %w", fs.ErrNotExist)
 	}
 	slices.SortFunc(p.asked, func(a, b Recorded) int {
-		return cmp.Or(cmp.Compare(a.Action, b.Action), cmp.Compare(a.Account, b.Account), cmp.Compare(a.RegionID, b.RegionID), cmp.Compare(a.InstanceID, b.InstanceID), cmp.Compare(a.Tag, b.Tag))
+		return cmp.Or(
+			cmp.Compare(a.Action, b.Action), cmp.Compare(a.Account, b.Account), cmp.Compare(a.RegionID, b.RegionID),
+			cmp.Compare(a.InstanceID, b.InstanceID), cmp.Compare(a.Tag, b.Tag),
+		)
 	})
 	p.asked = slices.Compact(p.asked)
 	return p, nil
@@ -115,7 +121,7 @@ func keyOf(r *http.Request, query url.Values, account string) recordedKey {
 
 // ServeHTTP implements http.Handler.
 func (p *Playback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	account, _, _, _ := parseAuthorization(r.Header.Get("Authorization"))
+	account := accessKeyID(r)
 	k := keyOf(r, r.URL.Query(), account)
 	p.mu.Lock()
 	all := p.answers[k]
@@ -125,9 +131,9 @@ func (p *Playback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Unlock()
 	switch {
 	case len(all) == 0:
-		gatewayError(w, http.StatusNotFound, "NotRecorded", "the recording has no answer to this")
+		simulator.GatewayError(http.StatusNotFound, "NotRecorded", "the recording has no answer to this")(w, r, 0)
 	case all[0] == nil:
-		Reset()(w, r, 0)
+		simulator.Reset()(w, r, 0)
 	default:
 		for name, values := range all[0].header {
 			w.Header()[name] = values
@@ -137,10 +143,10 @@ func (p *Playback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Instances are those whose backups were asked for one by one.
+// Instances returns the instances whose backups were requested on their own.
 func (p *Playback) Instances() []Recorded { return p.askedFor("DescribeBackups", true) }
 
-// Regions are those whose instances, or whose backups, were asked for at once.
+// Regions returns the regions whose instances or backups were requested as a whole.
 func (p *Playback) Regions(action string) []Recorded { return p.askedFor(action, false) }
 
 func (p *Playback) askedFor(action string, one bool) (all []Recorded) {
@@ -150,4 +156,11 @@ func (p *Playback) askedFor(action string, one bool) (all []Recorded) {
 		}
 	}
 	return all
+}
+
+// accessKeyID returns the id that a request was signed with.
+func accessKeyID(r *http.Request) string {
+	_, credential, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	id, _, _ := strings.Cut(credential, ",")
+	return id
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -18,13 +19,21 @@ const (
 	emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
-// verify checks who sent a request, when, and that nothing of it was changed.
-func (s *Simulator) verify(r *http.Request, now time.Time) (status int, code, message string) {
+// verifier checks signatures.
+type verifier struct {
+	accessKeys, tokens map[string]string // by access key id
+
+	mu     sync.Mutex
+	nonces map[string]time.Time
+}
+
+// verify checks who sent a request and when, and that nothing of it was changed.
+func (v *verifier) verify(r *http.Request, now time.Time) (status int, code, message string) {
 	id, signed, signature, ok := parseAuthorization(r.Header.Get("Authorization"))
 	if !ok {
 		return http.StatusBadRequest, "IncompleteSignature", "the Authorization header is malformed"
 	}
-	secret, known := s.o.AccessKeys[id]
+	secret, known := v.accessKeys[id]
 	if !known {
 		return http.StatusNotFound, "InvalidAccessKeyId.NotFound", "Specified access key is not found."
 	}
@@ -34,35 +43,35 @@ func (s *Simulator) verify(r *http.Request, now time.Time) (status int, code, me
 	}
 	if r.Header.Get("x-acs-content-sha256") != emptyHash || !signsAll(r.Header, signed) ||
 		!hmac.Equal([]byte(signature), []byte(signatureOf(r, signed, secret))) {
-		// The real API echoes what was signed: so does this one, for the client must not log it.
+		// The real API repeats what was signed, and so does this one: the client must not log it.
 		return http.StatusBadRequest, "SignatureDoesNotMatch", "server string to sign is: " + r.Header.Get("x-acs-security-token")
 	}
-	if r.Header.Get("x-acs-security-token") != s.o.Tokens[id] {
+	if r.Header.Get("x-acs-security-token") != v.tokens[id] {
 		return http.StatusBadRequest, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired."
 	}
-	if !s.firstUse(r.Header.Get("x-acs-signature-nonce"), now) {
+	if !v.firstUse(r.Header.Get("x-acs-signature-nonce"), now) {
 		return http.StatusBadRequest, "SignatureNonceUsed", "Specified signature nonce was used already."
 	}
 	return 0, "", ""
 }
 
-func (s *Simulator) firstUse(nonce string, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, used := s.nonces[nonce]; used || nonce == "" {
+func (v *verifier) firstUse(nonce string, now time.Time) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if _, used := v.nonces[nonce]; used || nonce == "" {
 		return false
 	}
-	if len(s.nonces) >= 1000 { // those too old for their date go; or all, which a simulator can afford
-		for n, at := range s.nonces {
+	if len(v.nonces) >= 1000 { // the old ones go, or all: a simulator can afford that
+		for n, at := range v.nonces {
 			if now.Sub(at) > 2*tolerance {
-				delete(s.nonces, n)
+				delete(v.nonces, n)
 			}
 		}
-		if len(s.nonces) >= 1000 {
-			clear(s.nonces)
+		if len(v.nonces) >= 1000 {
+			clear(v.nonces)
 		}
 	}
-	s.nonces[nonce] = now
+	v.nonces[nonce] = now
 	return true
 }
 
@@ -79,7 +88,7 @@ func parseAuthorization(header string) (id string, signed []string, signature st
 	return fields["Credential"], strings.Split(fields["SignedHeaders"], ";"), fields["Signature"], fields["Signature"] != ""
 }
 
-// signsAll reports whether host, content-type where sent, and every x-acs- header are signed.
+// signsAll reports whether host, content-type if sent, and every x-acs- header are signed.
 func signsAll(h http.Header, signed []string) bool {
 	if !slices.Contains(signed, "host") || !slices.IsSorted(signed) {
 		return false
@@ -116,7 +125,7 @@ func signatureOf(r *http.Request, signed []string, secret string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// canonicalQuery decodes a query and encodes it again, as RFC 3986 has it: the vendor's client sends a space as + but signs %20.
+// canonicalQuery decodes a query and encodes it again by RFC 3986: the vendor's client sends a space as + but signs %20.
 func canonicalQuery(raw string) string {
 	values := map[string][]string{} // by name, in the order sent: which of two comes first matters
 	for _, pair := range strings.Split(raw, "&") {

@@ -1,4 +1,5 @@
-package apiclient
+// Package recording writes what the API answers to files, without credentials, and plays it back.
+package recording
 
 import (
 	"bytes"
@@ -17,14 +18,17 @@ import (
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
+
+	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/apiclient/internal/secretscan"
 )
 
-// Recorder writes what the API answers to the files of a directory: one for each answer, as HTTP has it, with the request before it;
-// the request alone where none came, or not all of it. What a request was signed with is not written, only these headers are, and
-// bodies only where they are JSON that neither echoes a credential nor rejects it.
+// Recorder writes what the API answers to the files of a directory: one for each answer, in HTTP's own format, after its request; only the
+// request if no complete answer came. It writes no credential: only the headers below, and bodies only if they are JSON that neither
+// repeats a credential nor rejects one.
 type Recorder struct {
 	directory string
-	run       string // tells the files of several processes apart
+	run       string // distinguishes the files of several processes
 	now       func() time.Time
 	logger    log.Logger
 	written   atomic.Int64
@@ -35,17 +39,19 @@ var (
 	recordedOfAnswer  = []string{"Content-Type", "Date", "Retry-After", "X-Acs-Request-Id", "X-Acs-Retry-After"}
 )
 
-// maxRecorded is the most of a body that is written.
+const leftOut = "(left out)"
+
+// maxRecorded is the largest body that is written, in bytes.
 const maxRecorded = 8 << 20
 
-// NewRecorder returns a recorder into a directory, which it makes where it is not there. It is an error if nothing can be written
-// there, or if there is a recording already: two cannot be told apart.
+// NewRecorder returns a recorder that writes to a directory, which it creates if necessary. It returns an error if it cannot write there,
+// or if the directory already contains a recording: two could not be distinguished.
 func NewRecorder(directory string, now func() time.Time, logger log.Logger) (*Recorder, error) {
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return nil, err
 	}
 	if there, err := filepath.Glob(filepath.Join(directory, "*.http")); err != nil || len(there) > 0 {
-		return nil, fmt.Errorf("%s holds a recording already (%w)", directory, os.ErrExist)
+		return nil, fmt.Errorf("%s already contains a recording (%w)", directory, os.ErrExist)
 	}
 	r := &Recorder{directory: directory, run: rand.Text()[:8], now: now, logger: logger}
 	probe, err := os.CreateTemp(directory, ".probe")
@@ -58,17 +64,17 @@ func NewRecorder(directory string, now func() time.Time, logger log.Logger) (*Re
 
 // Transport records what an account sends through another transport.
 func (r *Recorder) Transport(account string, base http.RoundTripper) http.RoundTripper {
-	return recording{r, account, base}
+	return transport{r, account, base}
 }
 
-type recording struct {
+type transport struct {
 	*Recorder
 	account string
 	base    http.RoundTripper
 }
 
-// RoundTrip implements http.RoundTripper. An answer is written when its body is closed.
-func (r recording) RoundTrip(req *http.Request) (*http.Response, error) {
+// RoundTrip implements http.RoundTripper. It writes an answer when its body is closed.
+func (r transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	began := r.now()
 	res, err := r.base.RoundTrip(req)
 	if err != nil {
@@ -84,14 +90,14 @@ func (r recording) RoundTrip(req *http.Request) (*http.Response, error) {
 		fmt.Fprintf(&answer, "HTTP/1.1 %03d %s\r\n", res.StatusCode, http.StatusText(res.StatusCode))
 		writeHeaders(&answer, res.Header, recordedOfAnswer)
 		answer.WriteString("\r\n")
-		answer.Write(b.harmless(req, res.StatusCode))
+		answer.Write(b.redacted(req, res.StatusCode))
 		r.write(began, req, fmt.Sprint(res.StatusCode), answer.Bytes())
 	}}
 	return res, nil
 }
 
-// write writes a request, and what came of it, to a file that is whole from the moment that it has its name.
-func (r recording) write(began time.Time, req *http.Request, result string, answer []byte) {
+// write writes a request and its outcome to a file, which gets its name only when it is complete.
+func (r transport) write(began time.Time, req *http.Request, result string, answer []byte) {
 	name := fmt.Sprintf("%s-%s-%06d-%s-%s.http", began.UTC().Format("20060102T150405.000Z"), r.run, r.written.Add(1), req.Header.Get("x-acs-action"), result)
 	file, err := os.CreateTemp(r.directory, ".writing")
 	if err == nil {
@@ -105,7 +111,7 @@ func (r recording) write(began time.Time, req *http.Request, result string, answ
 		err = os.Rename(file.Name(), filepath.Join(r.directory, name))
 	}
 	if err != nil {
-		level.Error(r.logger).Log("msg", "cannot record what the API answers", "err", err)
+		level.Error(r.logger).Log("msg", "recording an answer of the API failed", "err", err)
 	}
 }
 
@@ -141,9 +147,9 @@ func (b *recordedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// harmless is the body, or what can be told of it: what echoes a credential, and any words about one that is rejected, which can
-// hold it in any encoding, are cut down to the code and the request's id; what is not JSON, and may be a proxy's, to its length.
-func (b *recordedBody) harmless(req *http.Request, status int) []byte {
+// redacted returns the body, or what may be told of it. A body that repeats a credential, or rejects one and can hold it in any encoding,
+// is reduced to its code and request id. A body that is not JSON, and may be a proxy's, is reduced to its length.
+func (b *recordedBody) redacted(req *http.Request, status int) []byte {
 	body := b.kept.Bytes()
 	if b.length > maxRecorded {
 		return fmt.Appendf(nil, "(%d bytes, left out)", b.length)
@@ -151,29 +157,30 @@ func (b *recordedBody) harmless(req *http.Request, status int) []byte {
 	if len(body) == 0 {
 		return nil
 	}
-	echo := newEcho(signedWith(req)...)
-	echoed, err := echo.inJSON(body)
+	secrets := secretscan.New(signedWith(req)...)
+	repeats, err := secrets.InJSON(body)
 	if err != nil {
 		return fmt.Appendf(nil, "(%d bytes that are not JSON, left out)", len(body))
 	}
-	p, err := decodePage(body, func(_ *page, d *decoder) error { return d.SkipValue() })
-	if err != nil {
-		p = &page{}
-	}
-	refused := (p.success == nil || !*p.success) && apiError(status, p).Reason == ReasonUnauthorized
-	if !echoed && !refused {
+	outcome, success := apiclient.Outcome(status, body)
+	if !repeats && (success || outcome.Reason != apiclient.ReasonUnauthorized) {
 		return body
 	}
-	told := &Error{Code: p.code, RequestID: p.requestID}
-	echo.hide(told)
-	left, err := json.Marshal(map[string]string{"Code": told.Code, "RequestId": told.RequestID, "Message": leftOut})
-	if err != nil {
-		panic(err) // strings can always be written
+	told := map[string]string{"Code": outcome.Code, "RequestId": outcome.RequestID}
+	for name, text := range told {
+		if secrets.In(text) {
+			told[name] = leftOut
+		}
 	}
-	return left
+	told["Message"] = leftOut
+	reduced, err := json.Marshal(told)
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return reduced
 }
 
-// signedWith is what a request carries of its credential.
+// signedWith returns what a request contains of its credential.
 func signedWith(req *http.Request) []string {
 	all := []string{req.Header.Get("x-acs-security-token"), req.Header.Get("x-acs-signature-nonce")}
 	_, authorization, _ := strings.Cut(req.Header.Get("Authorization"), " ")

@@ -1,4 +1,4 @@
-package apiclient
+package recording
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"github.com/go-kit/log"
 	"golang.org/x/time/rate"
 
+	"starrocks_backup_exporter/apiclient"
 	"starrocks_backup_exporter/apiclient/simulator"
 )
 
@@ -24,27 +25,36 @@ import (
 type nobody struct{}
 
 func (nobody) Request(string, string, string, time.Duration) {}
-func (nobody) Retry(string, string, Reason)                  {}
+func (nobody) Retry(string, string, apiclient.Reason)        {}
 func (nobody) LimitWait(string, time.Duration)               {}
 func (nobody) ClockSkew(string, time.Duration)               {}
 
 // What the requests of these tests are signed with.
 const (
-	recordedKey   = "STS.canary4711abcdef"
+	recordedID    = "STS.canary4711abcdef"
 	recordedToken = "CAIS+canary4711/tok0815end=="
 )
 
 // newRecordedClient reads an API with a security token, and records it.
-func newRecordedClient(t *testing.T, url, directory string, logger log.Logger) *Client {
+func newRecordedClient(t *testing.T, url, directory string, logger log.Logger) *apiclient.Client {
 	t.Helper()
 	recorder, err := NewRecorder(directory, time.Now, logger)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newClient(t, url, recorder.Transport("a, b", http.DefaultTransport))
+}
+
+// newClient reads an API with a security token.
+func newClient(t *testing.T, url string, transport http.RoundTripper) *apiclient.Client {
+	t.Helper()
 	nonce := 0
-	c, err := New(Options{
-		Endpoint: url, RegionID: "r", Credentials: NewCredentials(CredentialSource{AccessKeyID: recordedKey, AccessKeySecret: "secret", SecurityToken: recordedToken}),
-		Transport: recorder.Transport("a, b", http.DefaultTransport), Timeout: 10 * time.Second, MaxAttempts: 1, PageSize: 2, Limiter: NewLimiter(rate.Inf, 1),
+	c, err := apiclient.New(apiclient.Options{
+		Endpoint: url, RegionID: "r", Transport: transport, Timeout: 10 * time.Second, MaxAttempts: 1, PageSize: 2,
+		Credentials: apiclient.NewCredentials(apiclient.CredentialSource{
+			AccessKeyID: recordedID, AccessKeySecret: "secret", SecurityToken: recordedToken,
+		}),
+		Limiter:  apiclient.NewLimiter(rate.Inf, 1),
 		Observer: nobody{}, Now: time.Now, Nonce: func() string { nonce++; return fmt.Sprintf("canary4711nonce%d", nonce) },
 	})
 	if err != nil {
@@ -53,8 +63,8 @@ func newRecordedClient(t *testing.T, url, directory string, logger log.Logger) *
 	return c
 }
 
-func read(c *Client) (ids []string, err error) {
-	for b, err := range c.Backups(context.Background(), DescribeBackupsRequest{InstanceID: "c-1"}) {
+func read(c *apiclient.Client) (ids []string, err error) {
+	for b, err := range c.Backups(context.Background(), apiclient.DescribeBackupsRequest{InstanceID: "c-1"}) {
 		if err != nil {
 			return ids, err
 		}
@@ -85,14 +95,14 @@ func recordingOf(t *testing.T, answer http.HandlerFunc) (directory, text string,
 }
 
 // playedBack is the reason of a read of a recording that fails.
-func playedBack(t *testing.T, directory string) Reason {
+func playedBack(t *testing.T, directory string) apiclient.Reason {
 	t.Helper()
-	playback, err := simulator.NewPlayback(os.DirFS(directory))
+	playback, err := NewPlayback(os.DirFS(directory))
 	if err != nil {
 		t.Fatal(err)
 	}
 	played := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Header.Set("Authorization", strings.ReplaceAll(r.Header.Get("Authorization"), recordedKey, url.QueryEscape("a, b")))
+		r.Header.Set("Authorization", strings.ReplaceAll(r.Header.Get("Authorization"), recordedID, url.QueryEscape("a, b")))
 		playback.ServeHTTP(w, r)
 	}))
 	defer played.Close()
@@ -100,7 +110,7 @@ func playedBack(t *testing.T, directory string) Reason {
 	if err == nil {
 		return ""
 	}
-	return ReasonOf(err)
+	return apiclient.ReasonOf(err)
 }
 
 // A recording has the answers to the last byte, and plays back what was.
@@ -117,17 +127,17 @@ func TestRecorder(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc
 		has    []string
-		reason Reason
+		reason apiclient.Reason
 	}{
 		"an answer": {status(200, odd), []string{odd, "?InstanceId=c-1&PageNumber=1&PageSize=2&RegionId=r HTTP/1.1\r\n", "PageNumber=2", "X-Acs-Retry-After: 1\r\n"}, ""},
 		"a denial": {
-			status(403, `{"Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"sr:X"}}`), []string{"HTTP/1.1 403 Forbidden\r\n", `{"AuthAction":"sr:X"}`}, ReasonForbidden,
+			status(403, `{"Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"sr:X"}}`), []string{"HTTP/1.1 403 Forbidden\r\n", `{"AuthAction":"sr:X"}`}, apiclient.ReasonForbidden,
 		},
-		"no JSON":          {status(502, "<html>"), []string{"(6 bytes that are not JSON, left out)"}, ReasonServerError},
-		"nothing":          {status(503, ""), []string{"HTTP/1.1 503 Service Unavailable\r\n"}, ReasonServerError},
-		"very much":        {status(200, odd+strings.Repeat(" ", maxRecorded)), []string{"bytes, left out)"}, ReasonBadResponse},
-		"half an answer":   {func(w http.ResponseWriter, r *http.Request) { simulator.HalfAnswered()(w, r, 1) }, []string{"X-Acs-Version: 2022-10-19\r\n\r\n"}, ReasonNetwork},
-		"none that it got": {func(w http.ResponseWriter, r *http.Request) { simulator.Reset()(w, r, 1) }, []string{"X-Acs-Version: 2022-10-19\r\n\r\n"}, ReasonNetwork},
+		"no JSON":          {status(502, "<html>"), []string{"(6 bytes that are not JSON, left out)"}, apiclient.ReasonServerError},
+		"nothing":          {status(503, ""), []string{"HTTP/1.1 503 Service Unavailable\r\n"}, apiclient.ReasonServerError},
+		"very much":        {status(200, odd+strings.Repeat(" ", maxRecorded)), []string{"bytes, left out)"}, apiclient.ReasonBadResponse},
+		"half an answer":   {func(w http.ResponseWriter, r *http.Request) { simulator.HalfAnswered()(w, r, 1) }, []string{"X-Acs-Version: 2022-10-19\r\n\r\n"}, apiclient.ReasonNetwork},
+		"none that it got": {func(w http.ResponseWriter, r *http.Request) { simulator.Reset()(w, r, 1) }, []string{"X-Acs-Version: 2022-10-19\r\n\r\n"}, apiclient.ReasonNetwork},
 	} {
 		t.Run(name, func(t *testing.T) {
 			directory, text, err := recordingOf(t, c.answer)
@@ -136,7 +146,7 @@ func TestRecorder(t *testing.T) {
 					t.Errorf("%q is not recorded:\n%.1000s", part, text)
 				}
 			}
-			if strings.Contains(text, "Set-Cookie") || (err == nil) != (c.reason == "" || c.reason == ReasonBadResponse) {
+			if strings.Contains(text, "Set-Cookie") || (err == nil) != (c.reason == "" || c.reason == apiclient.ReasonBadResponse) {
 				t.Errorf("%v:\n%.1000s", err, text)
 			}
 			for range 2 { // the last answer stays
@@ -191,7 +201,7 @@ func TestEchoesAreLeftOut(t *testing.T) {
 
 // Where an answer cannot be recorded it still serves, and the log says so.
 func TestRecorderThatCannotWrite(t *testing.T) {
-	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{recordedKey: "secret"}, Tokens: map[string]string{recordedKey: recordedToken}})
+	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{recordedID: "secret"}, Tokens: map[string]string{recordedID: recordedToken}})
 	sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "r", Tasks: func(time.Time) []simulator.Task { return []simulator.Task{{BackupTaskID: "a"}} }})
 	api := httptest.NewServer(sim)
 	defer api.Close()
@@ -201,7 +211,7 @@ func TestRecorderThatCannotWrite(t *testing.T) {
 	if err := os.RemoveAll(directory); err != nil {
 		t.Fatal(err)
 	}
-	if ids, err := read(c); err != nil || len(ids) != 1 || !strings.Contains(logged.String(), "cannot record what the API answers") {
+	if ids, err := read(c); err != nil || len(ids) != 1 || !strings.Contains(logged.String(), "recording an answer of the API failed") {
 		t.Errorf("%v, %v: %s", ids, err, logged.String())
 	}
 }
@@ -212,15 +222,13 @@ func TestTwoRecorders(t *testing.T) {
 	api := httptest.NewServer(simulator.New(simulator.Options{}))
 	defer api.Close()
 	same := func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
-	var clients []*Client
+	var clients []*apiclient.Client
 	for range 2 {
 		recorder, err := NewRecorder(directory, same, log.NewNopLogger())
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := newRecordedClient(t, api.URL, t.TempDir(), log.NewNopLogger())
-		c.o.Transport = recorder.Transport("", http.DefaultTransport)
-		clients = append(clients, c)
+		clients = append(clients, newClient(t, api.URL, recorder.Transport("", http.DefaultTransport)))
 	}
 	for _, c := range clients {
 		_, _ = read(c)

@@ -1,0 +1,131 @@
+package apiclient
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+)
+
+// answer is a response, read to its last byte.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// page is what an operation asked for: one page of items.
+type page[T any] struct {
+	total int // 0 if the API does not say
+	items []T
+}
+
+// wireItem is an element of Data. Values of previous may be shared; it is nil for the first item of a page.
+type wireItem[W, T any] interface {
+	*W
+	toModel(body []byte, previous *T) (T, error)
+}
+
+// decodePage decodes a whole body. It is an error if the body is not exactly one JSON object, or if a part that counts has another
+// shape. The Data of a failure does not count.
+func decodePage[W, T any, P wireItem[W, T]](body []byte) (*page[T], *header, error) {
+	var wire struct {
+		header
+
+		Data []W `json:"Data"`
+	}
+	err := json.Unmarshal(body, &wire, jsonOptions())
+	if err == nil {
+		p := &page[T]{total: int(wire.Total), items: make([]T, len(wire.Data))}
+		for i := range wire.Data {
+			var previous *T
+			if i > 0 {
+				previous = &p.items[i-1]
+			}
+			if p.items[i], err = P(&wire.Data[i]).toModel(body, previous); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			return p, &wire.header, nil
+		}
+	}
+	if h, withoutData := decodeHeader(body); withoutData == nil && (h.Success == flagFalse || h.Success == flagUnset && !h.codeIsSuccess()) {
+		return &page[T]{}, h, nil
+	}
+	return nil, nil, err
+}
+
+// decodeHeader decodes a body without its Data.
+func decodeHeader(body []byte) (*header, error) {
+	var h header
+	err := json.Unmarshal(body, &h, jsonOptions())
+	return &h, err
+}
+
+// codeIsSuccess reports whether ErrCode does not contradict Success.
+func (h *header) codeIsSuccess() bool {
+	return h.code() == "" || strings.EqualFold(h.code(), "Success")
+}
+
+// interpret returns what was asked for, or the failure that an answer reports in one of two shapes.
+func interpret[T any](a *answer, decode func([]byte) (*page[T], *header, error)) (*page[T], *Error) {
+	p, h, err := decode(a.body)
+	if err != nil {
+		return nil, notTheAPI(a, err)
+	}
+	if a.status < 300 {
+		switch {
+		case h.Success == flagTrue && (h.codeIsSuccess() || len(p.items) > 0):
+			return p, nil
+		case h.Success == flagUnset && h.codeIsSuccess():
+			return nil, &Error{
+				Reason: ReasonBadResponse, HTTPStatus: a.status, RequestID: oneLine(string(h.RequestID)),
+				Err: errors.New("a JSON object without Success"),
+			}
+		}
+	}
+	return nil, apiError(a.status, h)
+}
+
+// notTheAPI is the failure that a body which is not the API's reports.
+func notTheAPI(a *answer, err error) *Error {
+	if bytes.HasPrefix(bytes.TrimSpace(a.body), []byte("<")) {
+		err = errors.New("it begins as HTML does")
+	}
+	e := &Error{HTTPStatus: a.status, Err: fmt.Errorf("the body is not the API's: %s", oneLine(err.Error()))}
+	if e.Reason, e.retry = classifyStatus(a.status); a.status < 300 {
+		e.Reason, e.retry = ReasonBadResponse, retryNever
+	}
+	return e
+}
+
+// apiError is the failure that the API reports. Its code decides first, the HTTP status second.
+func apiError(status int, h *header) *Error {
+	e := &Error{Code: oneLine(h.code()), Message: oneLine(h.message()), RequestID: oneLine(string(h.RequestID)), HTTPStatus: status}
+	var known bool
+	if e.Reason, e.retry, known = classifyCode(e.Code); !known {
+		e.Reason, e.retry = classifyStatus(status)
+	}
+	switch {
+	case e.Reason == ReasonUnauthorized: // the API's message can echo what was signed
+		e.Message = rejected(e.Code)
+	case e.Reason == ReasonForbidden && h.AccessDeniedDetail.AuthAction != "":
+		e.Action = oneLine(string(h.AccessDeniedDetail.AuthAction))
+		e.Message = fmt.Sprintf("RAM action %s is missing: %s", e.Action, e.Message)
+	}
+	return e
+}
+
+// Outcome returns what a body says of its own failure, and whether it reports success. The error's fields are empty if the body is
+// not the API's.
+func Outcome(status int, body []byte) (failure *Error, success bool) {
+	h, err := decodeHeader(body)
+	if err != nil {
+		return &Error{HTTPStatus: status}, false
+	}
+	return apiError(status, h), h.Success == flagTrue
+}

@@ -1,0 +1,47 @@
+package apiclient
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+)
+
+// instancesPageSize is the most that the API gives.
+const instancesPageSize = 100
+
+func describeInstances() operation[Instance] {
+	return operation[Instance]{
+		name: "DescribeInstances", path: "/webapi/starrocks/describeInstances", rank: maxPages, complete: true, decode: decodePage[wireInstance, Instance],
+		id: func(i *Instance) string { return i.InstanceID },
+	}
+}
+
+// Instances lists the instances of the client's region that carry all the tags, each once. An error, always an *Error, is the last
+// thing yielded: the instances before it are not all there are. A list that is shorter than its own Total is an error, too.
+func (c *Client) Instances(ctx context.Context, tags map[string]string) iter.Seq2[Instance, error] {
+	return pages(ctx, c, describeInstances(), 1, nil, func(page int) url.Values {
+		v := url.Values{"RegionId": {c.o.RegionID}, "PageNumber": {strconv.Itoa(page)}, "PageSize": {strconv.Itoa(instancesPageSize)}}
+		if len(tags) > 0 {
+			v.Set("Tag", tagParameter(tags))
+		}
+		return v
+	})
+}
+
+// tagParameter returns the tags as the API takes them: one JSON string.
+func tagParameter(tags map[string]string) string {
+	type tag struct{ Key, Value string }
+	all := []tag{}
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		all = append(all, tag{k, tags[k]})
+	}
+	b, err := json.Marshal(all)
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return string(b)
+}

@@ -1,0 +1,109 @@
+package simulator
+
+import (
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Options says how the API behaves for every instance.
+type Options struct {
+	AccessKeys map[string]string // access key secret by id
+	Tokens     map[string]string // the security token that an access key id must come with
+	Now        func() time.Time  // time.Now if nil
+	PageCap    int               // the largest page; 100 if 0
+	Total      func(n int) any   // Total of n items, left out if nil; n if the function is nil
+	Latency    time.Duration
+	Fault      Fault // of requests that name no instance
+}
+
+// Instance is an instance of the simulated account.
+type Instance struct {
+	InstanceID, RegionID string
+	Status, RunMode      string // of DescribeInstances; running and shared_nothing if empty
+	Tags                 map[string]string
+	Tasks                func(now time.Time) []Task // in the order served; none if nil
+	Fault                Fault
+	Listed               func(tasks []Task) []Task // those in a list of the whole region; all if nil
+	Rendered             string                    // if set, a page is rendered once for all instances with this word: for benchmarks
+}
+
+// account is the instances of the simulated account.
+type account struct {
+	mu        sync.Mutex
+	instances map[string]Instance
+	order     []string
+	rendered  map[string][]byte
+}
+
+func (a *account) set(in Instance) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, known := a.instances[in.InstanceID]; !known {
+		a.order = append(a.order, in.InstanceID)
+	}
+	a.instances[in.InstanceID] = in
+	clear(a.rendered)
+}
+
+func (a *account) remove(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.instances, id)
+	a.order = slices.DeleteFunc(a.order, func(o string) bool { return o == id })
+}
+
+func (a *account) instance(id string) Instance {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.instances[id]
+}
+
+// inRegion returns the instances of a region, all if it is empty.
+func (a *account) inRegion(regionID string) (all []Instance) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, id := range a.order {
+		if i := a.instances[id]; regionID == "" || i.RegionID == regionID {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// renderOnce returns the body of a key that an earlier call made. It makes it if there is none.
+func (a *account) renderOnce(key string, render func() []byte) []byte {
+	a.mu.Lock()
+	body := a.rendered[key]
+	a.mu.Unlock()
+	if body == nil {
+		body = render()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.rendered[key] = body
+	}
+	return body
+}
+
+// call is a request to an operation that is served.
+type call struct {
+	query   map[string]string
+	now     time.Time
+	options *Options
+	account *account
+}
+
+// window returns the part of n items that the requested page contains.
+func (c call) window(n int) (from, to int) {
+	size := min(atLeastOne(c.query["PageSize"], 10), c.options.PageCap)
+	from = min((atLeastOne(c.query["PageNumber"], 1)-1)*size, n)
+	return from, min(from+size, n)
+}
+
+func atLeastOne(s string, otherwise int) int {
+	if n, err := strconv.Atoi(s); err == nil && n > 0 {
+		return n
+	}
+	return otherwise
+}
