@@ -18,8 +18,8 @@ import (
 	"starrocks_backup_exporter/collector/report"
 )
 
-// check reads every instance once, writes the report, and returns the exit status: 0 where all are healthy, 1 where a condition
-// holds, 2 where it is not known.
+// check reads every instance once, writes the report, and returns the exit status: 0 if all are healthy, 1 if one is unhealthy, else 2 if
+// one is unknown.
 func check(o options, logger log.Logger, w io.Writer) (status int, err error) {
 	found, err := readOnce(o, logger)
 	if err == nil {
@@ -52,8 +52,8 @@ func writeReport(r *report.Report, format string, w io.Writer) error {
 	return r.WriteTable(w)
 }
 
-// healthcheck asks the exporter that listens at an address of this machine whether it lives. Any answer will do but an error of
-// its own: one that speaks TLS, or wants a password, lives too.
+// healthcheck checks that the exporter at an address of this machine is alive. Any answer but a server error counts: an exporter that
+// speaks TLS or asks for a password is alive, too.
 func healthcheck(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -69,7 +69,7 @@ func healthcheck(address string) error {
 	if err != nil {
 		return err
 	}
-	res, err := (&http.Transport{}).RoundTrip(req) // by no proxy
+	res, err := (&http.Transport{}).RoundTrip(req) // never through a proxy
 	if err != nil {
 		return err
 	}

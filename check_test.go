@@ -63,7 +63,13 @@ func TestCheckStatus(t *testing.T) {
 	good := func(time.Time) []simulator.Task {
 		return []simulator.Task{{BackupTaskID: "bt-1", Status: "COMPLETED", Start: ago(2 * time.Hour), Finish: ago(time.Hour)}}
 	}
-	denied, hangs, unnamed := simulator.Denied("sr:ReadBackups"), simulator.Hang(), simulator.GatewayError(http.StatusForbidden, "Forbidden.RAM", "no")
+	denied, hangs, unnamed := simulator.Denied(
+		"sr:ReadBackups",
+	), simulator.Hang(), simulator.GatewayError(
+		http.StatusForbidden,
+		"Forbidden.RAM",
+		"no",
+	)
 	const policyOf = `"Action": ["%s"]`
 	for name, c := range map[string]struct {
 		instances  []simulator.Instance
@@ -74,34 +80,68 @@ func TestCheckStatus(t *testing.T) {
 		says       string
 		never      string
 	}{
-		"healthy":                           {instances: []simulator.Instance{{Tasks: good}}, status: 0, says: "for ever\n\n0 bad, 0 unknown, 1 healthy\n"},
-		"bad":                               {instances: []simulator.Instance{{Tasks: good}, {}}, status: 1, says: "missing"},
-		"unknown":                           {instances: []simulator.Instance{{Tasks: good}, {Fault: denied}}, status: 2, says: fmt.Sprintf(policyOf, "sr:ReadBackups")},
-		"an action not named":               {instances: []simulator.Instance{{Fault: unnamed}}, status: 2, says: fmt.Sprintf(policyOf, "sr:DescribeBackups")},
-		"two actions":                       {instances: []simulator.Instance{{Fault: unnamed}, {Fault: denied}}, status: 2, says: fmt.Sprintf(policyOf, `sr:DescribeBackups", "sr:ReadBackups`)},
-		"bad and unknown":                   {instances: []simulator.Instance{{}, {Fault: denied}}, status: 1, says: "1 bad, 1 unknown"},
-		"hanging":                           {instances: []simulator.Instance{{Fault: hangs}}, status: 2, says: "timeout"},
-		"found":                             {instances: []simulator.Instance{{Tasks: good}}, finds: true, status: 0, says: "1 healthy"},
-		"found none":                        {finds: true, status: 2, says: "There is no instance to watch."},
-		"healthy, lists denied":             {instances: []simulator.Instance{{Tasks: good}}, lists: denied, finds: true, configured: true, status: 2, says: "1 healthy"},
-		"lists denied":                      {instances: []simulator.Instance{{Tasks: good}}, lists: denied, finds: true, status: 2, says: fmt.Sprintf(policyOf, "sr:ReadBackups")},
-		"lists not said for all":            {lists: simulator.GatewayError(http.StatusForbidden, "Forbidden.RAM", "no"), finds: true, status: 2, says: fmt.Sprintf(policyOf, "sr:DescribeInstances")},
-		"a policy that somebody else wrote": {instances: []simulator.Instance{{Fault: simulator.Denied(`sr:X", "*`)}}, status: 2, says: fmt.Sprintf(policyOf, "sr:DescribeBackups")},
-		"a proxy that forbids":              {instances: []simulator.Instance{{Fault: simulator.HTML(http.StatusForbidden)}}, status: 2, says: "forbidden", never: "Attach"},
+		"healthy": {
+			instances: []simulator.Instance{{Tasks: good}}, status: 0,
+			says: "never expires\n\n0 unhealthy, 0 unknown, 1 healthy\n",
+		},
+		"bad": {instances: []simulator.Instance{{Tasks: good}, {}}, status: 1, says: "missing"},
+		"unknown": {
+			instances: []simulator.Instance{{Tasks: good}, {Fault: denied}}, status: 2,
+			says: fmt.Sprintf(policyOf, "sr:ReadBackups"),
+		},
+		"an action not named": {instances: []simulator.Instance{{Fault: unnamed}}, status: 2, says: fmt.Sprintf(policyOf,
+			"sr:DescribeBackups")},
+		"two actions": {
+			instances: []simulator.Instance{{Fault: unnamed}, {Fault: denied}}, status: 2,
+			says: fmt.Sprintf(policyOf, `sr:DescribeBackups", "sr:ReadBackups`),
+		},
+		"bad and unknown": {instances: []simulator.Instance{{}, {Fault: denied}}, status: 1, says: "1 unhealthy, 1 unknown"},
+		"hanging":         {instances: []simulator.Instance{{Fault: hangs}}, status: 2, says: "timeout"},
+		"found":           {instances: []simulator.Instance{{Tasks: good}}, finds: true, status: 0, says: "1 healthy"},
+		"found none":      {finds: true, status: 2, says: "No instance is watched."},
+		"healthy, lists denied": {
+			instances: []simulator.Instance{{Tasks: good}}, lists: denied, finds: true, configured: true,
+			status: 2, says: "1 healthy",
+		},
+		"lists denied": {
+			instances: []simulator.Instance{{Tasks: good}}, lists: denied, finds: true, status: 2,
+			says: fmt.Sprintf(policyOf, "sr:ReadBackups"),
+		},
+		"lists not said for all": {
+			lists: simulator.GatewayError(http.StatusForbidden, "Forbidden.RAM", "no"), finds: true,
+			status: 2, says: fmt.Sprintf(policyOf, "sr:DescribeInstances"),
+		},
+		"a policy that somebody else wrote": {
+			instances: []simulator.Instance{{Fault: simulator.Denied(`sr:X", "*`)}}, status: 2,
+			says: fmt.Sprintf(policyOf, "sr:DescribeBackups"),
+		},
+		"a proxy that forbids": {
+			instances: []simulator.Instance{{Fault: simulator.HTML(http.StatusForbidden)}}, status: 2,
+			says: "forbidden", never: "Attach",
+		},
 		"an escape in a name": {instances: []simulator.Instance{{Tasks: func(now time.Time) []simulator.Task {
 			tasks := good(now)
 			tasks[0].Snapshot = &simulator.Snapshot{InstanceName: "\u009b2J\x7f"}
 			return tasks
 		}}}, status: 0, says: "\ufffd2J\ufffd", never: "\u009b"},
-		"an escape in a list's error": {lists: simulator.EnvelopeError("InvalidParams", "\x1b[2J"), finds: true, status: 2, says: "could not be listed yet: those that are only to be found there are not watched. DescribeInstances: invalid_request: InvalidParams: \ufffd[2J"},
-		"an escape in a message":      {instances: []simulator.Instance{{Fault: simulator.EnvelopeError("InvalidParams", "\x1b[2J\u202e")}}, status: 2, says: "InvalidParams: \ufffd[2J\ufffd"},
+		"an escape in a list's error": {
+			lists: simulator.EnvelopeError("InvalidParams", "\x1b[2J"), finds: true, status: 2,
+			says: "Instances found only there are not watched. DescribeInstances: invalid_request: InvalidParams: \ufffd[2J",
+		},
+		"an escape in a message": {
+			instances: []simulator.Instance{{Fault: simulator.EnvelopeError("InvalidParams", "\x1b[2J\u202e")}},
+			status:    2, says: "InvalidParams: \ufffd[2J\ufffd",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sim := simulator.New(simulator.Options{AccessKeys: map[string]string{"id": "secret"}, Fault: c.lists})
 			api := httptest.NewServer(sim)
 			t.Cleanup(func() { api.CloseClientConnections(); api.Close() })
-			text := fmt.Sprintf("api: {endpoint: %q, max_attempts: 1, timeout: 1h}\naccounts: {default: {access_key_id: id, access_key_secret: secret}}\n", api.URL)
+			text := fmt.Sprintf(
+				"api: {endpoint: %q, max_attempts: 1, timeout: 1h}\naccounts: {default: {access_key_id: id, access_key_secret: secret}}\n",
+				api.URL,
+			)
 			c.configured = c.configured || !c.finds
 			if c.finds {
 				text += "discovery: [{region_id: cn-hangzhou}]\n"
@@ -125,8 +165,10 @@ func TestCheckStatus(t *testing.T) {
 				t.Errorf("exit status %d, want %d and %q:\n%s", status, c.status, c.says, got)
 			}
 			status, got = checked(t, "--config.file="+file, "--timeout=2s", "--output=json")
-			var report struct{ Truth string }
-			if err := json.Unmarshal([]byte(got), &report); err != nil || status != c.status || report.Truth != []string{"healthy", "bad", "unknown"}[c.status] || strings.ContainsAny(got, "\u009b\x7f\x1b\u202e") {
+			var report struct{ State string }
+			if err := json.Unmarshal([]byte(got), &report); err != nil || status != c.status ||
+				report.State != []string{"healthy", "unhealthy", "unknown"}[c.status] ||
+				strings.ContainsAny(got, "\u009b\x7f\x1b\u202e") {
 				t.Errorf("exit status %d, %v:\n%s", status, err, got)
 			}
 		})
@@ -145,7 +187,7 @@ func TestCheckWithoutAConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := check(o, log.NewNopLogger(), io.Discard); err == nil || !strings.Contains(err.Error(), "--config.file names another") {
+	if _, err := check(o, log.NewNopLogger(), io.Discard); err == nil || !strings.Contains(err.Error(), "another file with --config.file") {
 		t.Errorf("no hint: %v", err)
 	}
 }
@@ -161,7 +203,8 @@ func TestRecordAndPlayBack(t *testing.T) {
 	for _, d := range simulator.DemoFleet() { // but for max_age, which is no answer of the API
 		line := regexp.MustCompile(`(?m)^.*` + d.InstanceID + ` .*$`)
 		a, b := strings.Fields(line.FindString(recorded)), strings.Fields(line.FindString(played))
-		if len(a) < 5 || strings.Join(a[1:4], " ") != strings.Join(b[1:4], " ") || (a[0] == "unknown") != (b[0] == "unknown") || a[len(a)-3] != b[len(b)-3] {
+		if len(a) < 5 || strings.Join(a[1:4], " ") != strings.Join(b[1:4], " ") || (a[0] == "unknown") != (b[0] == "unknown") ||
+			a[len(a)-3] != b[len(b)-3] {
 			t.Errorf("recorded %q, played %q", a, b)
 		}
 	}
@@ -174,12 +217,25 @@ func TestPlayBackAListing(t *testing.T) {
 	for a, account := range []string{"one", "two"} {
 		sim := simulator.New(simulator.Options{AccessKeys: map[string]string{account: "secret"}, PageCap: 2})
 		for i := range 5 {
-			in := simulator.Instance{InstanceID: fmt.Sprintf("c-%s-%d", account, i), RegionID: "cn-hangzhou", Tags: map[string]string{"team": "data"}, Tasks: func(time.Time) (tasks []simulator.Task) {
-				for k := range i + a {
-					tasks = append(tasks, simulator.Task{BackupTaskID: fmt.Sprintf("bt-%d-%d", i, k), Status: "COMPLETED", Start: simulator.Millis(began), Finish: simulator.Millis(began.Add(time.Hour))})
-				}
-				return tasks
-			}}
+			in := simulator.Instance{
+				InstanceID: fmt.Sprintf("c-%s-%d", account, i),
+				RegionID:   "cn-hangzhou",
+				Tags:       map[string]string{"team": "data"},
+				Tasks: func(time.Time) (tasks []simulator.Task) {
+					for k := range i + a {
+						tasks = append(
+							tasks,
+							simulator.Task{
+								BackupTaskID: fmt.Sprintf("bt-%d-%d", i, k),
+								Status:       "COMPLETED",
+								Start:        simulator.Millis(began),
+								Finish:       simulator.Millis(began.Add(time.Hour)),
+							},
+						)
+					}
+					return tasks
+				},
+			}
 			if i == 4 { // it is not in the list, and does not answer for itself
 				in.Fault, in.Listed = simulator.Reset(), func([]simulator.Task) []simulator.Task { return nil }
 			}
@@ -196,8 +252,13 @@ func TestPlayBackAListing(t *testing.T) {
 	}))
 	defer api.Close()
 	file, directory := filepath.Join(t.TempDir(), "listing.yml"), t.TempDir()
-	text := fmt.Sprintf("api: {endpoint: %q, max_attempts: 1}\naccounts: {account one: {access_key_id: one, access_key_secret: secret}, two: {access_key_id: two, access_key_secret: secret}}\n"+
-		"discovery: [{region_id: cn-hangzhou, account: account one, tags: {team: data}, listing: region}, {region_id: cn-hangzhou, account: two, listing: region}]", api.URL)
+	text := fmt.Sprintf(
+		"api: {endpoint: %q, max_attempts: 1}\naccounts: {account one: {access_key_id: one, access_key_secret: secret}, two: {access_key_id: "+
+			"two, access_key_secret: secret}}\n"+
+			"discovery: [{region_id: cn-hangzhou, account: account one, tags: {team: data}, listing: region}, {region_id: cn-hangzhou, account: "+
+			"two, listing: region}]",
+		api.URL,
+	)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +266,7 @@ func TestPlayBackAListing(t *testing.T) {
 	status, played := checked(t, "--api.playback="+directory)
 	unreadable := regexp.MustCompile(`: DescribeBackups: network: .*`) // the words have port numbers
 	recorded, played = unreadable.ReplaceAllString(recorded, ""), unreadable.ReplaceAllString(played, "")
-	if status != 1 || !strings.Contains(played, "1 bad, 2 unknown, 7 healthy") || played != recorded {
+	if status != 1 || !strings.Contains(played, "1 unhealthy, 2 unknown, 7 healthy") || played != recorded {
 		t.Errorf("exit status %d; recorded\n%s\nplayed\n%s", status, recorded, played)
 	}
 }
@@ -220,7 +281,11 @@ func TestCheckIsInterrupted(t *testing.T) {
 	defer api.Close()
 	defer api.CloseClientConnections()
 	file := filepath.Join(t.TempDir(), "check.yml")
-	text := fmt.Sprintf("api: {endpoint: %q, timeout: 1h, max_attempts: 1}\naccounts: {default: {access_key_id: id, access_key_secret: secret}}\ninstances: [{instance_id: c-1, region_id: r}]", api.URL)
+	text := fmt.Sprintf(
+		"api: {endpoint: %q, timeout: 1h, max_attempts: 1}\naccounts: {default: {access_key_id: id, access_key_secret: secret}}\ninstances: "+
+			"[{instance_id: c-1, region_id: r}]",
+		api.URL,
+	)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +295,8 @@ func TestCheckIsInterrupted(t *testing.T) {
 			_ = p.Signal(syscall.SIGTERM)
 		}
 	}()
-	if status, got := checked(t, "--config.file="+file, "--timeout=1h"); status != 2 || !strings.Contains(got, "0 bad, 1 unknown, 0 healthy") {
+	if status, got := checked(t, "--config.file="+file, "--timeout=1h"); status != 2 ||
+		!strings.Contains(got, "0 unhealthy, 1 unknown, 0 healthy") {
 		t.Errorf("exit status %d:\n%s", status, got)
 	}
 }

@@ -35,7 +35,7 @@ func startDemo() (load func() (*config.Config, error), err error) {
 	return func() (*config.Config, error) { return c, nil }, nil
 }
 
-// startPlayback serves a recording on loopback. It returns the configuration that reads it, and a clock that begins with it.
+// startPlayback serves a recording on loopback and returns the configuration that reads it, and a clock that starts with it.
 func startPlayback(directory string) (load func() (*config.Config, error), now func() time.Time, err error) {
 	playback, err := recording.NewPlayback(os.DirFS(directory))
 	if err != nil {
@@ -56,7 +56,10 @@ func startPlayback(directory string) (load func() (*config.Config, error), now f
 		return name
 	}
 	for _, r := range playback.Instances() {
-		c.Instances = append(c.Instances, config.Instance{InstanceID: r.InstanceID, RegionID: r.RegionID, Account: account(r.Account), MaxAge: c.Backups.MaxAge})
+		c.Instances = append(
+			c.Instances,
+			config.Instance{InstanceID: r.InstanceID, RegionID: r.RegionID, Account: account(r.Account), MaxAge: c.Backups.MaxAge},
+		)
 	}
 	listed := playback.Regions("DescribeBackups")
 	for _, r := range playback.Regions("DescribeInstances") {
@@ -77,7 +80,7 @@ func startPlayback(directory string) (load func() (*config.Config, error), now f
 func tags(parameter string) map[string]string {
 	var all []struct{ Key, Value string }
 	if json.Unmarshal([]byte(parameter), &all) != nil {
-		return nil // without the parameter
+		return nil // the parameter is absent
 	}
 	byKey := map[string]string{}
 	for _, t := range all {
@@ -86,7 +89,7 @@ func tags(parameter string) map[string]string {
 	return byKey
 }
 
-// overLoopback serves an API on loopback for as long as the process lives, and returns a configuration that names it.
+// overLoopback serves an API on loopback until the process ends, and returns a configuration that names it.
 func overLoopback(api http.Handler) (*config.Config, error) {
 	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {

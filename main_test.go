@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/collector/fleet"
 	"starrocks_backup_exporter/config"
 )
 
@@ -31,9 +32,8 @@ func newTestServer(t *testing.T, load func() (*config.Config, error), args ...st
 	if err := reloader.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	scraper := collector.NewScraper(log.NewNopLogger(), time.Now, func() {})
-	metrics := collector.NewHandler(scraper, prometheus.NewRegistry(), o.deadlines, log.NewNopLogger())
-	server := httptest.NewServer(routes(o, metrics, reloader, log.NewNopLogger()))
+	scraper := fleet.NewScraper(log.NewNopLogger(), time.Now, func() {})
+	server := httptest.NewServer(handlers(o, scraper, reloader, prometheus.NewRegistry(), log.NewNopLogger()))
 	t.Cleanup(server.Close)
 	return server.URL
 }
@@ -79,7 +79,8 @@ func TestRoutes(t *testing.T) {
 		{"PUT", open + "/-/reload", 405, ""},
 		{"POST", closed + "/-/reload", 403, "--web.enable-lifecycle"},
 	} {
-		if status, body := request(t, r.method, r.url); status != r.status || !strings.Contains(body, r.body) || strings.Contains(body, "canary") {
+		if status, body := request(t, r.method, r.url); status != r.status || !strings.Contains(body, r.body) ||
+			strings.Contains(body, "canary") {
 			t.Errorf("%s %s: %d\n%s", r.method, r.url, status, body)
 		}
 	}
@@ -90,7 +91,10 @@ func TestRoutes(t *testing.T) {
 }
 
 func TestProfilesAreForTheMachineItself(t *testing.T) {
-	for from, status := range map[string]int{"127.0.0.1:1": 200, "[::1]:1": 200, "[::ffff:127.0.0.1]:1": 200, "192.0.2.1:1": 403, "[2001:db8::1]:1": 403, "@": 403} {
+	for from, status := range map[string]int{
+		"127.0.0.1:1": 200, "[::1]:1": 200, "[::ffff:127.0.0.1]:1": 200, "192.0.2.1:1": 403,
+		"[2001:db8::1]:1": 403, "@": 403,
+	} {
 		r, w := httptest.NewRequest(http.MethodGet, "/debug/pprof/cmdline", nil), httptest.NewRecorder()
 		r.RemoteAddr = from
 		if onlyLocal(pprof.Cmdline)(w, r); w.Code != status {
@@ -135,7 +139,7 @@ func TestLogLevelOfACheck(t *testing.T) {
 
 func TestShardOfAStatefulSet(t *testing.T) {
 	o, err := parse([]string{"--shard=starrocks-backup-exporter-12", "--total-shards=13"})
-	if want := (collector.Shard{Index: 12, Total: 13}); err != nil || o.shard != want {
+	if want := (fleet.Shard{Index: 12, Total: 13}); err != nil || o.shard != want {
 		t.Errorf("%+v, %v", o.shard, err)
 	}
 }
@@ -151,16 +155,26 @@ func TestReadmeListsEveryMetric(t *testing.T) {
 		documented[m[1]] = true
 	}
 	served := map[string]bool{}
-	for _, file := range []string{"collector/metrics.go", "collector/apimetrics.go"} {
-		source, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range regexp.MustCompile(`(?:always|counted|row|read|each|byStatus|byTable|whole|ofDiscovery)\("([a-z_]+)"|namespace \+ "([a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
-			served["starrocks_backup_"+m[1]+m[2]] = true
-		}
+	descs := make(chan *prometheus.Desc)
+	go func() {
+		defer close(descs)
+		collector.New(&fleet.Result{}).Describe(descs)
+	}()
+	named := regexp.MustCompile(`fqName: "([^"]*)"`)
+	for d := range descs {
+		served[named.FindStringSubmatch(d.String())[1]] = true
 	}
-	for _, name := range []string{"scrapes_coalesced_total", "exporter_config_last_reload_successful", "exporter_config_last_reload_success_timestamp_seconds", "exporter_build_info"} {
+	source, err := os.ReadFile("collector/apimetrics.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`namespace \+ "([a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
+		served["starrocks_backup_"+m[1]] = true
+	}
+	for _, name := range []string{
+		"scrapes_coalesced_total", "exporter_config_last_reload_successful", "exporter_config_last_reload_success_timestamp_seconds",
+		"exporter_build_info",
+	} {
 		served["starrocks_backup_"+name] = true
 	}
 	for name := range served {
@@ -181,7 +195,7 @@ func TestReadmeListsEveryFlag(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile("main.go")
+	source, err := os.ReadFile("options.go")
 	if err != nil {
 		t.Fatal(err)
 	}

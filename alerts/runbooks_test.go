@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/collector/health"
 )
 
 // The public names: people route and silence by them.
@@ -143,7 +143,8 @@ func TestTableAgreesWithTheRules(t *testing.T) {
 		want = append(want, strings.Join([]string{a.Alert, a.Labels["severity"], waits}, " "))
 	}
 	var got []string
-	for _, row := range regexp.MustCompile(`(?m)^\| \[(\w+)\]\(#(\w+)\) \| (\w+) \| ([\w ]+) \| .+ \|$`).FindAllStringSubmatch(readText(t, "README.md"), -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\| \[(\w+)\]\(#(\w+)\) \| (\w+) \| ([\w ]+) \| .+ \|$`).FindAllStringSubmatch(readText(t,
+		"README.md"), -1) {
 		if row[2] != strings.ToLower(row[1]) {
 			t.Errorf("%s links to #%s", row[1], row[2])
 		}
@@ -172,8 +173,15 @@ func queries(t *testing.T, a rule, text string) (asked []string) {
 	}).Option("missingkey=error").Parse("{{$labels := .Labels}}{{$value := .Value}}" + text)
 	if err == nil {
 		err = parsed.Execute(&strings.Builder{}, map[string]any{
-			"Labels": map[string]string{"instance_id": "c-1", "region_id": "cn-hangzhou", "job": "starrocks_backup", "instance": "localhost:10980", "account": "default", "tags": "team=data"},
-			"Value":  0.0,
+			"Labels": map[string]string{
+				"instance_id": "c-1",
+				"region_id":   "cn-hangzhou",
+				"job":         "starrocks_backup",
+				"instance":    "localhost:10980",
+				"account":     "default",
+				"tags":        "team=data",
+			},
+			"Value": 0.0,
 		})
 	}
 	if err != nil {
@@ -195,7 +203,7 @@ func TestNothingIsNamedThatDoesNotExist(t *testing.T) {
 		metrics[row[1]] = true
 	}
 	exist := map[string][]string{}
-	for _, c := range collector.Conditions() {
+	for _, c := range health.Conditions() {
 		exist["condition"] = append(exist["condition"], string(c))
 	}
 	for _, r := range apiclient.Reasons() {

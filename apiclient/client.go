@@ -35,19 +35,19 @@ type operation[T any] struct {
 	id         func(*T) string // tells items apart
 }
 
-// Observer is told what the client does, as it happens. Its methods are called concurrently.
+// Observer is told what the client does. Its methods are called concurrently.
 type Observer interface {
-	// Request: an attempt ended; code is the HTTP status, or "error" without one. It lasted until the body's last byte.
+	// Request is called when an attempt ends, after d. Code is the HTTP status, or "error" if there is none.
 	Request(operation, regionID, code string, d time.Duration)
-	// Retry: an attempt failed and there is another now.
+	// Retry is called before another attempt, with the reason why the last one failed.
 	Retry(operation, regionID string, reason Reason)
-	// LimitWait: a request waited for our own limit.
+	// LimitWait is called after a request waited for our own limit.
 	LimitWait(regionID string, d time.Duration)
-	// ClockSkew: the API's Date header minus our clock.
+	// ClockSkew is called with the API's Date header minus our clock.
 	ClockSkew(regionID string, d time.Duration)
 }
 
-// Options are what a client is made of. All are needed.
+// Options are the settings of a client. All are required.
 type Options struct {
 	Endpoint    string // URL of the region's host
 	RegionID    string
@@ -62,13 +62,13 @@ type Options struct {
 	Nonce       func() string // unique at each call
 }
 
-// Client reads the API of one region with the credentials of one account.
+// Client calls the API of one region with the credentials of one account.
 type Client struct {
 	o   Options
 	url *url.URL
 }
 
-// New returns a client. It is an error if the endpoint is not a URL with a host.
+// New returns a client. It returns an error if the endpoint is not a URL with a host.
 func New(o Options) (*Client, error) {
 	u, err := url.Parse(o.Endpoint)
 	if err != nil {
@@ -120,7 +120,14 @@ func pages[T any](
 }
 
 // call makes one call, in as many attempts as it takes and ctx allows.
-func call[T any](ctx context.Context, c *Client, op operation[T], pagesBefore int, query url.Values, buffers *BufferPool) (*page[T], error) {
+func call[T any](
+	ctx context.Context,
+	c *Client,
+	op operation[T],
+	pagesBefore int,
+	query url.Values,
+	buffers *BufferPool,
+) (*page[T], error) {
 	var last *Error
 	refreshed := false
 	for attempt := 1; ; attempt++ {
@@ -204,7 +211,7 @@ func (c *Client) exchange(req *http.Request, action string, b *bytes.Buffer) (*a
 	began := c.o.Now()
 	code := "error"
 	defer func() { c.o.Observer.Request(action, c.o.RegionID, code, max(0, c.o.Now().Sub(began))) }()
-	// Not http.Client: it follows redirects, and the token header would travel along.
+	// An http.Client would follow redirects and send the token header along.
 	res, err := c.o.Transport.RoundTrip(req)
 	if err != nil {
 		return nil, transportError(err)
@@ -215,29 +222,29 @@ func (c *Client) exchange(req *http.Request, action string, b *bytes.Buffer) (*a
 		c.o.Observer.ClockSkew(c.o.RegionID, date.Sub(c.o.Now()))
 	}
 	if res.StatusCode >= 300 && res.StatusCode < 400 {
-		return nil, &Error{Reason: ReasonBadResponse, HTTPStatus: res.StatusCode, Err: errors.New("a redirect, which is not followed")}
+		return nil, &Error{Reason: ReasonBadResponse, HTTPStatus: res.StatusCode, Err: errors.New("redirects are not followed")}
 	}
 	if res.ContentLength > 0 && res.ContentLength <= maxBody {
-		b.Grow(int(res.ContentLength) + bytes.MinRead) // else ReadFrom grows it once more, to find the end
+		b.Grow(int(res.ContentLength) + bytes.MinRead) // otherwise ReadFrom grows it once more to find the end
 	}
 	if _, err = b.ReadFrom(io.LimitReader(res.Body, maxBody+1)); err != nil {
 		return nil, transportError(fmt.Errorf("reading the body: %w", err))
 	}
 	if b.Len() > maxBody {
-		return nil, &Error{Reason: ReasonBadResponse, HTTPStatus: res.StatusCode, Err: fmt.Errorf("a body of more than %d MiB", maxBody>>20)}
+		return nil, &Error{Reason: ReasonBadResponse, HTTPStatus: res.StatusCode, Err: fmt.Errorf("the body is larger than %d MiB", maxBody>>20)}
 	}
 	return &answer{res.StatusCode, res.Header, b.Bytes()}, nil
 }
 
-// backoff is exponential with full jitter.
+// backoff returns an exponential backoff with full jitter.
 func backoff(attempt int) time.Duration {
 	ceiling := min(maxBackoff, minBackoff<<min(attempt-1, 10))
 	return rand.N(ceiling + 1)
 }
 
-// retryAfter is how long the API asks to wait: x-acs-retry-after in milliseconds, Retry-After in seconds or as a date.
+// retryAfter returns how long the API asks to wait: x-acs-retry-after in milliseconds, Retry-After in seconds or as a date.
 func retryAfter(h http.Header, now time.Time) time.Duration {
-	const most = 24 * time.Hour // no more than any scrape lasts, and far from overflow
+	const most = 24 * time.Hour // longer than any scrape, and far from overflow
 	if ms, err := strconv.ParseInt(h.Get("x-acs-retry-after"), 10, 64); err == nil && ms > 0 {
 		return time.Duration(min(ms, most.Milliseconds())) * time.Millisecond
 	}

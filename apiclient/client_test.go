@@ -88,7 +88,9 @@ func TestEveryParameter(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, ids, err)
 		}
 	}
-	if _, err := read(t, c, apiclient.DescribeBackupsRequest{RegionID: "cn-shanghai", InstanceID: "c-1 +*~/ü"}); apiclient.ReasonOf(err) != apiclient.ReasonInvalidRequest {
+	if _, err := read(t, c, apiclient.DescribeBackupsRequest{RegionID: "cn-shanghai", InstanceID: "c-1 +*~/ü"}); apiclient.ReasonOf(
+		err,
+	) != apiclient.ReasonInvalidRequest {
 		t.Errorf("another region: %v", err)
 	}
 }
@@ -96,7 +98,9 @@ func TestEveryParameter(t *testing.T) {
 // The hint is longer than any backoff before a second attempt.
 func TestTheServersHintIsHonored(t *testing.T) {
 	c, sim, seen := newClient(t, simulator.Options{}, nil)
-	sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Fault: simulator.First(1, simulator.Throttled(500*time.Millisecond))})
+	sim.Set(
+		simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Fault: simulator.First(1, simulator.Throttled(500*time.Millisecond))},
+	)
 	began := time.Now()
 	if _, err := read(t, c, apiclient.DescribeBackupsRequest{InstanceID: "c-1"}); err != nil {
 		t.Fatal(err)

@@ -26,36 +26,35 @@ func (c Credential) String() string { return "<secret>" }
 // GoString does the same for %#v.
 func (c Credential) GoString() string { return c.String() }
 
-// CredentialSource says where an account's credentials come from. Without an access key it is the default chain:
-// environment, OIDC, CLI profile, shared profile, ECS RAM role, credentials URI.
+// CredentialSource says where an account's credentials come from. Without an access key it is the default chain: environment, OIDC,
+// CLI profile, shared profile, ECS RAM role, credentials URI.
 type CredentialSource struct {
 	AccessKeyID         string
 	AccessKeySecret     string
-	AccessKeySecretFile string // instead of AccessKeySecret; read again whenever credentials are renewed
+	AccessKeySecretFile string // instead of AccessKeySecret; read again at each renewal
 	SecurityToken       string
-	SecurityTokenFile   string // instead of SecurityToken; likewise
-	RoleARN             string // assume this role with them
+	SecurityTokenFile   string // instead of SecurityToken; read again at each renewal
+	RoleARN             string // role to assume
 }
 
-// Credentials hands out an account's current credential. It stands between the requests and the vendor's library,
-// whose providers take no context, must not be called concurrently, never recover from a first failure,
-// and put secrets into their errors.
+// Credentials provides an account's current credential. It isolates the requests from the vendor's library, whose providers take no
+// context, must not be called concurrently, never recover from a first failure, and put secrets into their errors.
 type Credentials struct {
 	build  func() (credentials.Credential, error)
 	flight singleflight.Group // one call of the library at a time
 
 	mu       sync.Mutex
-	provider credentials.Credential // nil: to be built
+	provider credentials.Credential // nil if it must be built
 	last     *Credential            // the last good one, until the API rejects it
 }
 
-// NewCredentials returns the credentials of a source. Nothing is read before the first Get.
+// NewCredentials returns the credentials of a source. It reads nothing before the first Get.
 func NewCredentials(s CredentialSource) *Credentials {
 	return &Credentials{build: s.provider}
 }
 
-// Get returns the current credential, renewed where its time has come. Where renewal fails, the last good one serves
-// until the API rejects it. Get returns when ctx ends, even if the library does not.
+// Get returns the current credential, which it renews when necessary. If a renewal fails, the last good credential stays in use until
+// the API rejects it. Get returns when ctx ends, even if the library does not.
 func (c *Credentials) Get(ctx context.Context) (Credential, error) {
 	result := c.flight.DoChan("", func() (any, error) { return c.renew() })
 	select {
@@ -69,7 +68,7 @@ func (c *Credentials) Get(ctx context.Context) (Credential, error) {
 	}
 }
 
-// Reject says that the API did not accept a credential: the next Get starts from the source again.
+// Reject reports that the API rejected a credential. The next Get starts from the source again.
 func (c *Credentials) Reject(rejected Credential) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,18 +90,18 @@ func (c *Credentials) renew() (Credential, error) {
 		c.provider, c.last = provider, &got
 		return got, nil
 	}
-	c.provider = nil // the library's default chain would only ever ask its last provider again
+	c.provider = nil // the library's default chain would ask only its last provider again
 	if c.last != nil {
 		return *c.last, nil
 	}
 	return Credential{}, redact(err)
 }
 
-// fetch asks the provider, which it builds where there is none. It calls GetCredential only:
-// the library's separate getters can mix two rotations.
+// fetch asks the provider, which it builds if there is none. It calls only GetCredential: the library's separate getters can mix two
+// rotations.
 func fetch(provider *credentials.Credential, build func() (credentials.Credential, error)) (got Credential, err error) {
 	defer func() {
-		if recover() != nil { // the library dereferences what a token service left out
+		if recover() != nil { // the library dereferences fields that a token service left out
 			err = errors.New("the provider panicked")
 		}
 	}()
@@ -165,16 +164,16 @@ func valueOrFile(value, file string) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// Of the token service's URL only the host is harmless; what follows it is the network's, and of these characters only.
+// tokenServiceFault matches an error of the token service. Only the host of its URL is harmless, and only these characters of the cause.
 var tokenServiceFault = regexp.MustCompile(`"https://(sts[a-z0-9.-]*)[/?][^"]*": ([A-Za-z0-9 .:>\[\]-]{1,160})`)
 
+// tokenServiceCode matches an error code that the token service returned.
 var tokenServiceCode = regexp.MustCompile(`"Code"\s*:\s*"([A-Za-z][A-Za-z0-9._]{0,80})"`)
 
-// redact keeps of a credential error what is known to be harmless. The library's own text is not:
-// a malformed CLI profile is quoted whole in it.
+// redact reduces a credential error to what is known to be harmless. The library's own text is not: it quotes a malformed CLI profile
+// with its secrets.
 func redact(err error) error {
-	var file *os.PathError
-	if errors.As(err, &file) {
+	if file, ok := errors.AsType[*os.PathError](err); ok {
 		return fmt.Errorf("no credentials: %w", file)
 	}
 	if m := tokenServiceCode.FindStringSubmatch(err.Error()); m != nil {
@@ -184,13 +183,13 @@ func redact(err error) error {
 		return fmt.Errorf("no credentials: the token service %s does not answer: %s", m[1], m[2])
 	}
 	if strings.Contains(err.Error(), "providers in the chain") {
-		return errors.New("no credentials: none of the default chain " +
-			"(environment, OIDC, CLI profile, shared profile, ECS RAM role, credentials URI) gave any" + chainHint())
+		return errors.New("no credentials: no provider of the default chain " +
+			"(environment, OIDC, CLI profile, shared profile, ECS RAM role, credentials URI) has any" + chainHint())
 	}
-	return errors.New("no credentials: the provider failed (its message may hold secrets and is left out)")
+	return errors.New("no credentials: the provider failed (its message may contain secrets and is left out)")
 }
 
-// chainHint says what the environment lacks where it was meant to give credentials.
+// chainHint says what the environment lacks if it was meant to provide credentials.
 func chainHint() string {
 	complete := func(names ...string) string {
 		for _, needed := range names[1:] {

@@ -147,7 +147,8 @@ func TestCredentialsErrorsHoldNoSecret(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(home, ".aliyun"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(home, ".aliyun", "config.json"), []byte(`{"current":"x","profiles":"canary-secret"`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(home, ".aliyun", "config.json"), []byte(`{"current":"x","profiles":"canary-secret"`),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err := NewCredentials(CredentialSource{}).Get(t.Context())
@@ -176,13 +177,21 @@ func TestCredentialsErrorsSayWhy(t *testing.T) {
 			nil,
 			"the token service sts.nowhere.aliyuncs.com does not answer: proxyconnect tcp: dial tcp 127.0.0.1:1: connect: connection refused",
 		},
-		"half a key": {CredentialSource{}, []string{"ALIBABA_CLOUD_ACCESS_KEY_ID", "canary-secret"}, "ALIBABA_CLOUD_ACCESS_KEY_ID is set, ALIBABA_CLOUD_ACCESS_KEY_SECRET is not"},
+		"half a key": {
+			CredentialSource{},
+			[]string{"ALIBABA_CLOUD_ACCESS_KEY_ID", "canary-secret"},
+			"ALIBABA_CLOUD_ACCESS_KEY_ID is set, ALIBABA_CLOUD_ACCESS_KEY_SECRET is not",
+		},
 		"no token": {
 			CredentialSource{},
 			[]string{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", token + "-none", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "p", "ALIBABA_CLOUD_ROLE_ARN", "r"},
 			"; the OIDC token: stat " + token + "-none: no such file",
 		},
-		"half of OIDC": {CredentialSource{}, []string{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", token, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "p"}, "ALIBABA_CLOUD_OIDC_TOKEN_FILE is set, ALIBABA_CLOUD_ROLE_ARN is not"},
+		"half of OIDC": {
+			CredentialSource{},
+			[]string{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", token, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "p"},
+			"ALIBABA_CLOUD_OIDC_TOKEN_FILE is set, ALIBABA_CLOUD_ROLE_ARN is not",
+		},
 		"OIDC": {
 			CredentialSource{},
 			[]string{"ALIBABA_CLOUD_OIDC_TOKEN_FILE", token, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "p", "ALIBABA_CLOUD_ROLE_ARN", "r"},

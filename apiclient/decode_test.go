@@ -39,7 +39,8 @@ func TestDecodeTolerates(t *testing.T) {
 	body := `{"Success":"true","Total":"1","ErrCode":null,"New":{"a":[1]},"Data":[{
 		"BackupTaskId":12,"InstanceId":"null","Status":" Cancelled ","Size":"7","BackupStartTime":"1742179018","BackupFinishedTime":1742179028000,
 		"ExpireTime":"null","InstanceSnapshot":"null","New":null,
-		"SubTasks":[{"DataBase":"a` + "\xff" + `\"\n","Table":null,"Size":"null","StartTime":1747708190000,"FinishedTime":"x","Detail":{"odd":[1]},"Status":"SUCCESS"}]}]}`
+		"SubTasks":[{"DataBase":"a` + "\xff" + `\"\n","Table":null,"Size":"null","StartTime":1747708190000,` +
+		`"FinishedTime":"x","Detail":{"odd":[1]},"Status":"SUCCESS"}]}]}`
 	p, h, err := decodePage[wireBackup, Backup]([]byte(body))
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +94,11 @@ func TestParseStatus(t *testing.T) {
 // Whatever the body is, what is taken for an answer is one for the standard library too, and says the same of each entry.
 func FuzzDecodePage(f *testing.F) {
 	f.Add([]byte(`{"Success":true,"Total":1,"Data":[{"BackupTaskId":"a","Status":"RUNNING","SubTasks":[{"DataBase":"x","Size":1}]}]}`))
-	f.Add([]byte(`{"Success":"true","Total":"1","Data":[{"InstanceId":"c-1","RegionId":"r","InstanceStatus":"running","RunMode":"shared_nothing"}]}`))
+	f.Add(
+		[]byte(
+			`{"Success":"true","Total":"1","Data":[{"InstanceId":"c-1","RegionId":"r","InstanceStatus":"running","RunMode":"shared_nothing"}]}`,
+		),
+	)
 	f.Add([]byte(`{"Success":false,"ErrCode":"Success","Data":[{"BackupTaskId":"never use this"}]}`))
 	f.Add([]byte(`{"RequestId":"r","Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"sr:DescribeBackups"}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -161,10 +166,26 @@ func yardstick() []byte {
 			if sub > 0 {
 				b.WriteByte(',')
 			}
-			fmt.Fprintf(&b, `{"StartTime":1747708190,"FinishedTime":1747718190,"SnapshotName":"2025-02-10_backup_%02d","DataBase":"test%d","Table":"cdc_ods_t2030_lcpf_api_topic_msg_%02d","Size":%d,"Status":"success","Detail":"[]","X":"%048d"}`, sub, sub%3, sub, sub, sub)
+			fmt.Fprintf(
+				&b,
+				`{"StartTime":1747708190,"FinishedTime":1747718190,"SnapshotName":"2025-02-10_backup_%02d","DataBase":"test%d",`+
+					`"Table":"cdc_ods_t2030_lcpf_api_topic_msg_%02d","Size":%d,"Status":"success","Detail":"[]","X":"%048d"}`,
+				sub,
+				sub%3,
+				sub,
+				sub,
+				sub,
+			)
 		}
-		fmt.Fprintf(&b, `],"BackupStartTime":17421790%02d000,"BackupFinishedTime":1742179928000,"ExpireTime":1742189008000,"BackupTaskId":"bt-%d","BackupType":"FullBackup",`+
-			`"InstanceSnapshot":{"InstanceName":"c-37708ec80b5","VpcId":"vpc-2ze0","RunMode":"shared_data","SpecType":"standard","ResourceGroupId":"rg","Version":"3.3","MinorVersion":"3.3.13-1.0-1.7.2","NodeGroups":[{"ComponentType":"FE","Cu":4}],"Tags":[]}}`, task, task)
+		fmt.Fprintf(
+			&b,
+			`],"BackupStartTime":17421790%02d000,"BackupFinishedTime":1742179928000,"ExpireTime":1742189008000,`+
+				`"BackupTaskId":"bt-%d","BackupType":"FullBackup",`+
+				`"InstanceSnapshot":{"InstanceName":"c-37708ec80b5","VpcId":"vpc-2ze0","RunMode":"shared_data","SpecType":"standard",`+
+				`"ResourceGroupId":"rg","Version":"3.3","MinorVersion":"3.3.13-1.0-1.7.2","NodeGroups":[{"ComponentType":"FE","Cu":4}],"Tags":[]}}`,
+			task,
+			task,
+		)
 	}
 	b.WriteString(`],"Total":30}`)
 	return []byte(b.String())

@@ -15,7 +15,8 @@ const instancesPageSize = 100
 
 func describeInstances() operation[Instance] {
 	return operation[Instance]{
-		name: "DescribeInstances", path: "/webapi/starrocks/describeInstances", rank: maxPages, complete: true, decode: decodePage[wireInstance, Instance],
+		name: "DescribeInstances", path: "/webapi/starrocks/describeInstances", rank: maxPages, complete: true, decode: decodePage[wireInstance,
+			Instance],
 		id: func(i *Instance) string { return i.InstanceID },
 	}
 }

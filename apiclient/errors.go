@@ -90,8 +90,7 @@ func (e *Error) hide(secrets secretscan.Scanner) {
 
 // ReasonOf returns the reason of an error of this package. Any other error that ended a read comes from its context.
 func ReasonOf(err error) Reason {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Reason
 	}
 	return ReasonTimeout

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limiter is our own limit of requests. One request at a time waits for the rate, the others for their turn: of many that wait
-// for a rate.Limiter and give up together only the last gives its token back, and the debt of the others starves what comes next.
-// Turns go by rank: of calls with many pages under way, the one that is furthest goes on, so that it ends before the deadline.
+// Limiter is our own limit of requests. One request at a time waits for the rate, the others wait for their turn: if many wait for a
+// rate.Limiter and give up together, only the last returns its token, and the debt of the others starves later requests.
+// The highest rank has the next turn: among calls of many pages, the one that is furthest continues, so that it ends before the deadline.
 type Limiter struct {
 	rate *rate.Limiter
 
 	mu      sync.Mutex
-	busy    bool // somebody has the turn
+	busy    bool // a request has the turn
 	waiting turns
 	arrived int
 }
@@ -31,7 +31,7 @@ func (l *Limiter) Set(limit rate.Limit, burst int) {
 	l.rate.SetBurst(burst)
 }
 
-// Wait returns when a request of this rank may be sent, or the error of the context that ended before.
+// Wait returns when a request of this rank may be sent, or the error of the context if that ends first.
 func (l *Limiter) Wait(ctx context.Context, rank int) error {
 	if err := l.takeTurn(ctx, rank); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (l *Limiter) takeTurn(ctx context.Context, rank int) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if mine.index < 0 { // it came all the same
+	if mine.index < 0 { // granted concurrently with the cancellation
 		l.pass()
 	} else {
 		heap.Remove(&l.waiting, mine.index)
@@ -80,11 +80,11 @@ func (l *Limiter) pass() {
 
 type turn struct {
 	rank, arrived int
-	index         int // in the heap; -1 when its turn has come
+	index         int // in the heap; -1 once granted
 	come          chan struct{}
 }
 
-// turns is a heap.Interface: the highest rank first, then who came first.
+// turns is a heap.Interface: the highest rank first, then the first to arrive.
 type turns []*turn
 
 func (t turns) Len() int { return len(t) }

@@ -5,8 +5,7 @@ import "strings"
 // Status is the state of a task or a subtask, in the exporter's own words.
 type Status string
 
-// The statuses. What the API calls by a word that is not known is StatusUnknown:
-// never a success, never a failure.
+// The statuses. An unknown word of the API is StatusUnknown: never a success, never a failure.
 const (
 	StatusPending   Status = "pending"
 	StatusRunning   Status = "running"
@@ -16,18 +15,18 @@ const (
 	StatusUnknown   Status = "unknown"
 )
 
-// Statuses returns every status, in the order in which a task goes through them.
+// Statuses returns every status, in the order of a task's life.
 func Statuses() []Status {
 	return []Status{StatusPending, StatusRunning, StatusCompleted, StatusFailed, StatusCanceled, StatusUnknown}
 }
 
-// Ended reports whether a task of this status will not change any more.
+// Ended reports whether the status of a task is final.
 func (s Status) Ended() bool {
 	return s == StatusCompleted || s == StatusFailed || s == StatusCanceled
 }
 
-// parseStatus maps a word of the API (Status of a task or a subtask) to a status. The API's
-// full list is unpublished: the words are those seen, those of its sibling calls and plain synonyms.
+// parseStatus maps a word of the API (Status of a task or a subtask) to a status. The API's list is unpublished: these are the words seen,
+// those of sibling calls, and synonyms.
 func parseStatus(word string) Status {
 	switch strings.ToLower(strings.TrimSpace(word)) {
 	case "pending", "queued", "queueing", "waiting", "created", "scheduled", "submitted":

@@ -69,7 +69,9 @@ func (w *wireBackup) toModel(body []byte, previous *Backup) (Backup, error) {
 	b := Backup{
 		TaskID: string(w.TaskID), InstanceID: string(w.InstanceID), RegionID: string(w.RegionID),
 		Status: parseStatus(string(w.Status)), StatusWord: string(w.Status),
-		Start: epoch(w.Start.number()), Finish: epoch(w.Finish.number()), Expire: epoch(w.Expire.number()), DiskBytes: bytesOfGiB(w.Size.number()),
+		Start: epoch(
+			w.Start.number(),
+		), Finish: epoch(w.Finish.number()), Expire: epoch(w.Expire.number()), DiskBytes: bytesOfGiB(w.Size.number()),
 		snapshot: w.Snapshot.of(body),
 	}
 	if b.TaskID == "" {

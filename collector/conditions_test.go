@@ -39,7 +39,7 @@ func TestConditionsAtTheirLimits(t *testing.T) {
 		for i, list := range names {
 			b := backup(fmt.Sprintf("bt-%d", i), "COMPLETED", 2+float64(i))
 			b.SubTasks = []simulator.SubTask{}
-			for _, name := range strings.Fields(list) {
+			for name := range strings.FieldsSeq(list) {
 				b.SubTasks = append(b.SubTasks, sub(name, "t", 1, "success"))
 			}
 			if list == "null" {
@@ -67,7 +67,10 @@ func TestConditionsAtTheirLimits(t *testing.T) {
 	}{
 		// The schedule is 10:00 on weekdays, the grace 2 h, and noon is a Wednesday's.
 		{"overdue_schedule", "overdue", weekday(noon.Add(-hours(2))), weekday(noon.Add(-hours(26)))},
-		{"overdue_schedule_early", "overdue", weekday(noon.Add(-hours(2) - 10*time.Minute)), weekday(noon.Add(-hours(2) - 10*time.Minute - time.Second))},
+		{
+			"overdue_schedule_early", "overdue", weekday(noon.Add(-hours(2) - 10*time.Minute)),
+			weekday(noon.Add(-hours(2) - 10*time.Minute - time.Second)),
+		},
 		{"overdue", "overdue", one(backup("bt-1", "COMPLETED", 26, tables(20)...)), one(backup("bt-1", "COMPLETED", 26+second, tables(20)...))},
 		{"missing", "missing", one(backup("bt-1", "COMPLETED", 14*24-second)), one(backup("bt-1", "COMPLETED", 14*24))},
 		{"missing_first_run", "missing", one(backup("bt-1", "RUNNING", 0)), one(backup("bt-2", "RUNNING", 0), backup("bt-1", "FAILED", 5))},
@@ -142,7 +145,9 @@ func TestDemoFleetKeepsItsStates(t *testing.T) {
 	}
 	now := noon
 	var configuration strings.Builder
-	configuration.WriteString(strings.Replace(strings.Split(oneInstance, "instances:")[0], "timeout: 30s", "max_attempts: 1", 1) + "instances:\n")
+	configuration.WriteString(
+		strings.Replace(strings.Split(oneInstance, "instances:")[0], "timeout: 30s", "max_attempts: 1", 1) + "instances:\n",
+	)
 	fleet := simulator.DemoFleet()
 	for _, d := range fleet {
 		fmt.Fprintf(&configuration, "  - {instance_id: %s, region_id: %s, max_age: %dh}\n", d.InstanceID, d.RegionID, int(d.MaxAge.Hours()))

@@ -79,7 +79,12 @@ instances: [{instance_id: c-2, region_id: cn-hangzhou, max_age: 8d}, {instance_i
 }
 
 func TestDiscoveryByTags(t *testing.T) {
-	w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, tags: {team: data, env: 'a \"b\"'}", 1))
+	w := newWorld(
+		t,
+		simulator.Options{},
+		at(noon),
+		strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, tags: {team: data, env: 'a \"b\"'}", 1),
+	)
 	for n, tags := range []map[string]string{nil, {"team": "data"}, {"team": "data", "env": `a "b"`}} {
 		w.sim.Set(simulator.Instance{InstanceID: fmt.Sprintf("c-%d", n), RegionID: "cn-hangzhou", Tags: tags})
 	}
@@ -126,7 +131,8 @@ func TestDiscoveryRefreshes(t *testing.T) {
 	w.sim.Remove("c-8")
 	now = now.Add(5 * time.Minute)
 	expect("unavailable", 50, "server_error")
-	const said = "The instances of cn-hangzhou (account default) cannot be listed. Known instances are still watched. DescribeInstances: server_error: ServiceUnavailable"
+	const said = "The instances of cn-hangzhou (account default) cannot be listed. Known instances are still watched. DescribeInstances: " +
+		"server_error: ServiceUnavailable"
 	if page := w.get("/"); !strings.Contains(page, said) {
 		t.Errorf("the page does not say so:\n%s", page)
 	}
@@ -152,7 +158,12 @@ func TestDiscoveryRefreshes(t *testing.T) {
 // A region read by one listing says to the letter what reading each instance does, in far fewer requests.
 func TestListingOfARegion(t *testing.T) {
 	exposition := func(listing string) (string, int) {
-		w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneRegion, "{region_id: cn-hangzhou}", "{region_id: cn-hangzhou, max_age: 26h, listing: "+listing+"}", 1))
+		w := newWorld(
+			t,
+			simulator.Options{},
+			at(noon),
+			strings.Replace(oneRegion, "{region_id: cn-hangzhou}", "{region_id: cn-hangzhou, max_age: 26h, listing: "+listing+"}", 1),
+		)
 		for _, d := range simulator.DemoFleet() {
 			d.RegionID, d.Fault = "cn-hangzhou", nil
 			w.sim.Set(d.Instance)
@@ -196,14 +207,15 @@ func TestListingIsNotTrusted(t *testing.T) {
 		listed    func([]simulator.Task) []simulator.Task // of c-2
 		readsEach int                                     // from which scrape on
 	}{
-		"whole":             {nil, nil, never},
-		"one left out":      {nil, without(""), atOnce},
-		"no failed tasks":   {nil, without("FAILED"), thirdTime}, // there are three instances to be looked at in turn
-		"not served":        {simulator.EnvelopeError("InvalidParams", "InstanceId is missing"), nil, atOnce},
-		"not allowed":       {simulator.Denied("sr:DescribeBackups"), nil, atOnce},
-		"no end":            {simulator.EndlessPages(), nil, thirdTime},
-		"not available":     {simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", ""), nil, thirdTime},
-		"unavailable twice": {simulator.First(3, simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "")), nil, never}, // the first request lists instances
+		"whole":           {nil, nil, never},
+		"one left out":    {nil, without(""), atOnce},
+		"no failed tasks": {nil, without("FAILED"), thirdTime}, // there are three instances to be looked at in turn
+		"not served":      {simulator.EnvelopeError("InvalidParams", "InstanceId is missing"), nil, atOnce},
+		"not allowed":     {simulator.Denied("sr:DescribeBackups"), nil, atOnce},
+		"no end":          {simulator.EndlessPages(), nil, thirdTime},
+		"not available":   {simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", ""), nil, thirdTime},
+		// the first request lists instances
+		"unavailable twice": {simulator.First(3, simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "")), nil, never},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := noon
@@ -236,10 +248,17 @@ func TestListingIsNotTrusted(t *testing.T) {
 			if n := strings.Count(w.log.String(), "reading each instance on its own"); (n == 1) != (test.readsEach != never) {
 				t.Errorf("log:\n%s", w.log.String())
 			}
-			before := w.sim.Requests("") - w.sim.Requests("c-0") - w.sim.Requests("c-1") - w.sim.Requests("c-2") - w.sim.Requests("c-never")
+			lists := func() int {
+				n := w.sim.Requests("")
+				for _, id := range []string{"c-0", "c-1", "c-2", "c-never"} {
+					n -= w.sim.Requests(id)
+				}
+				return n
+			}
+			before := lists()
 			now = now.Add(time.Hour)
 			w.get("/metrics")
-			if after := w.sim.Requests("") - w.sim.Requests("c-0") - w.sim.Requests("c-1") - w.sim.Requests("c-2") - w.sim.Requests("c-never"); after == before {
+			if lists() == before {
 				t.Error("the listing is not tried again")
 			}
 		})
@@ -251,7 +270,14 @@ func TestListingAndAFirstBackup(t *testing.T) {
 	w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, listing: region", 1))
 	first := backup("bt-1", "RUNNING", 0)
 	first.Start = simulator.Millis(noon.Add(time.Second))
-	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Listed: func([]simulator.Task) []simulator.Task { return nil }, Tasks: lists(first)})
+	w.sim.Set(
+		simulator.Instance{
+			InstanceID: "c-1",
+			RegionID:   "cn-hangzhou",
+			Listed:     func([]simulator.Task) []simulator.Task { return nil },
+			Tasks:      lists(first),
+		},
+	)
 	if got := values(t, w.get("/metrics"), "discovery_reads_each_instance")[""]; got != 0 {
 		t.Errorf("reads each: %v", got)
 	}
@@ -332,7 +358,12 @@ func TestWhatIsNotKnownYetDoesNotCountAsRemoved(t *testing.T) {
 		return broken && simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "")(rw, r, n)
 	}}, at(noon), oneRegion)
 	registry := prometheus.NewRegistry()
-	reloader := config.NewReloader(func() (*config.Config, error) { return config.Default(), nil }, func(*config.Config) error { return nil }, registry, at(noon))
+	reloader := config.NewReloader(
+		func() (*config.Config, error) { return config.Default(), nil },
+		func(*config.Config) error { return nil },
+		registry,
+		at(noon),
+	)
 	if err := reloader.Reload(); err != nil {
 		t.Fatal(err)
 	}
@@ -361,7 +392,12 @@ func TestWhatIsNotKnownYetDoesNotCountAsRemoved(t *testing.T) {
 
 // An instance that is configured by id under one account, and found under another, is read by one shard and under the first.
 func TestOverridesOverShards(t *testing.T) {
-	configuration := strings.Replace(oneRegion, "accounts: {", "accounts: {other: {access_key_id: id, access_key_secret: canary}, ", 1) + "instances:\n"
+	configuration := strings.Replace(
+		oneRegion,
+		"accounts: {",
+		"accounts: {other: {access_key_id: id, access_key_secret: canary}, ",
+		1,
+	) + "instances:\n"
 	for n := range 20 {
 		configuration += fmt.Sprintf("- {instance_id: c-%d, region_id: cn-hangzhou, account: other, max_age: 8d}\n", n)
 	}
@@ -405,10 +441,13 @@ func TestADiscoveryThatLeavesDuringAScrape(t *testing.T) {
 func TestACheckOfTheListingThatFails(t *testing.T) {
 	w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, listing: region", 1))
 	w.sim.Set(simulator.Instance{
-		InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(backup("bt-1", "COMPLETED", 5, tables(20)...)), Fault: simulator.Denied("sr:DescribeBackups"),
+		InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(backup("bt-1", "COMPLETED", 5, tables(20)...)),
+		Fault: simulator.Denied("sr:DescribeBackups"),
 	})
 	body := w.get("/metrics")
-	if values(t, body, "up")["c-1"] != 1 || values(t, body, "restorable_backups")["c-1"] != 1 || values(t, body, "scrape_errors_total")["c-1 forbidden"] != 0 || w.sim.Requests("c-1") != 1 {
+	if values(t, body, "up")["c-1"] != 1 || values(t, body, "restorable_backups")["c-1"] != 1 ||
+		values(t, body, "scrape_errors_total")["c-1 forbidden"] != 0 ||
+		w.sim.Requests("c-1") != 1 {
 		t.Errorf("%d requests\n%s", w.sim.Requests("c-1"), body)
 	}
 }
@@ -429,8 +468,13 @@ func TestConcurrencyHoldsForLists(t *testing.T) {
 		return false
 	}
 	now := noon
-	w := newWorld(t, simulator.Options{Fault: slow}, func() time.Time { return now }, strings.Replace(strings.Replace(oneRegion, "max_attempts: 1", "max_attempts: 1, concurrency: 2", 1),
-		"{region_id: cn-hangzhou}", "{region_id: cn-hangzhou, listing: region}, {region_id: cn-hangzhou, tags: {a: b}}", 1))
+	w := newWorld(
+		t,
+		simulator.Options{Fault: slow},
+		func() time.Time { return now },
+		strings.Replace(strings.Replace(oneRegion, "max_attempts: 1", "max_attempts: 1, concurrency: 2", 1),
+			"{region_id: cn-hangzhou}", "{region_id: cn-hangzhou, listing: region}, {region_id: cn-hangzhou, tags: {a: b}}", 1),
+	)
 	for n := range 10 {
 		w.sim.Set(simulator.Instance{InstanceID: fmt.Sprintf("c-%d", n), RegionID: "cn-hangzhou", Fault: slow, Tags: map[string]string{"a": "b"}})
 	}

@@ -193,7 +193,15 @@ func backup(id string, status string, ago float64, subtasks ...simulator.SubTask
 	t := simulator.Task{
 		BackupTaskID: id, Status: status, Size: 100, BackupType: "FullBackup", Start: simulator.Millis(finish.Add(-time.Hour)),
 		Finish: simulator.Millis(finish), Expire: simulator.Millis(finish.Add(14 * 24 * time.Hour)), SubTasks: subtasks,
-		Snapshot: &simulator.Snapshot{InstanceName: "orders", Version: "3.3", MinorVersion: "3.3.13", RunMode: "shared_nothing", SpecType: "standard", VpcID: "vpc-1", ResourceGroupID: "rg-1"},
+		Snapshot: &simulator.Snapshot{
+			InstanceName:    "orders",
+			Version:         "3.3",
+			MinorVersion:    "3.3.13",
+			RunMode:         "shared_nothing",
+			SpecType:        "standard",
+			VpcID:           "vpc-1",
+			ResourceGroupID: "rg-1",
+		},
 	}
 	if status == "RUNNING" {
 		t.Finish = nil
@@ -225,8 +233,20 @@ func TestExpositions(t *testing.T) {
 	mixed := backup("bt-1", "Completed", 5, sub("a", "t", "3", "SUCCESS"))
 	mixed.Start, mixed.Finish, mixed.Expire = noon.Add(-hours(6)).Unix(), fmt.Sprint(noon.Add(-hours(5)).UnixMilli()), "null"
 	mixed.SubTasks[0].Start, mixed.SubTasks[0].Finish = noon.Add(-hours(6)).UnixMilli(), "null"
-	odd := backup("bt-1", "COMPLETED", 5,
-		sub("a\xff", "t\"\n\\", 1, "success"), sub("a\xfe", "t\"\n\\", 2, "success"), sub("a\xff", "t\"\n\\", nil, "error"), sub("", "<b>", 4, "odd"))
+	odd := backup(
+		"bt-1",
+		"COMPLETED",
+		5,
+		sub(
+			"a\xff",
+			"t\"\n\\",
+			1,
+			"success",
+		),
+		sub("a\xfe", "t\"\n\\", 2, "success"),
+		sub("a\xff", "t\"\n\\", nil, "error"),
+		sub("", "<b>", 4, "odd"),
+	)
 	expired := backup("bt-1", "COMPLETED", 15*24, tables(20)...)
 	forever := backup("bt-1", "COMPLETED", 5, tables(20)...)
 	forever.Expire = 0
@@ -235,16 +255,40 @@ func TestExpositions(t *testing.T) {
 		tasks    []simulator.Task
 		families string
 	}{
-		"healthy":        {[]simulator.Task{backup("bt-2", "COMPLETED", 5, tables(20)...), backup("bt-1", "COMPLETED", 29, tables(18)...)}, ""},
-		"failed":         {[]simulator.Task{backup("bt-3", "FAILED", 5, sub("dwd", "orders", 1, "failed"), sub("dwd", "users", 1, "success")), backup("bt-2", "FAILED", 17), backup("bt-1", "COMPLETED", 20, tables(20)...)}, ""},
-		"running":        {[]simulator.Task{backup("bt-2", "RUNNING", -0.5, sub("dwd", "orders", 0, "UPLOADING")), backup("bt-1", "COMPLETED", 20, tables(20)...)}, "tasks last_task_status last_task_start_timestamp_seconds running_task_start_timestamp_seconds subtasks condition"},
-		"first_running":  {[]simulator.Task{backup("bt-1", "RUNNING", 0)}, "tasks condition last_success_timestamp_seconds restorable_backups deadline_timestamp_seconds"},
-		"never":          {[]simulator.Task{}, "tasks condition last_task_status last_success_timestamp_seconds restorable_backups instance_info"},
-		"expired":        {[]simulator.Task{expired}, "condition restorable_backups oldest_restorable_timestamp_seconds restorable_until_timestamp_seconds"},
-		"never_expires":  {[]simulator.Task{forever}, "condition restorable_backups oldest_restorable_timestamp_seconds restorable_until_timestamp_seconds last_success_expire_timestamp_seconds"},
-		"unknown_status": {[]simulator.Task{backup("bt-2", "MERGING", 5), backup("bt-1", "COMPLETED", 20, tables(20)...)}, "condition tasks last_task_status consecutive_failures"},
-		"units_mixed":    {[]simulator.Task{mixed}, "last_success_timestamp_seconds last_success_duration_seconds last_success_expire_timestamp_seconds last_success_data_size_bytes subtask_size_bytes subtask_duration_seconds"},
-		"odd_names":      {[]simulator.Task{odd}, "database_size_bytes subtask_size_bytes subtask_failed subtasks"},
+		"healthy": {[]simulator.Task{backup("bt-2", "COMPLETED", 5, tables(20)...), backup("bt-1", "COMPLETED", 29, tables(18)...)}, ""},
+		"failed": {[]simulator.Task{
+			backup("bt-3", "FAILED", 5, sub("dwd", "orders", 1, "failed"), sub("dwd", "users", 1, "success")),
+			backup("bt-2", "FAILED", 17), backup("bt-1", "COMPLETED", 20, tables(20)...),
+		}, ""},
+		"running": {[]simulator.Task{backup("bt-2", "RUNNING", -0.5, sub("dwd", "orders", 0, "UPLOADING")), backup("bt-1", "COMPLETED",
+			20, tables(20)...)}, "tasks last_task_status last_task_start_timestamp_seconds running_task_start_timestamp_seconds subtasks condition"},
+		"first_running": {
+			[]simulator.Task{backup("bt-1", "RUNNING", 0)},
+			"tasks condition last_success_timestamp_seconds restorable_backups deadline_timestamp_seconds",
+		},
+		"never": {
+			[]simulator.Task{},
+			"tasks condition last_task_status last_success_timestamp_seconds restorable_backups instance_info",
+		},
+		"expired": {
+			[]simulator.Task{expired},
+			"condition restorable_backups oldest_restorable_timestamp_seconds restorable_until_timestamp_seconds",
+		},
+		"never_expires": {
+			[]simulator.Task{forever},
+			"condition restorable_backups oldest_restorable_timestamp_seconds restorable_until_timestamp_seconds " +
+				"last_success_expire_timestamp_seconds",
+		},
+		"unknown_status": {
+			[]simulator.Task{backup("bt-2", "MERGING", 5), backup("bt-1", "COMPLETED", 20, tables(20)...)},
+			"condition tasks last_task_status consecutive_failures",
+		},
+		"units_mixed": {
+			[]simulator.Task{mixed},
+			"last_success_timestamp_seconds last_success_duration_seconds last_success_expire_timestamp_seconds last_success_data_size_bytes " +
+				"subtask_size_bytes subtask_duration_seconds",
+		},
+		"odd_names": {[]simulator.Task{odd}, "database_size_bytes subtask_size_bytes subtask_failed subtasks"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, simulator.Options{}, at(noon), oneInstance)
@@ -259,7 +303,12 @@ func TestExpositions(t *testing.T) {
 }
 
 func TestPartialFailureExposition(t *testing.T) {
-	w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneInstance, "instances: [", "instances: [{instance_id: c-0, region_id: cn-hangzhou}, ", 1))
+	w := newWorld(
+		t,
+		simulator.Options{},
+		at(noon),
+		strings.Replace(oneInstance, "instances: [", "instances: [{instance_id: c-0, region_id: cn-hangzhou}, ", 1),
+	)
 	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(backup("bt-1", "COMPLETED", 5, tables(20)...))})
 	w.sim.Set(simulator.Instance{InstanceID: "c-0", RegionID: "cn-hangzhou", Fault: simulator.Denied("sr:DescribeBackups")})
 	golden(t, "partial_failure.metrics", w.exposition())
@@ -270,7 +319,13 @@ func TestPartialFailureExposition(t *testing.T) {
 
 func TestOpenMetricsExposition(t *testing.T) {
 	w := newWorld(t, simulator.Options{}, at(noon), oneInstance)
-	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(backup("bt-1", "COMPLETED", 5, sub("a\xff\"\n", "t\\", 1, "success")))})
+	w.sim.Set(
+		simulator.Instance{
+			InstanceID: "c-1",
+			RegionID:   "cn-hangzhou",
+			Tasks:      lists(backup("bt-1", "COMPLETED", 5, sub("a\xff\"\n", "t\\", 1, "success"))),
+		},
+	)
 	golden(t, "openmetrics.txt", w.get("/metrics", "Accept", "application/openmetrics-text;version=1.0.0"))
 }
 

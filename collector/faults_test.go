@@ -32,19 +32,22 @@ func TestFaults(t *testing.T) {
 		reason   string
 		requests int
 	}{
-		"Throttling":                    {gateway(400, "Throttling"), "throttled", 3},
-		"Throttling.User":               {gateway(429, "Throttling.User"), "throttled", 3},
-		"Throttling.Api":                {gateway(503, "Throttling.Api"), "throttled", 3},
-		"Throttling in an envelope":     {simulator.EnvelopeError("Throttling", "slow down"), "throttled", 3},
-		"ServiceUnavailable":            {gateway(503, "ServiceUnavailable"), "server_error", 3},
-		"InternalError":                 {gateway(500, "InternalError"), "server_error", 3},
-		"any 5xx":                       {gateway(502, "Strange"), "server_error", 3},
-		"SignatureNonceUsed":            {gateway(400, "SignatureNonceUsed"), "unauthorized", 3},
-		"InvalidSecurityToken.Expired":  {gateway(400, "InvalidSecurityToken.Expired"), "unauthorized", 2},
-		"InvalidTimeStamp.Expired":      {gateway(400, "InvalidTimeStamp.Expired"), "unauthorized", 1},
-		"InvalidAccessKeyId.NotFound":   {gateway(404, "InvalidAccessKeyId.NotFound"), "unauthorized", 1},
-		"InvalidAccessKeyId.Inactive":   {gateway(400, "InvalidAccessKeyId.Inactive"), "unauthorized", 1},
-		"SignatureDoesNotMatch":         {simulator.GatewayError(403, "SignatureDoesNotMatch", "server string to sign is: canary"), "unauthorized", 1},
+		"Throttling":                   {gateway(400, "Throttling"), "throttled", 3},
+		"Throttling.User":              {gateway(429, "Throttling.User"), "throttled", 3},
+		"Throttling.Api":               {gateway(503, "Throttling.Api"), "throttled", 3},
+		"Throttling in an envelope":    {simulator.EnvelopeError("Throttling", "slow down"), "throttled", 3},
+		"ServiceUnavailable":           {gateway(503, "ServiceUnavailable"), "server_error", 3},
+		"InternalError":                {gateway(500, "InternalError"), "server_error", 3},
+		"any 5xx":                      {gateway(502, "Strange"), "server_error", 3},
+		"SignatureNonceUsed":           {gateway(400, "SignatureNonceUsed"), "unauthorized", 3},
+		"InvalidSecurityToken.Expired": {gateway(400, "InvalidSecurityToken.Expired"), "unauthorized", 2},
+		"InvalidTimeStamp.Expired":     {gateway(400, "InvalidTimeStamp.Expired"), "unauthorized", 1},
+		"InvalidAccessKeyId.NotFound":  {gateway(404, "InvalidAccessKeyId.NotFound"), "unauthorized", 1},
+		"InvalidAccessKeyId.Inactive":  {gateway(400, "InvalidAccessKeyId.Inactive"), "unauthorized", 1},
+		"SignatureDoesNotMatch": {
+			simulator.GatewayError(403, "SignatureDoesNotMatch", "server string to sign is: canary"),
+			"unauthorized", 1,
+		},
 		"Forbidden.RAM":                 {gateway(403, "Forbidden.RAM"), "forbidden", 1},
 		"Forbidden":                     {gateway(403, "Forbidden"), "forbidden", 1},
 		"NoPermission":                  {simulator.Denied("sr:DescribeBackups"), "forbidden", 1},
@@ -65,12 +68,13 @@ func TestFaults(t *testing.T) {
 		"an array":                      {simulator.Raw(200, `[]`), "bad_response", 1},
 		"no envelope":                   {simulator.Raw(200, `{"RequestId":"x","Data":[]}`), "bad_response", 1},
 		"Success null":                  {simulator.Raw(200, `{"Success":null,"Data":[]}`), "bad_response", 1},
-		"subtasks of another shape":     {simulator.Raw(200, `{"Success":true,"Data":[{"BackupTaskId":"a","Status":"COMPLETED","BackupStartTime":1,"SubTasks":[1]}],"Total":1}`), "bad_response", 1},
-		"a body over the limit":         {simulator.Huge(65 << 20), "bad_response", 1},
-		"a redirect":                    {simulator.Redirect(elsewhere), "bad_response", 1},
-		"endless pages":                 {simulator.EndlessPages(), "bad_response", 1000},
-		"half answered":                 {simulator.HalfAnswered(), "network", 3},
-		"reset":                         {simulator.Reset(), "network", 3},
+		"subtasks of another shape": {simulator.Raw(200,
+			`{"Success":true,"Data":[{"BackupTaskId":"a","Status":"COMPLETED","BackupStartTime":1,"SubTasks":[1]}],"Total":1}`), "bad_response", 1},
+		"a body over the limit": {simulator.Huge(65 << 20), "bad_response", 1},
+		"a redirect":            {simulator.Redirect(elsewhere), "bad_response", 1},
+		"endless pages":         {simulator.EndlessPages(), "bad_response", 1000},
+		"half answered":         {simulator.HalfAnswered(), "network", 3},
+		"reset":                 {simulator.Reset(), "network", 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -78,14 +82,18 @@ func TestFaults(t *testing.T) {
 			fault(w, c.fault)
 			got := w.get("/metrics")
 			if !strings.Contains(got, `starrocks_backup_up{instance_id="c-1",region_id="cn-hangzhou"} 0`) ||
-				!strings.Contains(got, fmt.Sprintf(`starrocks_backup_scrape_errors_total{instance_id="c-1",reason=%q,region_id="cn-hangzhou"} 1`, c.reason)) ||
+				!strings.Contains(
+					got,
+					fmt.Sprintf(`starrocks_backup_scrape_errors_total{instance_id="c-1",reason=%q,region_id="cn-hangzhou"} 1`, c.reason),
+				) ||
 				strings.Contains(got, "starrocks_backup_condition") || strings.Contains(got, "starrocks_backup_last_") {
 				t.Errorf("served:\n%s", got)
 			}
 			if n := w.sim.Requests("c-1"); n != c.requests {
 				t.Errorf("%d requests, want %d", n, c.requests)
 			}
-			if l := w.log.String(); strings.Count(l, "level=warn") != 1 || strings.Contains(l, "canary") || !strings.Contains(l, " account=default reason="+c.reason) ||
+			if l := w.log.String(); strings.Count(l, "level=warn") != 1 || strings.Contains(l, "canary") ||
+				!strings.Contains(l, " account=default reason="+c.reason) ||
 				strings.HasPrefix(name, "HTML") != strings.Contains(l, "the body is not the API's: it begins as HTML does") {
 				t.Errorf("log:\n%s", l)
 			}
@@ -142,7 +150,13 @@ func many(n int) string {
 
 func setMany(w *world, n int) {
 	for i := range n {
-		w.sim.Set(simulator.Instance{InstanceID: fmt.Sprintf("c-%d", i), RegionID: "cn-hangzhou", Tasks: lists(backup("bt-1", "COMPLETED", 5, tables(20)...))})
+		w.sim.Set(
+			simulator.Instance{
+				InstanceID: fmt.Sprintf("c-%d", i),
+				RegionID:   "cn-hangzhou",
+				Tasks:      lists(backup("bt-1", "COMPLETED", 5, tables(20)...)),
+			},
+		)
 	}
 }
 

@@ -18,7 +18,13 @@ func FuzzLabelValues(f *testing.F) {
 	w := newWorld(f, simulator.Options{}, at(noon), oneInstance)
 	f.Fuzz(func(t *testing.T, database, table string) {
 		w.t = t
-		w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(backup("bt-1", "COMPLETED", 5, sub(database, table, 1, "success")))})
+		w.sim.Set(
+			simulator.Instance{
+				InstanceID: "c-1",
+				RegionID:   "cn-hangzhou",
+				Tasks:      lists(backup("bt-1", "COMPLETED", 5, sub(database, table, 1, "success"))),
+			},
+		)
 		parser := expfmt.NewTextParser(model.UTF8Validation)
 		families, err := parser.TextToMetricFamilies(strings.NewReader(w.get("/metrics")))
 		if err != nil {

@@ -48,7 +48,12 @@ func instanceMetric(name, help string, kind prometheus.ValueType, labels []strin
 }
 
 // resultMetric has only its own labels, which are given in alphabetical order.
-func resultMetric(name, help string, kind prometheus.ValueType, labels []string, series func(*fleet.Result, func(float64, ...string))) metric {
+func resultMetric(
+	name, help string,
+	kind prometheus.ValueType,
+	labels []string,
+	series func(*fleet.Result, func(float64, ...string)),
+) metric {
 	order := make([]int, len(labels))
 	for i := range order {
 		order[i] = i

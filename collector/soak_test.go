@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -69,20 +70,35 @@ func troubles() []trouble {
 	for _, again := range []trouble{
 		gateway(http.StatusBadRequest, "Throttling", "throttled"), gateway(http.StatusBadRequest, "Throttling.User", "throttled"),
 		gateway(http.StatusTooManyRequests, "Throttling.Api", "throttled"), gateway(http.StatusServiceUnavailable, "Throttling.Api", "throttled"),
-		gateway(http.StatusServiceUnavailable, "ServiceUnavailable", "server_error"), gateway(http.StatusInternalServerError, "InternalError", "server_error"),
+		gateway(http.StatusServiceUnavailable, "ServiceUnavailable", "server_error"), gateway(http.StatusInternalServerError, "InternalError",
+			"server_error"),
 		gateway(http.StatusGatewayTimeout, "", "server_error"), gateway(http.StatusTooManyRequests, "", "throttled"),
-		gateway(http.StatusBadRequest, "SignatureNonceUsed", "unauthorized"), gateway(http.StatusBadRequest, "InvalidSecurityToken.Expired", "unauthorized"),
+		gateway(http.StatusBadRequest, "SignatureNonceUsed", "unauthorized"), gateway(http.StatusBadRequest, "InvalidSecurityToken.Expired",
+			"unauthorized"),
 	} {
 		once := again
 		once.name, once.passing = again.name+" once", true
 		all = append(all, again, once)
 	}
-	return append(all,
+	return append(
+		all,
 		gateway(http.StatusBadRequest, "InvalidTimeStamp.Expired", "unauthorized"),
-		gateway(http.StatusNotFound, "InvalidAccessKeyId.NotFound", "unauthorized"), gateway(http.StatusForbidden, "InvalidAccessKeyId.Inactive", "unauthorized"),
-		gateway(http.StatusBadRequest, "SignatureDoesNotMatch", "unauthorized"), gateway(http.StatusForbidden, "SignatureDoesNotMatch", "unauthorized"),
-		gateway(http.StatusForbidden, "Forbidden.RAM", "forbidden"), gateway(http.StatusForbidden, "Forbidden", "forbidden"),
-		gateway(http.StatusNotFound, "InvalidApi.NotFound", "not_found"), gateway(http.StatusNotFound, "InvalidAction.NotFound", "not_found"),
+		gateway(
+			http.StatusNotFound,
+			"InvalidAccessKeyId.NotFound",
+			"unauthorized",
+		),
+		gateway(http.StatusForbidden, "InvalidAccessKeyId.Inactive", "unauthorized"),
+		gateway(
+			http.StatusBadRequest,
+			"SignatureDoesNotMatch",
+			"unauthorized",
+		),
+		gateway(http.StatusForbidden, "SignatureDoesNotMatch", "unauthorized"),
+		gateway(http.StatusForbidden, "Forbidden.RAM", "forbidden"),
+		gateway(http.StatusForbidden, "Forbidden", "forbidden"),
+		gateway(http.StatusNotFound, "InvalidApi.NotFound", "not_found"),
+		gateway(http.StatusNotFound, "InvalidAction.NotFound", "not_found"),
 	)
 }
 
@@ -122,12 +138,34 @@ type played struct {
 // newSoak returns a world; each second one finds its instances.
 func newSoak(t *testing.T, seed uint64) *soak {
 	t.Helper()
-	s := &soak{t: t, finds: seed%2 == 0, random: rand.New(rand.NewPCG(seed, 0)), file: filepath.Join(t.TempDir(), "secret"), listed: soakInstances, scrapes: map[string]int{}} //nolint:gosec // no secret depends on it
+	s := &soak{
+		t:       t,
+		finds:   seed%2 == 0,
+		random:  rand.New(rand.NewPCG(seed, 0)),
+		file:    filepath.Join(t.TempDir(), "secret"),
+		listed:  soakInstances,
+		scrapes: map[string]int{},
+	} //nolint:gosec // no secret depends on it
 	s.now.Store(noon.UnixMilli())
 	for n := range s.sims {
-		s.sims[n] = simulator.New(simulator.Options{AccessKeys: map[string]string{"id": fmt.Sprintf("secret-%d", n)}, Now: s.apiTime, PageCap: 7, Fault: s.fault(&s.region)})
+		s.sims[n] = simulator.New(
+			simulator.Options{
+				AccessKeys: map[string]string{"id": fmt.Sprintf("secret-%d", n)},
+				Now:        s.apiTime,
+				PageCap:    7,
+				Fault:      s.fault(&s.region),
+			},
+		)
 		for i := range soakInstances {
-			s.sims[n].Set(simulator.Instance{InstanceID: soakID(i), RegionID: "cn-hangzhou", Tasks: func(now time.Time) []simulator.Task { return tasksOf(runsOf(i, now)) }, Listed: s.listing(i), Fault: s.fault(&s.playing[i])})
+			s.sims[n].Set(
+				simulator.Instance{
+					InstanceID: soakID(i),
+					RegionID:   "cn-hangzhou",
+					Tasks:      func(now time.Time) []simulator.Task { return tasksOf(runsOf(i, now)) },
+					Listed:     s.listing(i),
+					Fault:      s.fault(&s.playing[i]),
+				},
+			)
 		}
 	}
 	s.api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.sims[s.accepts.Load()].ServeHTTP(w, r) }))
@@ -211,7 +249,10 @@ func (s *soak) restart() {
 	scrape := func(r *http.Request) *fleet.Result { return deadlines.Scrape(s.scraper, r) }
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", collector.NewHandler(scrape, own, log.NewNopLogger()))
-	mux.Handle("/", report.NewPage(s.scraper.Last, scrape, s.exporterTime, report.Links{MetricsPath: "/metrics", Version: "soak"}, log.NewNopLogger()))
+	mux.Handle(
+		"/",
+		report.NewPage(s.scraper.Last, scrape, s.exporterTime, report.Links{MetricsPath: "/metrics", Version: "soak"}, log.NewNopLogger()),
+	)
 	s.exporter = httptest.NewServer(mux)
 }
 
@@ -265,7 +306,13 @@ func runsOf(i int, now time.Time) (runs []soakRun) {
 
 func tasksOf(runs []soakRun) (tasks []simulator.Task) {
 	for _, r := range runs {
-		t := simulator.Task{BackupTaskID: fmt.Sprintf("bt-%d", r.start.Unix()), Status: r.status, Start: simulator.Millis(r.start), Size: 1, SubTasks: tables(20)}
+		t := simulator.Task{
+			BackupTaskID: fmt.Sprintf("bt-%d", r.start.Unix()),
+			Status:       r.status,
+			Start:        simulator.Millis(r.start),
+			Size:         1,
+			SubTasks:     tables(20),
+		}
 		if !r.finish.IsZero() {
 			t.Finish = simulator.Millis(r.finish)
 		}
@@ -279,7 +326,13 @@ func tasksOf(runs []soakRun) (tasks []simulator.Task) {
 
 // expectedOf is what the exporter has to say of an instance whose backups it read at its own time: by name and labels.
 func expectedOf(runs []soakRun, now time.Time) map[string]float64 {
-	want := map[string]float64{"consecutive_failures": 0, "restorable_backups": 0, "condition overdue": 0, "condition missing": 0, "condition failing": 0}
+	want := map[string]float64{
+		"consecutive_failures": 0,
+		"restorable_backups":   0,
+		"condition overdue":    0,
+		"condition missing":    0,
+		"condition failing":    0,
+	}
 	counts := map[string]float64{"tasks completed": 0, "tasks failed": 0, "tasks running": 0}
 	seen := false // a good one, from the newest on
 	for _, r := range runs {
@@ -306,9 +359,7 @@ func expectedOf(runs []soakRun, now time.Time) map[string]float64 {
 	if want["restorable_backups"] == 0 && (counts["tasks running"] == 0 || len(runs) > 1) {
 		want["condition missing"] = 1
 	}
-	for k, v := range counts {
-		want[k] = v
-	}
+	maps.Copy(want, counts)
 	return want
 }
 
@@ -322,7 +373,7 @@ func parseFast(exposition string) map[string]map[string]float64 {
 		}
 		labels, number, _ := strings.Cut(rest, "} ")
 		key, id := strings.TrimPrefix(name, "starrocks_backup_"), ""
-		for _, pair := range strings.Split(labels, ",") {
+		for pair := range strings.SplitSeq(labels, ",") {
 			n, v, _ := strings.Cut(pair, "=")
 			switch v = strings.Trim(v, `"`); n {
 			case "instance_id":
@@ -582,7 +633,17 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	g, f, h := s.resources()
-	t.Logf("%v; the slowest took %v; goroutines %d then %d, open files %d then %d, heap %d then %d KiB", s.scrapes, s.slowest, goroutines, g, files, f, heap>>10, h>>10)
+	t.Logf(
+		"%v; the slowest took %v; goroutines %d then %d, open files %d then %d, heap %d then %d KiB",
+		s.scrapes,
+		s.slowest,
+		goroutines,
+		g,
+		files,
+		f,
+		heap>>10,
+		h>>10,
+	)
 	if g > goroutines+5 || f > files+5 || h > heap*3/2+1<<20 {
 		t.Error("something grows")
 	}

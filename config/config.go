@@ -1,4 +1,4 @@
-// Package config reads the exporter's configuration file, strictly, and reads it again when told to.
+// Package config reads the exporter's configuration file strictly, and reloads it.
 package config
 
 import (
@@ -16,10 +16,10 @@ import (
 // DefaultAccount is the account of an instance that names none.
 const DefaultAccount = "default"
 
-// defaultGrace is what a scheduled backup has to finish in where the file does not say.
+// defaultGrace is how long a scheduled backup may take if the file does not say.
 const defaultGrace = model.Duration(2 * time.Hour)
 
-// defaultRefreshInterval is how often a region's instances are listed where the file does not say.
+// defaultRefreshInterval is how often a region's instances are listed if the file does not say.
 const defaultRefreshInterval = model.Duration(5 * time.Minute)
 
 const regionPlaceholder = "{region_id}"
@@ -33,7 +33,7 @@ type Config struct {
 	Discovery []Discovery        `yaml:"discovery,omitempty"`
 }
 
-// API says how the API is reached.
+// API says how to reach the API.
 type API struct {
 	Endpoint          string         `yaml:"endpoint"` // {region_id} is filled in
 	Timeout           model.Duration `yaml:"timeout"`  // of one request
@@ -44,7 +44,7 @@ type API struct {
 	HTTPClient        HTTPClient     `yaml:"http_client"`
 }
 
-// HTTPClient is the part of Prometheus' HTTP client settings that this exporter takes.
+// HTTPClient is the part of Prometheus' HTTP client settings that this exporter supports.
 type HTTPClient struct {
 	ProxyURL             promconfig.URL       `yaml:"proxy_url,omitempty"`
 	ProxyFromEnvironment bool                 `yaml:"proxy_from_environment,omitempty"`
@@ -52,13 +52,13 @@ type HTTPClient struct {
 	TLSConfig            promconfig.TLSConfig `yaml:"tls_config,omitempty"`
 }
 
-// Backups is what every instance's backups are held against.
+// Backups is what the backups of every instance are compared with.
 type Backups struct {
 	MaxAge       model.Duration `yaml:"max_age"`       // of the newest good backup
 	SubtaskLimit int            `yaml:"subtask_limit"` // tables exported per instance
 }
 
-// Account is where credentials come from; an empty one is the default credential chain.
+// Account says where credentials come from. An empty one is the default credential chain.
 type Account struct {
 	AccessKeyID         string            `yaml:"access_key_id,omitempty"`
 	AccessKeySecret     promconfig.Secret `yaml:"access_key_secret,omitempty"`
@@ -73,19 +73,19 @@ type Instance struct {
 	InstanceID string         `yaml:"instance_id"`
 	RegionID   string         `yaml:"region_id"`
 	Account    string         `yaml:"account,omitempty"`
-	MaxAge     model.Duration `yaml:"max_age,omitempty"` // 0 where only the schedule counts
+	MaxAge     model.Duration `yaml:"max_age,omitempty"` // 0 if only the schedule counts
 	Schedule   string         `yaml:"schedule,omitempty"`
 	TimeZone   string         `yaml:"time_zone,omitempty"` // of the schedule
-	Grace      model.Duration `yaml:"grace,omitempty"`     // how long after its scheduled start a backup must have finished
+	Grace      model.Duration `yaml:"grace,omitempty"`     // time from the scheduled start until the backup must have finished
 
 	timetable *schedule.Schedule
 }
 
-// Discovery names a region of an account: every instance that is found there is watched.
+// Discovery names a region of an account. Every instance found there is watched.
 type Discovery struct {
 	RegionID        string            `yaml:"region_id"`
 	Account         string            `yaml:"account,omitempty"`
-	Tags            map[string]string `yaml:"tags,omitempty"` // that an instance must carry, all of them
+	Tags            map[string]string `yaml:"tags,omitempty"` // all of which an instance must carry
 	MaxAge          model.Duration    `yaml:"max_age,omitempty"`
 	Schedule        string            `yaml:"schedule,omitempty"`
 	TimeZone        string            `yaml:"time_zone,omitempty"`
@@ -105,14 +105,15 @@ const (
 	ListingRegion   Listing = "region"   // all instances of the region at once
 )
 
-// Instance is a discovered instance.
+// Instance returns a discovered instance.
 func (d Discovery) Instance(id string) Instance {
 	return Instance{
-		InstanceID: id, RegionID: d.RegionID, Account: d.Account, MaxAge: d.MaxAge, Schedule: d.Schedule, TimeZone: d.TimeZone, Grace: d.Grace, timetable: d.timetable,
+		InstanceID: id, RegionID: d.RegionID, Account: d.Account,
+		MaxAge: d.MaxAge, Schedule: d.Schedule, TimeZone: d.TimeZone, Grace: d.Grace, timetable: d.timetable,
 	}
 }
 
-// Timetable is the parsed schedule, nil where there is none.
+// Timetable returns the parsed schedule, nil if there is none.
 func (i Instance) Timetable() *schedule.Schedule { return i.timetable }
 
 // Default returns the configuration of an empty file.
@@ -126,16 +127,16 @@ func Default() *Config {
 	}
 }
 
-// String returns the configuration as YAML, secrets masked.
+// String returns the configuration as YAML with secrets masked.
 func (c *Config) String() string { return masked(c) }
 
-// String returns the account as YAML, secrets masked: fmt would print them, even from within a Config.
+// String returns the account as YAML with secrets masked. Without it, fmt would print them.
 func (a Account) String() string { return masked(a) }
 
-// String returns the settings as YAML, secrets and the proxy's password masked.
+// String returns the settings as YAML with secrets and the proxy's password masked.
 func (h HTTPClient) String() string { return masked(h) }
 
-// masked returns v as YAML: its secrets hide themselves there, and only there.
+// masked returns v as YAML, the only form in which its secrets mask themselves.
 func masked(v any) string {
 	b, err := yaml.Marshal(v)
 	if err != nil {
@@ -149,7 +150,7 @@ func (a API) URL(regionID string) string {
 	return strings.ReplaceAll(a.Endpoint, regionPlaceholder, regionID)
 }
 
-// Transport returns a transport made of the settings. It is an error if a TLS file cannot be read.
+// Transport returns a transport with these settings. It returns an error if a TLS file cannot be read.
 func (h HTTPClient) Transport() (http.RoundTripper, error) {
 	tlsConfig, err := promconfig.NewTLSConfig(&h.TLSConfig)
 	if err != nil {
@@ -160,7 +161,7 @@ func (h HTTPClient) Transport() (http.RoundTripper, error) {
 		Proxy:               proxy.Proxy(),
 		TLSClientConfig:     tlsConfig,
 		ForceAttemptHTTP2:   true,
-		MaxIdleConnsPerHost: 100, // requests in flight to one host are many, and each scrape needs them again
+		MaxIdleConnsPerHost: 100, // many requests to one host are in flight, in every scrape
 		IdleConnTimeout:     5 * time.Minute,
 		TLSHandshakeTimeout: 10 * time.Second,
 	}, nil

@@ -100,14 +100,19 @@ func TestReloadKeepsWhatRan(t *testing.T) {
 	var load, apply error
 	registry := prometheus.NewRegistry()
 	now := time.Unix(1000, 0)
-	r := NewReloader(func() (*Config, error) { return good, load }, func(*Config) error { return apply }, registry, func() time.Time { return now })
+	r := NewReloader(
+		func() (*Config, error) { return good, load },
+		func(*Config) error { return apply },
+		registry,
+		func() time.Time { return now },
+	)
 	expect := func(successful, at float64) {
 		t.Helper()
 		text := fmt.Sprintf(`
-# HELP starrocks_backup_exporter_config_last_reload_success_timestamp_seconds When the configuration was last loaded.
+# HELP starrocks_backup_exporter_config_last_reload_success_timestamp_seconds Last successful load of the configuration.
 # TYPE starrocks_backup_exporter_config_last_reload_success_timestamp_seconds gauge
 starrocks_backup_exporter_config_last_reload_success_timestamp_seconds %v
-# HELP starrocks_backup_exporter_config_last_reload_successful 1 where the configuration was loaded at the last attempt, else 0.
+# HELP starrocks_backup_exporter_config_last_reload_successful 1 if the last attempt to load the configuration succeeded, else 0.
 # TYPE starrocks_backup_exporter_config_last_reload_successful gauge
 starrocks_backup_exporter_config_last_reload_successful %v
 `, at, successful)

@@ -16,8 +16,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decoder fills a value from YAML nodes and collects what is wrong, each with file, line and field: yaml's own decoder
-// knows the line, but not the field, and forgets both once the value is made.
+// decoder fills a value from YAML nodes and collects what is wrong, with file, line and field: yaml's own decoder knows the line but not
+// the field, and forgets both once the value is made.
 type decoder struct {
 	file   string
 	lines  map[string]int // of every field, by its path
@@ -29,7 +29,7 @@ type lineError struct {
 	text string
 }
 
-// document parses content, which is to hold one YAML document.
+// document parses content, which must be one YAML document.
 func (d *decoder) document(content []byte) *yaml.Node {
 	var root, second yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(content))
@@ -58,13 +58,13 @@ func (d *decoder) syntax(err error) {
 		}
 		text = text[len(m[0]):]
 	}
-	if strings.HasPrefix(text, "unknown anchor") { // it quotes what may be a secret that begins with *
+	if strings.HasPrefix(text, "unknown anchor") { // it quotes the value, which may be a secret
 		text = "unknown anchor (a value that begins with * must be quoted)"
 	}
 	d.failLine(line, "", "%s", text)
 }
 
-// fail notes an error at the field of a path, or at the nearest field around it that the file has.
+// fail notes an error at the field of a path, or at the nearest field around it that the file contains.
 func (d *decoder) fail(path, format string, args ...any) {
 	line := 0
 	for p := path; ; p = p[:max(0, strings.LastIndexAny(p, ".["))] {
@@ -83,7 +83,7 @@ func (d *decoder) failLine(line int, path, format string, args ...any) {
 	d.errors = append(d.errors, lineError{line, text})
 }
 
-// err returns what was noted, in the file's order, one to a line; nil if nothing was.
+// err returns the noted errors in the order of the file, one per line; nil if there are none.
 func (d *decoder) err() error {
 	slices.SortStableFunc(d.errors, func(a, b lineError) int { return cmp.Compare(a.line, b.line) })
 	all := make([]error, len(d.errors))
@@ -101,7 +101,7 @@ func (d *decoder) decode(n *yaml.Node, path string, v reflect.Value) {
 		d.lines[path] = n.Line
 	}
 	if n.Tag == "!!null" {
-		return // it keeps its default
+		return // the default stays
 	}
 	switch {
 	case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[promconfig.URL]():
@@ -128,7 +128,7 @@ func (d *decoder) decode(n *yaml.Node, path string, v reflect.Value) {
 	}
 }
 
-// members decodes a mapping into the values that target returns, and calls what it returns with each when that is done.
+// members decodes a mapping into the values that target returns. It calls the function returned with a value once that is decoded.
 func (d *decoder) members(n *yaml.Node, path string, target func(name string) (reflect.Value, func())) {
 	if n.Kind != yaml.MappingNode {
 		d.failLine(n.Line, path, "must be a mapping of fields to values")
@@ -159,7 +159,7 @@ func (d *decoder) members(n *yaml.Node, path string, target func(name string) (r
 	}
 }
 
-// fieldOf returns the field of a struct that YAML calls name, the zero Value where there is none.
+// fieldOf returns the field of a struct with a YAML name, the zero Value if there is none.
 func fieldOf(v reflect.Value, name string) reflect.Value {
 	for i := range v.NumField() {
 		if tag, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ","); tag == name && tag != "" {
@@ -179,7 +179,7 @@ func (d *decoder) leaf(n *yaml.Node, path string, v reflect.Value) {
 			d.failLine(n.Line, path, "must be text")
 			return
 		}
-		v.SetString(n.Value) // an id or a secret of digits only is a string all the same
+		v.SetString(n.Value) // an id or a secret that consists of digits is a string, too
 		return
 	}
 	err := n.Decode(v.Addr().Interface())
@@ -191,7 +191,7 @@ func (d *decoder) leaf(n *yaml.Node, path string, v reflect.Value) {
 	case errors.As(err, &typeError):
 		d.failLine(n.Line, path, "must be %s", kindName(v))
 	case v.Type() == reflect.TypeFor[promconfig.URL]():
-		d.failLine(n.Line, path, "not a valid URL") // its text can hold a password
+		d.failLine(n.Line, path, "not a valid URL") // the error's text may contain a password
 	default:
 		d.failLine(n.Line, path, "%v", err)
 	}

@@ -20,7 +20,7 @@ import (
 	"starrocks_backup_exporter/schedule"
 )
 
-// Load reads a configuration file. Its error names file, line and field of everything that is wrong, a line for each.
+// Load reads a configuration file. Its error has one line for each mistake, with file, line and field.
 func Load(path string) (*Config, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -29,14 +29,14 @@ func Load(path string) (*Config, error) {
 	return Parse(path, content)
 }
 
-// Parse reads the content of a configuration file called name, to whose directory relative paths in it refer.
+// Parse reads the content of a configuration file. Relative paths in it refer to the directory of name.
 func Parse(name string, content []byte) (*Config, error) {
 	c := Default()
 	d := &decoder{file: name, lines: map[string]int{}}
 	if root := d.document(content); root != nil {
 		d.decode(root, "", reflect.ValueOf(c).Elem())
 	}
-	if len(d.errors) == 0 { // cross-checks of values that were not read would mislead
+	if len(d.errors) == 0 { // checks of values that were not decoded would mislead
 		c.setDirectory(filepath.Dir(name))
 		c.check(d)
 	}
@@ -140,7 +140,7 @@ func (c *Config) checkDiscovery(d *decoder) {
 	}
 }
 
-// TagList is the tags in one line, in order.
+// TagList returns the tags in order, as one line.
 func (d Discovery) TagList() string {
 	var all []string
 	for _, k := range slices.Sorted(maps.Keys(d.Tags)) {
@@ -149,7 +149,7 @@ func (d Discovery) TagList() string {
 	return strings.Join(all, ",")
 }
 
-// region_id becomes part of a host name.
+// regionID matches what may become part of a host name.
 var regionID = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func (i *Instance) check(d *decoder, path string) {
@@ -163,14 +163,14 @@ func (i *Instance) check(d *decoder, path string) {
 	case i.RegionID == "":
 		d.fail(path+".region_id", "missing")
 	case !regionID.MatchString(i.RegionID) || len(i.RegionID) > 63:
-		d.fail(path+".region_id", "%q is not a region's id (lower-case letters, digits and hyphens)", i.RegionID)
+		d.fail(path+".region_id", "%q is not a region id (lower-case letters, digits and hyphens)", i.RegionID)
 	}
 	if _, given := d.lines[path+".max_age"]; given && i.MaxAge <= 0 {
 		d.fail(path+".max_age", "must be above 0")
 	}
 }
 
-// setSchedule parses the schedule and fills in what belongs to it.
+// setSchedule parses the schedule and fills in its defaults.
 func (i *Instance) setSchedule(d *decoder, path string) {
 	_, hasGrace := d.lines[path+".grace"]
 	if hasGrace && i.Grace < 0 {
@@ -178,10 +178,10 @@ func (i *Instance) setSchedule(d *decoder, path string) {
 	}
 	if i.Schedule == "" {
 		if i.TimeZone != "" {
-			d.fail(path+".time_zone", "there is no schedule that it could belong to")
+			d.fail(path+".time_zone", "needs a schedule")
 		}
 		if hasGrace {
-			d.fail(path+".grace", "there is no schedule that it could belong to")
+			d.fail(path+".grace", "needs a schedule")
 		}
 		return
 	}
@@ -190,7 +190,7 @@ func (i *Instance) setSchedule(d *decoder, path string) {
 	}
 	i.TimeZone = cmp.Or(i.TimeZone, "UTC")
 	location, err := time.LoadLocation(i.TimeZone)
-	if err != nil || i.TimeZone == "Local" { // Local would mean another zone on another machine
+	if err != nil || i.TimeZone == "Local" { // Local differs from machine to machine
 		d.fail(path+".time_zone", "unknown time zone %q", i.TimeZone)
 		return
 	}
@@ -223,13 +223,13 @@ func (a API) checkEndpoint(d *decoder) {
 	u, err := url.Parse(a.URL("region"))
 	switch {
 	case err != nil:
-		d.fail("api.endpoint", "not a valid URL") // its text can hold a password
+		d.fail("api.endpoint", "not a valid URL") // the error's text may contain a password
 	case u.User != nil:
 		d.fail("api.endpoint", "must not hold credentials")
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Hostname() == "":
 		d.fail("api.endpoint", "must be an http or https URL with a host")
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || strings.Contains(a.Endpoint, "#"):
-		d.fail("api.endpoint", "must end with the host")
+		d.fail("api.endpoint", "must not have anything after the host")
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Reloader loads the configuration and hands it to the rest of the program. Where either fails, what ran goes on.
+// Reloader loads the configuration and applies it. If either fails, the previous configuration stays in use.
 type Reloader struct {
 	load  func() (*Config, error)
 	apply func(*Config) error
@@ -24,18 +24,18 @@ type Reloader struct {
 	}
 }
 
-// NewReloader returns a reloader and registers its metrics with r. Nothing is loaded before the first Reload.
+// NewReloader returns a reloader and registers its metrics. It loads nothing before the first Reload.
 func NewReloader(load func() (*Config, error), apply func(*Config) error, r prometheus.Registerer, now func() time.Time) *Reloader {
 	f := promauto.With(r)
 	return &Reloader{
 		load: load, apply: apply, now: now,
 		successful: f.NewGauge(prometheus.GaugeOpts{
 			Name: "starrocks_backup_exporter_config_last_reload_successful",
-			Help: "1 where the configuration was loaded at the last attempt, else 0.",
+			Help: "1 if the last attempt to load the configuration succeeded, else 0.",
 		}),
 		successTime: f.NewGauge(prometheus.GaugeOpts{
 			Name: "starrocks_backup_exporter_config_last_reload_success_timestamp_seconds",
-			Help: "When the configuration was last loaded.",
+			Help: "Last successful load of the configuration.",
 		}),
 	}
 }
@@ -60,7 +60,7 @@ func (r *Reloader) Reload() error {
 	return nil
 }
 
-// Current returns the configuration that runs, nil before the first success.
+// Current returns the configuration in use, nil before the first success.
 func (r *Reloader) Current() *Config {
 	r.current.Lock()
 	defer r.current.Unlock()

@@ -1,4 +1,4 @@
-// Package schedule says when a backup was to run: a cron expression in a time zone.
+// Package schedule says when a backup is due: a cron expression in a time zone.
 package schedule
 
 import (
@@ -10,7 +10,7 @@ import (
 	cron "github.com/netresearch/go-cron"
 )
 
-// early is how long before its time a run may begin and still be the one of that time.
+// early is how long before its slot a run may start and still count for it.
 const early = 10 * time.Minute
 
 // Schedule is a cron expression of five fields, read in a time zone.
@@ -19,7 +19,7 @@ type Schedule struct {
 	location *time.Location
 }
 
-// Parse reads a cron expression. It is an error if it is malformed, names a time zone of its own, or never runs.
+// Parse reads a cron expression. It returns an error if the expression is malformed, contains a time zone, or never runs.
 func Parse(expression string, location *time.Location) (*Schedule, error) {
 	if len(strings.Fields(expression)) != 5 || strings.Contains(expression, "=") {
 		return nil, fmt.Errorf("not a cron expression of five fields: %q", expression)
@@ -34,28 +34,28 @@ func Parse(expression string, location *time.Location) (*Schedule, error) {
 	return &Schedule{spec, location}, nil
 }
 
-// After returns when the next run is due after the one that began at a time. A start up to ten minutes early counts
-// for the run that it is early for. A local time that occurs twice counts once, the first time;
-// one that is skipped counts at the moment the clock jumps. It returns the zero time if there is none.
-func (s *Schedule) After(began time.Time) time.Time {
-	began = began.Add(early)
-	// The parser counts in a clock without jumps, for at jumps it knows other rules.
-	for wall := clock(began.In(s.location)); ; {
+// After returns when the next run is due after a run that started at a time. A start up to ten minutes early counts for its slot.
+// A local time that occurs twice counts once, the first time. One that is skipped counts when the clock jumps. It returns the zero time
+// if no run is due.
+func (s *Schedule) After(start time.Time) time.Time {
+	start = start.Add(early)
+	// The parser gets a clock without jumps: at jumps it has other rules.
+	for wall := clock(start.In(s.location)); ; {
 		if wall = s.spec.Next(wall); wall.IsZero() {
 			return wall
 		}
-		if at := s.instant(wall); at.After(began) {
+		if at := s.instant(wall); at.After(start) {
 			return at
 		}
 	}
 }
 
-// clock is what the clock shows at t, as a time in UTC.
+// clock returns what the local clock shows at t, as a time in UTC.
 func clock(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
 }
 
-// instant is when the clock first shows wall, or jumps over it.
+// instant returns when the clock first shows wall, or jumps over it.
 func (s *Schedule) instant(wall time.Time) time.Time {
 	at := func(near time.Time) time.Time {
 		_, offset := near.In(s.location).Zone()

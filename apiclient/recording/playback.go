@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -115,7 +116,13 @@ func readAnswer(r *bufio.Reader, request *http.Request) (*recordedAnswer, error)
 
 func keyOf(r *http.Request, query url.Values, account string) recordedKey {
 	return recordedKey{
-		Recorded{r.Header.Get("x-acs-action"), query.Get("RegionId"), account, query.Get("InstanceId"), query.Get("Tag")}, query.Get("PageNumber"),
+		Recorded{
+			r.Header.Get("x-acs-action"),
+			query.Get("RegionId"),
+			account,
+			query.Get("InstanceId"),
+			query.Get("Tag"),
+		}, query.Get("PageNumber"),
 	}
 }
 
@@ -135,9 +142,7 @@ func (p *Playback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case all[0] == nil:
 		simulator.Reset()(w, r, 0)
 	default:
-		for name, values := range all[0].header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), all[0].header)
 		w.WriteHeader(all[0].status)
 		_, _ = w.Write(all[0].body)
 	}

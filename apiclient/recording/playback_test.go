@@ -10,7 +10,12 @@ import (
 )
 
 func recorded(at, query, action, answer string) *fstest.MapFile {
-	return &fstest.MapFile{Data: []byte("POST /path?" + query + " HTTP/1.1\r\nDate: " + at + "\r\nX-Account: 61\r\nX-Acs-Action: " + action + "\r\n\r\nHTTP/1.1 200 OK\r\nRetry-After: 3\r\n\r\n" + answer)}
+	return &fstest.MapFile{
+		Data: []byte(
+			"POST /path?" + query + " HTTP/1.1\r\nDate: " + at + "\r\nX-Account: 61\r\nX-Acs-Action: " + action +
+				"\r\n\r\nHTTP/1.1 200 OK\r\nRetry-After: 3\r\n\r\n" + answer,
+		),
+	}
 }
 
 func TestPlayback(t *testing.T) {
@@ -38,7 +43,8 @@ func TestPlayback(t *testing.T) {
 		t.Errorf("regions %v", r)
 	}
 	for query, want := range map[string]string{
-		"RegionId=r&InstanceId=c-1&PageNumber=2&PageSize=7": "one, page 2", "RegionId=r&InstanceId=c-2&PageNumber=1": "two", "RegionId=r&InstanceId=c-2&PageNumber=9": "NotRecorded",
+		"RegionId=r&InstanceId=c-1&PageNumber=2&PageSize=7": "one, page 2", "RegionId=r&InstanceId=c-2&PageNumber=1": "two",
+		"RegionId=r&InstanceId=c-2&PageNumber=9": "NotRecorded",
 	} {
 		r, w := httptest.NewRequest(http.MethodPost, "/path?"+query, nil), httptest.NewRecorder()
 		r.Header.Set("x-acs-action", "DescribeBackups")

@@ -98,10 +98,24 @@ func (r transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // write writes a request and its outcome to a file, which gets its name only when it is complete.
 func (r transport) write(began time.Time, req *http.Request, result string, answer []byte) {
-	name := fmt.Sprintf("%s-%s-%06d-%s-%s.http", began.UTC().Format("20060102T150405.000Z"), r.run, r.written.Add(1), req.Header.Get("x-acs-action"), result)
+	name := fmt.Sprintf(
+		"%s-%s-%06d-%s-%s.http",
+		began.UTC().Format("20060102T150405.000Z"),
+		r.run,
+		r.written.Add(1),
+		req.Header.Get("x-acs-action"),
+		result,
+	)
 	file, err := os.CreateTemp(r.directory, ".writing")
 	if err == nil {
-		fmt.Fprintf(file, "%s %s HTTP/1.1\r\nDate: %s\r\nX-Account: %s\r\n", req.Method, req.URL.RequestURI(), began.UTC().Format(http.TimeFormat), url.QueryEscape(r.account))
+		fmt.Fprintf(
+			file,
+			"%s %s HTTP/1.1\r\nDate: %s\r\nX-Account: %s\r\n",
+			req.Method,
+			req.URL.RequestURI(),
+			began.UTC().Format(http.TimeFormat),
+			url.QueryEscape(r.account),
+		)
 		writeHeaders(file, req.Header, recordedOfRequest)
 		_, _ = io.WriteString(file, "\r\n")
 		_, err = file.Write(answer)
@@ -184,7 +198,7 @@ func (b *recordedBody) redacted(req *http.Request, status int) []byte {
 func signedWith(req *http.Request) []string {
 	all := []string{req.Header.Get("x-acs-security-token"), req.Header.Get("x-acs-signature-nonce")}
 	_, authorization, _ := strings.Cut(req.Header.Get("Authorization"), " ")
-	for _, part := range strings.Split(authorization, ",") {
+	for part := range strings.SplitSeq(authorization, ",") {
 		if name, value, _ := strings.Cut(part, "="); name == "Credential" || name == "Signature" {
 			all = append(all, value)
 		}

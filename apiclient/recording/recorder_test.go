@@ -129,15 +129,29 @@ func TestRecorder(t *testing.T) {
 		has    []string
 		reason apiclient.Reason
 	}{
-		"an answer": {status(200, odd), []string{odd, "?InstanceId=c-1&PageNumber=1&PageSize=2&RegionId=r HTTP/1.1\r\n", "PageNumber=2", "X-Acs-Retry-After: 1\r\n"}, ""},
+		"an answer": {status(200, odd), []string{
+			odd, "?InstanceId=c-1&PageNumber=1&PageSize=2&RegionId=r HTTP/1.1\r\n", "PageNumber=2",
+			"X-Acs-Retry-After: 1\r\n",
+		}, ""},
 		"a denial": {
-			status(403, `{"Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"sr:X"}}`), []string{"HTTP/1.1 403 Forbidden\r\n", `{"AuthAction":"sr:X"}`}, apiclient.ReasonForbidden,
+			status(403, `{"Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"sr:X"}}`), []string{
+				"HTTP/1.1 403 Forbidden\r\n",
+				`{"AuthAction":"sr:X"}`,
+			}, apiclient.ReasonForbidden,
 		},
-		"no JSON":          {status(502, "<html>"), []string{"(6 bytes that are not JSON, left out)"}, apiclient.ReasonServerError},
-		"nothing":          {status(503, ""), []string{"HTTP/1.1 503 Service Unavailable\r\n"}, apiclient.ReasonServerError},
-		"very much":        {status(200, odd+strings.Repeat(" ", maxRecorded)), []string{"bytes, left out)"}, apiclient.ReasonBadResponse},
-		"half an answer":   {func(w http.ResponseWriter, r *http.Request) { simulator.HalfAnswered()(w, r, 1) }, []string{"X-Acs-Version: 2022-10-19\r\n\r\n"}, apiclient.ReasonNetwork},
-		"none that it got": {func(w http.ResponseWriter, r *http.Request) { simulator.Reset()(w, r, 1) }, []string{"X-Acs-Version: 2022-10-19\r\n\r\n"}, apiclient.ReasonNetwork},
+		"no JSON":   {status(502, "<html>"), []string{"(6 bytes that are not JSON, left out)"}, apiclient.ReasonServerError},
+		"nothing":   {status(503, ""), []string{"HTTP/1.1 503 Service Unavailable\r\n"}, apiclient.ReasonServerError},
+		"very much": {status(200, odd+strings.Repeat(" ", maxRecorded)), []string{"bytes, left out)"}, apiclient.ReasonBadResponse},
+		"half an answer": {
+			func(w http.ResponseWriter, r *http.Request) { simulator.HalfAnswered()(w, r, 1) },
+			[]string{"X-Acs-Version: 2022-10-19\r\n\r\n"},
+			apiclient.ReasonNetwork,
+		},
+		"none that it got": {
+			func(w http.ResponseWriter, r *http.Request) { simulator.Reset()(w, r, 1) },
+			[]string{"X-Acs-Version: 2022-10-19\r\n\r\n"},
+			apiclient.ReasonNetwork,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			directory, text, err := recordingOf(t, c.answer)
@@ -201,8 +215,16 @@ func TestEchoesAreLeftOut(t *testing.T) {
 
 // Where an answer cannot be recorded it still serves, and the log says so.
 func TestRecorderThatCannotWrite(t *testing.T) {
-	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{recordedID: "secret"}, Tokens: map[string]string{recordedID: recordedToken}})
-	sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "r", Tasks: func(time.Time) []simulator.Task { return []simulator.Task{{BackupTaskID: "a"}} }})
+	sim := simulator.New(
+		simulator.Options{AccessKeys: map[string]string{recordedID: "secret"}, Tokens: map[string]string{recordedID: recordedToken}},
+	)
+	sim.Set(
+		simulator.Instance{
+			InstanceID: "c-1",
+			RegionID:   "r",
+			Tasks:      func(time.Time) []simulator.Task { return []simulator.Task{{BackupTaskID: "a"}} },
+		},
+	)
 	api := httptest.NewServer(sim)
 	defer api.Close()
 	directory := t.TempDir() + "/gone"

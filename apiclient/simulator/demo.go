@@ -31,7 +31,7 @@ type run struct {
 }
 
 // DemoFleet returns an instance for each state there is. The states hold at any time, as if the fleet lived on.
-func DemoFleet() []DemoInstance {
+func DemoFleet() []DemoInstance { //nolint:funlen // a table
 	daily := func(now time.Time) []run { return series(now, day, 30, 14*day) }
 	return []DemoInstance{
 		demo("orders-healthy-daily", "cn-hangzhou", 26*time.Hour, daily),
@@ -40,13 +40,30 @@ func DemoFleet() []DemoInstance {
 			return append([]run{begun(recently(now), "RUNNING")}, completed(daily(now))...)
 		}),
 		demo("billing-stuck", "cn-hangzhou", 50*time.Hour, func(now time.Time) []run {
-			return append([]run{begun(now.Truncate(6*time.Hour).Add(-6*time.Hour), "RUNNING")}, before(completed(daily(now)), now.Add(-12*time.Hour))...)
+			return append(
+				[]run{begun(now.Truncate(6*time.Hour).Add(-6*time.Hour), "RUNNING")},
+				before(completed(daily(now)), now.Add(-12*time.Hour))...)
 		}),
-		demo("users-failed-last-night", "cn-hangzhou", 50*time.Hour, func(now time.Time) []run { return withStatus(completed(daily(now)), 1, "FAILED") }),
-		demo("payments-failing-for-a-week", "cn-shanghai", 26*time.Hour, func(now time.Time) []run { return withStatus(completed(daily(now)), 7, "FAILED") }),
+		demo(
+			"users-failed-last-night",
+			"cn-hangzhou",
+			50*time.Hour,
+			func(now time.Time) []run { return withStatus(completed(daily(now)), 1, "FAILED") },
+		),
+		demo(
+			"payments-failing-for-a-week",
+			"cn-shanghai",
+			26*time.Hour,
+			func(now time.Time) []run { return withStatus(completed(daily(now)), 7, "FAILED") },
+		),
 		demo("stock-overdue", "cn-shanghai", 26*time.Hour, func(now time.Time) []run { return before(daily(now), now.Add(-3*day)) }),
 		demo("sandbox-never-backed-up", "cn-shanghai", 26*time.Hour, func(time.Time) []run { return nil }),
-		demo("fresh-first-backup-running", "cn-shanghai", 26*time.Hour, func(now time.Time) []run { return []run{begun(recently(now), "RUNNING")} }),
+		demo(
+			"fresh-first-backup-running",
+			"cn-shanghai",
+			26*time.Hour,
+			func(now time.Time) []run { return []run{begun(recently(now), "RUNNING")} },
+		),
 		demo("ledger-about-to-expire", "cn-shanghai", 26*time.Hour, aboutToExpire),
 		demo("legacy-only-expired", "cn-shanghai", 26*time.Hour, func(now time.Time) []run {
 			return before(series(now, day, 30, 2*day), now.Add(-5*day))
@@ -63,12 +80,27 @@ func DemoFleet() []DemoInstance {
 			runs[i].broken = true
 			return runs
 		}),
-		demo("ads-unknown-status", "ap-southeast-1", 50*time.Hour, func(now time.Time) []run { return withStatus(completed(daily(now)), 1, "MERGING") }),
-		demo("logs-retention-too-short", "ap-southeast-1", 26*time.Hour, func(now time.Time) []run { return series(now, 12*time.Hour, 30, 20*time.Hour) }),
+		demo(
+			"ads-unknown-status",
+			"ap-southeast-1",
+			50*time.Hour,
+			func(now time.Time) []run { return withStatus(completed(daily(now)), 1, "MERGING") },
+		),
+		demo(
+			"logs-retention-too-short",
+			"ap-southeast-1",
+			26*time.Hour,
+			func(now time.Time) []run { return series(now, 12*time.Hour, 30, 20*time.Hour) },
+		),
 		demo("mail-queued", "ap-southeast-1", 50*time.Hour, func(now time.Time) []run {
 			return append([]run{begun(recently(now), "PENDING")}, completed(daily(now))...)
 		}),
-		demo("maps-canceled", "ap-southeast-1", 50*time.Hour, func(now time.Time) []run { return withStatus(completed(daily(now)), 1, "CANCELLED") }),
+		demo(
+			"maps-canceled",
+			"ap-southeast-1",
+			50*time.Hour,
+			func(now time.Time) []run { return withStatus(completed(daily(now)), 1, "CANCELLED") },
+		),
 		faulty("vault-denied", "ap-southeast-1", Denied("sr:DescribeBackups")),
 		faulty("metrics-throttled", "cn-shanghai", Throttled(0)),
 	}
@@ -108,7 +140,13 @@ func series(now time.Time, period time.Duration, n int, retention time.Duration)
 	runs := make([]run, n)
 	for i := range runs {
 		start := newest.Add(-time.Duration(i) * period)
-		runs[i] = run{start: start, took: took + time.Duration(start.Unix()/3600%7)*time.Minute, status: "COMPLETED", retention: retention, scale: 1}
+		runs[i] = run{
+			start:     start,
+			took:      took + time.Duration(start.Unix()/3600%7)*time.Minute,
+			status:    "COMPLETED",
+			retention: retention,
+			scale:     1,
+		}
 	}
 	if runs[0].start.Add(runs[0].took).After(now) {
 		runs[0].status = "RUNNING"
@@ -171,8 +209,17 @@ func (r run) task(id, name string) Task {
 		t.Expire = Millis(r.start.Add(r.took + r.retention))
 	}
 	growth := 1.5 + math.Sin(2*math.Pi*float64(r.start.Unix())/(90*day).Seconds())/2 // slow: no backup is half of another's size in a week
-	for i, table := range []string{"dwd.orders", "dwd.order_items", "dwd.payments", "dws.daily_sales", "dws.user_profile", "ods.events", "ods.clicks", "ads.report"} {
-		s := SubTask{Database: table[:3], Table: table[4:], Status: "success", Start: Seconds(r.start.Add(time.Duration(i) * time.Minute)), Detail: "[]"}
+	for i, table := range []string{
+		"dwd.orders", "dwd.order_items", "dwd.payments", "dws.daily_sales", "dws.user_profile", "ods.events",
+		"ods.clicks", "ads.report",
+	} {
+		s := SubTask{
+			Database: table[:3],
+			Table:    table[4:],
+			Status:   "success",
+			Start:    Seconds(r.start.Add(time.Duration(i) * time.Minute)),
+			Detail:   "[]",
+		}
 		s.Size = int(float64(40*(i+1)) * growth * r.scale)
 		switch {
 		case !ended:

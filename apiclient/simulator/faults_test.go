@@ -110,7 +110,8 @@ func TestThrottledHintsInMilliseconds(t *testing.T) {
 }
 
 func TestFirstPasses(t *testing.T) {
-	if _, body, err := overHTTP(t.Context(), t, First(1, GatewayError(500, "InternalError", "")), "n2"); err != nil || !strings.Contains(body, `"Success":true`) {
+	if _, body, err := overHTTP(t.Context(), t, First(1, GatewayError(500, "InternalError", "")), "n2"); err != nil ||
+		!strings.Contains(body, `"Success":true`) {
 		t.Errorf("%v: %s", err, body)
 	}
 }

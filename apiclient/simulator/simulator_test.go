@@ -22,8 +22,10 @@ func TestSignatureVectors(t *testing.T) {
 		target: "/webapi/backup/manage/describe?RegionId=cn-hangzhou", host: "starrocks.cn-hangzhou.aliyuncs.com",
 		action: "DescribeBackups", version: "2022-10-19", want: "de16b06e226d86f02e267c61f6914ab8f9a432f988dff8c04a7ac425df07604c",
 	}, {
-		target: "/webapi/backup/manage/describe?Statuses=RUNNING,COMPLETED&InstanceId=c-b25e21e24388****&PageNumber=1&PageSize=100&RegionId=cn-hangzhou&TimePeriodStartTime=1747708000",
-		host:   "starrocks.cn-hangzhou.aliyuncs.com", action: "DescribeBackups", version: "2022-10-19", token: "STS.token+/=", id: "YourAccessKeyId",
+		target: "/webapi/backup/manage/describe?Statuses=RUNNING,COMPLETED&InstanceId=c-b25e21e24388****&PageNumber=1&PageSize=100&Region" +
+			"Id=cn-hangzhou&TimePeriodStartTime=1747708000",
+		host: "starrocks.cn-hangzhou.aliyuncs.com", action: "DescribeBackups", version: "2022-10-19", token: "STS.token+/=",
+		id:   "YourAccessKeyId",
 		want: "8238d9f34babf4150607e5ee94dcb28468614cfa468936d58f14e2eb0614fc8f",
 	}} {
 		r := httptest.NewRequest(http.MethodPost, v.target, nil)
@@ -37,7 +39,16 @@ func TestSignatureVectors(t *testing.T) {
 		if v.token != "" {
 			r.Header.Set("x-acs-security-token", v.token)
 			r.Header.Set("x-acs-accesskey-id", v.id)
-			signed = []string{"host", "x-acs-accesskey-id", "x-acs-action", "x-acs-content-sha256", "x-acs-date", "x-acs-security-token", "x-acs-signature-nonce", "x-acs-version"}
+			signed = []string{
+				"host",
+				"x-acs-accesskey-id",
+				"x-acs-action",
+				"x-acs-content-sha256",
+				"x-acs-date",
+				"x-acs-security-token",
+				"x-acs-signature-nonce",
+				"x-acs-version",
+			}
 		}
 		if got := signatureOf(r, signed, "YourAccessKeySecret"); got != v.want {
 			t.Errorf("%s: %s, want %s", v.target, got, v.want)
@@ -61,7 +72,10 @@ func sign(r *http.Request, nonce string) {
 		}
 	}
 	slices.Sort(signed)
-	r.Header.Set("Authorization", algorithm+" Credential=id,SignedHeaders="+strings.Join(signed, ";")+",Signature="+signatureOf(r, signed, "secret"))
+	r.Header.Set(
+		"Authorization",
+		algorithm+" Credential=id,SignedHeaders="+strings.Join(signed, ";")+",Signature="+signatureOf(r, signed, "secret"),
+	)
 }
 
 // signedRequest is a request as it should be; change may spoil it afterwards.
@@ -132,7 +146,10 @@ func TestRefusals(t *testing.T) {
 func TestANonceWorksOnce(t *testing.T) {
 	s := newTestSimulator()
 	for i, want := range []string{`"Success":true`, "SignatureNonceUsed"} {
-		if _, body := answerTo(s, signedRequest("/webapi/backup/manage/describe?RegionId=r&InstanceId=c-1", "same", nil)); !strings.Contains(body, want) {
+		if _, body := answerTo(s, signedRequest("/webapi/backup/manage/describe?RegionId=r&InstanceId=c-1", "same", nil)); !strings.Contains(
+			body,
+			want,
+		) {
 			t.Errorf("request %d answered %s", i, body)
 		}
 	}
@@ -161,7 +178,10 @@ func TestPagesAndFilters(t *testing.T) {
 			}
 		}
 	}
-	if _, body := answerTo(s, signedRequest("/webapi/backup/manage/describe?RegionId=x&InstanceId=c-1", "x", nil)); !strings.Contains(body, "instance not exists") {
+	if _, body := answerTo(s, signedRequest("/webapi/backup/manage/describe?RegionId=x&InstanceId=c-1", "x", nil)); !strings.Contains(
+		body,
+		"instance not exists",
+	) {
 		t.Errorf("an instance of another region: %s", body)
 	}
 }
@@ -194,7 +214,9 @@ func TestSetRemoveAndCount(t *testing.T) {
 }
 
 func TestWhatIsSent(t *testing.T) {
-	s := New(Options{AccessKeys: map[string]string{"id": "secret"}, Now: func() time.Time { return testTime }, Total: func(int) any { return nil }})
+	s := New(
+		Options{AccessKeys: map[string]string{"id": "secret"}, Now: func() time.Time { return testTime }, Total: func(int) any { return nil }},
+	)
 	calls := 0
 	s.Set(Instance{InstanceID: "c-1", RegionID: "r", Rendered: "once", Tasks: func(time.Time) []Task {
 		calls++
@@ -202,7 +224,10 @@ func TestWhatIsSent(t *testing.T) {
 	}})
 	for _, nonce := range []string{"1", "2"} {
 		_, body := answerTo(s, signedRequest("/webapi/backup/manage/describe?RegionId=r&InstanceId=c-1", nonce, nil))
-		for _, want := range []string{"\"Table\":\"a\xff\\\"\\u000a\"", `"Size":"2"`, `"BackupFinishedTime":"null"`, `"Description":"d"`, `"SubTasks":null`, `"SnapshotName":"backup"`} {
+		for _, want := range []string{
+			"\"Table\":\"a\xff\\\"\\u000a\"", `"Size":"2"`, `"BackupFinishedTime":"null"`, `"Description":"d"`,
+			`"SubTasks":null`, `"SnapshotName":"backup"`,
+		} {
 			if !strings.Contains(body, want) {
 				t.Errorf("no %s in %s", want, body)
 			}

@@ -81,7 +81,7 @@ func parseAuthorization(header string) (id string, signed []string, signature st
 		return "", nil, "", false
 	}
 	fields := map[string]string{}
-	for _, part := range strings.Split(rest, ",") {
+	for part := range strings.SplitSeq(rest, ",") {
 		name, value, _ := strings.Cut(part, "=")
 		fields[name] = value
 	}
@@ -128,7 +128,7 @@ func signatureOf(r *http.Request, signed []string, secret string) string {
 // canonicalQuery decodes a query and encodes it again by RFC 3986: the vendor's client sends a space as + but signs %20.
 func canonicalQuery(raw string) string {
 	values := map[string][]string{} // by name, in the order sent: which of two comes first matters
-	for _, pair := range strings.Split(raw, "&") {
+	for pair := range strings.SplitSeq(raw, "&") {
 		if pair == "" {
 			continue
 		}

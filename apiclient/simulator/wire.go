@@ -121,8 +121,24 @@ func (w *writer) task(t Task) {
 }
 
 func (w *writer) subTask(s SubTask) {
-	w.object("StartTime", s.Start, "FinishedTime", s.Finish, "SnapshotName", orElse(s.SnapshotName, "backup"), "DataBase", s.Database, "Table", s.Table,
-		"Size", s.Size, "Status", s.Status, "Detail", s.Detail)
+	w.object(
+		"StartTime",
+		s.Start,
+		"FinishedTime",
+		s.Finish,
+		"SnapshotName",
+		orElse(s.SnapshotName, "backup"),
+		"DataBase",
+		s.Database,
+		"Table",
+		s.Table,
+		"Size",
+		s.Size,
+		"Status",
+		s.Status,
+		"Detail",
+		s.Detail,
+	)
 }
 
 func envelope(success bool, code, message string, tasks []Task, total any) []byte {

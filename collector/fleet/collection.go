@@ -92,8 +92,8 @@ func (c *collection) discover(ctx context.Context, d *Discovery, p places) []*sl
 	if c.history.fleet != c.fleet { // a reload came between; the new fleet runs its own discovery
 		return nil
 	}
-	err, before := h.observe(found, err, c.now())
-	c.logDiscovery(d, err, before)
+	before := h.observe(found, err, c.now())
+	c.logDiscovery(d, h.result.Err, before)
 	targets := c.history.targets()
 	c.history.keepInstances(targets)
 	var own []Target
@@ -121,7 +121,8 @@ func (c *collection) logDiscovery(d *Discovery, err error, before apiclient.Reas
 	case err == nil:
 		level.Info(c.logger).Log(append([]any{"msg", "listing instances works again", "previous_reason", before}, where...)...)
 	case reason == before:
-		level.Debug(c.logger).Log(append([]any{"msg", "listing instances failed, keeping those known", "reason", reason, "err", err}, where...)...)
+		level.Debug(c.logger).
+			Log(append([]any{"msg", "listing instances failed, keeping those known", "reason", reason, "err", err}, where...)...)
 	default:
 		level.Warn(c.logger).Log(append([]any{"msg", "listing instances failed, keeping those known", "reason", reason, "err", err}, where...)...)
 	}

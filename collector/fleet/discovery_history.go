@@ -53,9 +53,9 @@ func (h *discoveryHistory) beginRefresh(interval time.Duration, now time.Time) b
 	return true
 }
 
-// observe takes in a list of instances, and returns its error and the reason why the list before failed, if it did. A list that failed
-// or that lacks most of the known instances removes none.
-func (h *discoveryHistory) observe(f Found, err error, now time.Time) (seen error, before apiclient.Reason) {
+// observe takes in a list of instances. It returns the reason why the list before failed, if it did; result.Err is why this one failed.
+// A list that failed or that lacks most of the known instances removes none.
+func (h *discoveryHistory) observe(f Found, err error, now time.Time) (before apiclient.Reason) {
 	if err == nil && 2*len(f.InstanceIDs) < len(h.ids) {
 		if h.shrinks++; h.shrinks < shrinksToBelieve {
 			err = &apiclient.Error{Operation: "DescribeInstances", Reason: apiclient.ReasonBadResponse, Err: fmt.Errorf(
@@ -71,7 +71,7 @@ func (h *discoveryHistory) observe(f Found, err error, now time.Time) (seen erro
 	}
 	slices.Sort(f.InstanceIDs)
 	h.ids = slices.Compact(f.InstanceIDs)
-	return err, before
+	return before
 }
 
 // readsEach reports whether the list of the region's backups is not used for now.

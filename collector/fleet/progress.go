@@ -112,7 +112,8 @@ func (p *progress) succeeded(t Target, backups []apiclient.Backup, sizes health.
 		return
 	}
 	if before := h.succeeded(backups, sizes, now); before != "" {
-		level.Info(p.logger).Log("msg", "reading backups works again", "instance_id", t.InstanceID, "region_id", t.RegionID, "previous_reason", before)
+		level.Info(p.logger).
+			Log("msg", "reading backups works again", "instance_id", t.InstanceID, "region_id", t.RegionID, "previous_reason", before)
 	}
 }
 
@@ -126,8 +127,7 @@ func (p *progress) failed(t Target, err error) {
 	keyvals := []any{
 		"msg", "reading backups failed", "instance_id", t.InstanceID, "region_id", t.RegionID, "account", t.Account, "reason", reason,
 	}
-	var e *apiclient.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*apiclient.Error](err); ok {
 		keyvals = append(keyvals, "attempts", e.Attempts, "request_id", e.RequestID)
 	}
 	logger.Log(append(keyvals, "err", err)...)

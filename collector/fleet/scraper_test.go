@@ -48,7 +48,10 @@ func (f *fakeLister) Backups(ctx context.Context, r apiclient.DescribeBackupsReq
 func fleetOf(n int, l BackupLister) *Fleet {
 	f := &Fleet{Concurrency: 64, SubtaskLimit: 500}
 	for i := range n {
-		f.Targets = append(f.Targets, Target{Instance: config.Instance{InstanceID: fmt.Sprintf("c-%02d", i), RegionID: "cn-hangzhou", Account: "default"}, Lister: l})
+		f.Targets = append(
+			f.Targets,
+			Target{Instance: config.Instance{InstanceID: fmt.Sprintf("c-%02d", i), RegionID: "cn-hangzhou", Account: "default"}, Lister: l},
+		)
 	}
 	return f
 }

@@ -8,11 +8,11 @@ import (
 	"starrocks_backup_exporter/config"
 )
 
-// Shard is one of several processes that share a fleet. The zero value reads all of it.
+// Shard is one of several processes that share a fleet. The zero value reads the whole fleet.
 type Shard struct{ Index, Total int }
 
-// Has reports whether the instance is this shard's: of the shards, the one that hashes highest with account, region and id.
-// So each instance has exactly one, and when a shard is added or removed only that one's instances move.
+// Has reports whether the instance belongs to this shard: the one that hashes highest with account, region and id. Each instance belongs
+// to exactly one, and if a shard is added or removed, only its instances move.
 func (s Shard) Has(i config.Instance) bool {
 	mine := s.weight(s.Index, i)
 	for n := range s.Total {
@@ -30,6 +30,6 @@ func (Shard) weight(index int, i config.Instance) uint64 {
 		_, _ = d.WriteString(part)
 		_, _ = d.Write([]byte{0xff}) // in no name
 	}
-	_, _ = d.Write(binary.LittleEndian.AppendUint64(nil, uint64(index)))
+	_, _ = d.Write(binary.LittleEndian.AppendUint64(nil, uint64(index))) //nolint:gosec // an index is not negative
 	return d.Sum64()
 }

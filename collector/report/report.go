@@ -98,8 +98,7 @@ func newInstance(r *fleet.InstanceResult) Instance {
 	}
 	if r.Err != nil {
 		i.Error = &Error{Reason: r.Reason(), Message: printable(r.Err.Error())}
-		var e *apiclient.Error
-		if errors.As(r.Err, &e) {
+		if e, ok := errors.AsType[*apiclient.Error](r.Err); ok {
 			i.Error.RequestID = printable(e.RequestID)
 		}
 	}

@@ -14,7 +14,10 @@ func TestWarningOfAShortDeadline(t *testing.T) {
 		RequestTimes: []fleet.RequestTime{{Account: "prod", RegionID: "cn-hangzhou", Requests: 300, Time: 14 * time.Second}},
 	}
 	warning := strings.Join(New(r).Warnings, "\n")
-	for _, want := range []string{"deadline is too short", "300 requests for cn-hangzhou (account prod) take 14 s", "had 9 s", "listing: region"} {
+	for _, want := range []string{
+		"deadline is too short", "300 requests for cn-hangzhou (account prod) take 14 s", "had 9 s",
+		"listing: region",
+	} {
 		if !strings.Contains(warning, want) {
 			t.Errorf("%q lacks %q", warning, want)
 		}

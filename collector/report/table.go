@@ -30,7 +30,11 @@ func (r *Report) WriteTable(w io.Writer) error {
 		fmt.Fprintln(w, warning)
 	}
 	if len(r.MissingActions) > 0 {
-		fmt.Fprintf(w, "\nThe API denies access. Attach the system policy AliyunEMRStarRocksReadOnlyAccess, or this one, to the RAM user or role:\n\n%s\n", r.policy())
+		fmt.Fprintf(
+			w,
+			"\nThe API denies access. Attach the system policy AliyunEMRStarRocksReadOnlyAccess, or this one, to the RAM user or role:\n\n%s\n",
+			r.policy(),
+		)
 	}
 	return nil
 }

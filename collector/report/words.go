@@ -76,9 +76,12 @@ func urgency(r *fleet.InstanceResult) int {
 func warnings(r *fleet.Result) (all []string) {
 	for _, t := range r.RequestTimes {
 		if t.TooLong(r.Deadline) {
-			all = append(all, fmt.Sprintf("The scrape deadline is too short: the %d requests for %s (account %s) take %s at the exporter's own limit, "+
-				"and this scrape had %s. Some instances time out, different ones in each scrape. What helps: %s.",
-				t.Requests, t.RegionID, t.Account, roughly(t.Time), roughly(r.Deadline), fleet.TooLongHint))
+			all = append(
+				all,
+				fmt.Sprintf("The scrape deadline is too short: the %d requests for %s (account %s) take %s at the exporter's own limit, "+
+					"and this scrape had %s. Some instances time out, different ones in each scrape. What helps: %s.",
+					t.Requests, t.RegionID, t.Account, roughly(t.Time), roughly(r.Deadline), fleet.TooLongHint),
+			)
 		}
 	}
 	for _, d := range r.Discoveries {
@@ -88,7 +91,11 @@ func warnings(r *fleet.Result) (all []string) {
 		}
 		switch {
 		case d.LastSuccess.IsZero():
-			text := fmt.Sprintf("The instances of %s (account %s) have not been listed yet. Instances found only there are not watched.", d.RegionID, d.Account)
+			text := fmt.Sprintf(
+				"The instances of %s (account %s) have not been listed yet. Instances found only there are not watched.",
+				d.RegionID,
+				d.Account,
+			)
 			if d.Err != nil {
 				text += " " + d.Err.Error()
 			}

@@ -1,6 +1,6 @@
 //go:build system
 
-package main
+package test
 
 import (
 	"bytes"
@@ -23,7 +23,8 @@ import (
 const canary = "canary4711secret"
 
 // No secret leaves the process, whichever way it came in: through pages, metrics, pprof's texts, the log at its loudest, the answer
-// to a reload, a recording, --config.check, or the trace of a process that is aborted. In each case the API accepts the credential at first,
+// to a reload, a recording, --config.check, or the trace of a process that is aborted. In each case the API accepts the credential at
+// first,
 // then refuses it with an echo of what was signed, and the token service, where there is one, then answers with secrets too.
 func TestNoSecretLeaves(t *testing.T) {
 	binary := build(t)
@@ -40,7 +41,11 @@ func TestNoSecretLeaves(t *testing.T) {
 		return file
 	}
 	secretFile, tokenFile := write("secret", canary), write("token", canary)
-	write(".aliyun/config.json", `{"current":"x","profiles":[{"name":"x","mode":"StsToken","access_key_id":"id","access_key_secret":"`+canary+`","sts_token":"`+canary+`"}]}`)
+	write(
+		".aliyun/config.json",
+		`{"current":"x","profiles":[{"name":"x","mode":"StsToken","access_key_id":"id",`+
+			`"access_key_secret":"`+canary+`","sts_token":"`+canary+`"}]}`,
+	)
 	write("broken/.aliyun/config.json", `{"current":"x","profiles":"`+canary+`"`)
 	write("shared/credentials", "[default]\ntype = access_key\naccess_key_id = id\naccess_key_secret = "+canary+"\n")
 	for name, c := range map[string]struct {
@@ -49,25 +54,54 @@ func TestNoSecretLeaves(t *testing.T) {
 		sts      bool // asks the token service
 		unusable bool // no credential comes of it
 	}{
-		"file":           {account: "{access_key_id: id, access_key_secret: " + canary + ", security_token: " + canary + "}"},
-		"secret files":   {account: "{access_key_id: id, access_key_secret_file: '" + secretFile + "', security_token_file: '" + tokenFile + "'}"},
-		"role":           {account: "{access_key_id: id, access_key_secret: " + canary + ", role_arn: 'acs:ram::1:role/r'}", sts: true},
-		"environment":    {account: "{}", env: []string{"ALIBABA_CLOUD_ACCESS_KEY_ID=id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + canary, "ALIBABA_CLOUD_SECURITY_TOKEN=" + canary}},
+		"file": {account: "{access_key_id: id, access_key_secret: " + canary + ", security_token: " + canary + "}"},
+		"secret files": {account: "{access_key_id: id, access_key_secret_file: '" + secretFile + "', security_token_file: '" + tokenFile +
+			"'}"},
+		"role": {account: "{access_key_id: id, access_key_secret: " + canary + ", role_arn: 'acs:ram::1:role/r'}", sts: true},
+		"environment": {account: "{}", env: []string{
+			"ALIBABA_CLOUD_ACCESS_KEY_ID=id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + canary,
+			"ALIBABA_CLOUD_SECURITY_TOKEN=" + canary,
+		}},
 		"CLI profile":    {account: "{}"},
 		"broken profile": {account: "{}", env: []string{"HOME=" + filepath.Join(home, "broken")}, unusable: true},
-		"shared profile": {account: "{}", env: []string{"ALIBABA_CLOUD_CLI_PROFILE_DISABLED=true", "ALIBABA_CLOUD_CREDENTIALS_FILE=" + filepath.Join(home, "shared/credentials")}},
+		"shared profile": {account: "{}", env: []string{"ALIBABA_CLOUD_CLI_PROFILE_DISABLED=true", "ALIBABA_CLOUD_CREDENTIALS_FILE=" +
+			filepath.Join(home, "shared/credentials")}},
 		"OIDC token": {account: "{}", sts: true, env: []string{
-			"ALIBABA_CLOUD_OIDC_TOKEN_FILE=" + tokenFile, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN=acs:ram::1:oidc-provider/p", "ALIBABA_CLOUD_ROLE_ARN=acs:ram::1:role/r",
+			"ALIBABA_CLOUD_OIDC_TOKEN_FILE=" + tokenFile, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN=acs:ram::1:oidc-provider/p",
+			"ALIBABA_CLOUD_ROLE_ARN=acs:ram::1:role/r",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := newRefusingAPI(t)
 			sts := newTokenService(t)
-			file := write("exporter.yml", fmt.Sprintf("api: {endpoint: %q, max_attempts: 2}\naccounts: {default: %s}\ninstances: [{instance_id: c-1, region_id: cn-hangzhou}]", api.url, c.account))
+			file := write(
+				"exporter.yml",
+				fmt.Sprintf(
+					"api: {endpoint: %q, max_attempts: 2}\naccounts: {default: %s}\ninstances: [{instance_id: c-1, region_id: cn-hangzhou}]",
+					api.url,
+					c.account,
+				),
+			)
 			out := &bytes.Buffer{}
 			address, recording := freeAddress(t), t.TempDir()
-			cmd := exec.CommandContext(t.Context(), binary, "--config.file="+file, "--log.level=debug", "--web.enable-lifecycle", "--web.listen-address="+address, "--api.record="+recording)
-			cmd.Env = append([]string{"HOME=" + home, "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true", "HTTPS_PROXY=" + sts.proxy, "SSL_CERT_FILE=" + sts.authority, "GOTRACEBACK=crash"}, c.env...)
+			cmd := exec.CommandContext(
+				t.Context(),
+				binary,
+				"--config.file="+file,
+				"--log.level=debug",
+				"--web.enable-lifecycle",
+				"--web.listen-address="+address,
+				"--api.record="+recording,
+			)
+			cmd.Env = append(
+				[]string{
+					"HOME=" + home,
+					"ALIBABA_CLOUD_ECS_METADATA_DISABLED=true",
+					"HTTPS_PROXY=" + sts.proxy,
+					"SSL_CERT_FILE=" + sts.authority,
+					"GOTRACEBACK=crash",
+				},
+				c.env...)
 			cmd.Stdout, cmd.Stderr = out, out
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -148,7 +182,11 @@ func TestNoSecretLeaves(t *testing.T) {
 		"{access_key_id: id, access_key_secret: *" + canary + "}",
 		"{access_key_id: id, access_key_secret: \"" + canary,
 	} {
-		file := write("check.yml", "accounts: {default: "+account+"}\napi: {http_client: {proxy_url: 'http://u:"+canary+"@h :1'}}\ninstances: [{instance_id: c-1, region_id: cn-hangzhou}]")
+		file := write(
+			"check.yml",
+			"accounts: {default: "+account+"}\napi: {http_client: {proxy_url: 'http://u:"+canary+"@h :1'}}\ninstances: [{instance_id: c-1, "+
+				"region_id: cn-hangzhou}]",
+		)
 		out, err := exec.CommandContext(t.Context(), binary, "--config.check", "--config.file="+file).CombinedOutput()
 		if err == nil || strings.Contains(string(out), canary) {
 			t.Errorf("--config.check of %s: %v\n%s", account, err, out)
@@ -200,7 +238,12 @@ func newTokenService(t *testing.T) *tokenService {
 			fmt.Fprintf(w, `{"Code":"NoPermission","Message":"%s"}`, canary)
 			return
 		}
-		fmt.Fprintf(w, `{"Credentials":{"AccessKeyId":"sts","AccessKeySecret":"%s","SecurityToken":"%[1]s","Expiration":%q}}`, canary, time.Now().Add(10*time.Second).UTC().Format("2006-01-02T15:04:05Z"))
+		fmt.Fprintf(
+			w,
+			`{"Credentials":{"AccessKeyId":"sts","AccessKeySecret":"%s","SecurityToken":"%[1]s","Expiration":%q}}`,
+			canary,
+			time.Now().Add(10*time.Second).UTC().Format("2006-01-02T15:04:05Z"),
+		)
 	}))
 	authority := newAuthority(t)
 	service.TLS = &tls.Config{Certificates: []tls.Certificate{authority.issue(t, "sts.aliyuncs.com")}}

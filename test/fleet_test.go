@@ -1,6 +1,6 @@
 //go:build system
 
-package main
+package test
 
 import (
 	"fmt"
@@ -23,13 +23,19 @@ func TestShardsOfTenThousand(t *testing.T) {
 	began := time.Now().Add(-2 * time.Hour)
 	for i := range n {
 		sim.Set(simulator.Instance{InstanceID: fmt.Sprintf("c-%d", i), RegionID: "cn-hangzhou", Tasks: func(time.Time) []simulator.Task {
-			return []simulator.Task{{BackupTaskID: "bt-1", Status: "COMPLETED", Start: simulator.Millis(began), Finish: simulator.Millis(began.Add(time.Hour))}}
+			return []simulator.Task{
+				{BackupTaskID: "bt-1", Status: "COMPLETED", Start: simulator.Millis(began), Finish: simulator.Millis(began.Add(time.Hour))},
+			}
 		}})
 	}
 	api := httptest.NewServer(http.Handler(sim))
 	t.Cleanup(api.Close)
 	file := filepath.Join(t.TempDir(), "fleet.yml")
-	text := fmt.Sprintf("api: {endpoint: %q, requests_per_second: 100000, concurrency: 64}\naccounts: {default: {access_key_id: id, access_key_secret: secret}}\ndiscovery: [{region_id: cn-hangzhou}]", api.URL)
+	text := fmt.Sprintf(
+		"api: {endpoint: %q, requests_per_second: 100000, concurrency: 64}\naccounts: {default: {access_key_id: id, access_key_secret: "+
+			"secret}}\ndiscovery: [{region_id: cn-hangzhou}]",
+		api.URL,
+	)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -50,13 +56,24 @@ func TestShardsOfTenThousand(t *testing.T) {
 
 	directory := t.TempDir()
 	configuration := filepath.Join(directory, "prometheus.yml")
-	text = fmt.Sprintf("scrape_configs: [{job_name: starrocks_backup, scrape_interval: 20s, scrape_timeout: 20s, static_configs: [{targets: [%s]}],"+
-		" metric_relabel_configs: [{source_labels: [__name__], regex: 'starrocks_backup_(up|restorable_backups|scrape_errors_total|shard_instances|discovered_instances|last_read_timestamp_seconds)', action: keep}]}]", strings.Join(addresses, ","))
+	text = fmt.Sprintf(
+		"scrape_configs: [{job_name: starrocks_backup, scrape_interval: 20s, scrape_timeout: 20s, static_configs: [{targets: [%s]}],"+
+			" metric_relabel_configs: [{source_labels: [__name__], regex: "+
+			"'starrocks_backup_(up|restorable_backups|scrape_errors_total|shard_instances|discovered_instances|last_read_timestamp_seconds)', "+
+			"action: keep}]}]",
+		strings.Join(addresses, ","),
+	)
 	if err := os.WriteFile(configuration, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	server := prometheusServer(freeAddress(t))
-	start(t, "prometheus", "--config.file="+configuration, "--storage.tsdb.path="+filepath.Join(directory, "data"), "--web.listen-address="+string(server))
+	start(
+		t,
+		"prometheus",
+		"--config.file="+configuration,
+		"--storage.tsdb.path="+filepath.Join(directory, "data"),
+		"--web.listen-address="+string(server),
+	)
 	shared := func(total int) {
 		t.Helper()
 		eventually(t, fmt.Sprintf("%d shards", total), func() error {
@@ -99,7 +116,14 @@ func TestAlertsWhileShardsChange(t *testing.T) {
 	binary, hook := build(t), newWebhook(t)
 	addresses := []string{freeAddress(t), freeAddress(t), freeAddress(t)}
 	run := func(shard, total int) *os.Process {
-		return start(t, binary, "--demo", "--web.listen-address="+addresses[shard], fmt.Sprintf("--shard=%d", shard), fmt.Sprintf("--total-shards=%d", total))
+		return start(
+			t,
+			binary,
+			"--demo",
+			"--web.listen-address="+addresses[shard],
+			fmt.Sprintf("--shard=%d", shard),
+			fmt.Sprintf("--total-shards=%d", total),
+		)
 	}
 	two := []*os.Process{run(0, 2), run(1, 2)}
 	p := newPipeline(t, hook, addresses...)

@@ -1,6 +1,6 @@
 //go:build system
 
-package main
+package test
 
 import (
 	"fmt"
@@ -84,7 +84,13 @@ func TestSystemdStartsTheUnit(t *testing.T) {
 		}
 		return nil
 	})
-	uids := uidsOf(t, "/exporter", "--config.file=/etc/starrocks_backup_exporter/starrocks_backup_exporter.yml", "--demo", "--web.listen-address="+exporter)
+	uids := uidsOf(
+		t,
+		"/exporter",
+		"--config.file=/etc/starrocks_backup_exporter/starrocks_backup_exporter.yml",
+		"--demo",
+		"--web.listen-address="+exporter,
+	)
 	if len(uids) != 1 || uids[0] == 0 {
 		t.Errorf("it runs as %d", uids)
 	}

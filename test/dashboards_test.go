@@ -1,6 +1,6 @@
 //go:build system
 
-package main
+package test
 
 import (
 	"bufio"
@@ -28,6 +28,7 @@ import (
 
 	"starrocks_backup_exporter/apiclient/simulator"
 	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/collector/fleet"
 	"starrocks_backup_exporter/config"
 )
 
@@ -42,13 +43,21 @@ func TestDashboards(t *testing.T) {
 
 	values := map[string]string{"region": ".*", "account": ".*", "instance": ".*"}
 	eventually(t, "the rules", func() error {
-		return server.expect(`count(ALERTS{alertname="StarRocksBackupOverdue",alertstate="firing"}) > 1 and on () count(starrocks_backup_api_retries_total offset 3s)`, 1)
+		return server.expect(
+			`count(ALERTS{alertname="StarRocksBackupOverdue",alertstate="firing"}) > 1 `+
+				`and on () count(starrocks_backup_api_retries_total offset 3s)`,
+			1,
+		)
 	})
 	for _, d := range readDashboards(t) {
 		d.checkVariables(t, server, values)
 		chosen := []string{".*"}
 		if d.UID == "starrocks-backup-instance" { // no instance has all that can be shown
-			chosen = []string{simulator.InstanceID("catalog-table-failed"), simulator.InstanceID("payments-failing-for-a-week"), simulator.InstanceID("orders-healthy-daily")}
+			chosen = []string{
+				simulator.InstanceID("catalog-table-failed"),
+				simulator.InstanceID("payments-failing-for-a-week"),
+				simulator.InstanceID("orders-healthy-daily"),
+			}
 		}
 		for _, p := range d.all() {
 			for _, q := range p.Targets {
@@ -136,13 +145,28 @@ func serveHistory(t *testing.T, address string) prometheusServer {
 	if err := errors.Join(w.Flush(), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	backfill := exec.CommandContext(t.Context(), "promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=240h", "--quiet", history, data)
+	backfill := exec.CommandContext(
+		t.Context(),
+		"promtool",
+		"tsdb",
+		"create-blocks-from",
+		"openmetrics",
+		"--max-block-duration=240h",
+		"--quiet",
+		history,
+		data,
+	)
 	if out, err := backfill.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	rules := edited(t, "alerts/rules.yml", "interval", `\.groups\.0\.interval`, func(string) string { return "1s" })
 	configuration := filepath.Join(directory, "prometheus.yml")
-	text := fmt.Sprintf("global: {scrape_interval: 1s, scrape_timeout: 1s}\nrule_files: [%q]\nscrape_configs: [{job_name: starrocks_backup, static_configs: [{targets: [%q]}]}]", rules, address)
+	text := fmt.Sprintf(
+		"global: {scrape_interval: 1s, scrape_timeout: 1s}\nrule_files: [%q]\nscrape_configs: [{job_name: starrocks_backup, static_configs: "+
+			"[{targets: [%q]}]}]",
+		rules,
+		address,
+	)
 	if err := os.WriteFile(configuration, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -174,16 +198,25 @@ func writeHistory(t *testing.T, w *bufio.Writer, address string, from, to time.T
 	c.Accounts = map[string]config.Account{"default": {AccessKeyID: "demo", AccessKeySecret: "demo-secret"}}
 	for _, d := range simulator.DemoFleet() {
 		sim.Set(d.Instance)
-		c.Instances = append(c.Instances, config.Instance{InstanceID: d.InstanceID, RegionID: d.RegionID, Account: "default", MaxAge: model.Duration(d.MaxAge)})
+		c.Instances = append(
+			c.Instances,
+			config.Instance{InstanceID: d.InstanceID, RegionID: d.RegionID, Account: "default", MaxAge: model.Duration(d.MaxAge)},
+		)
 	}
-	fleet, err := collector.NewBuilder(collector.NewAPIMetrics(prometheus.NewRegistry()), clock, collector.Shard{}).Build(c)
+	f, err := fleet.NewBuilder(collector.NewAPIMetrics(prometheus.NewRegistry()), clock, fleet.Shard{}).Build(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	scraper := collector.NewScraper(log.NewNopLogger(), clock, func() {})
-	scraper.SetFleet(fleet)
+	scraper := fleet.NewScraper(log.NewNopLogger(), clock, func() {})
+	scraper.SetFleet(f)
 	for now = from; now.Before(to); now = now.Add(15 * time.Minute) {
-		for f := range new(collector.Families).Of(scraper.Scrape(t.Context())) {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(collector.New(scraper.Scrape(t.Context(), 0)))
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
 			for _, m := range f.GetMetric() {
 				fmt.Fprintf(w, "%s{job=\"starrocks_backup\",instance=%q", f.GetName(), address)
 				for _, l := range m.GetLabel() {

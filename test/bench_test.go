@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package test
 
 import (
 	"bytes"
@@ -33,7 +33,8 @@ const (
 func benchScrapes(n int) int { return max(2, min(20, 5000/n)) }
 
 // benchAccept is what Prometheus sends.
-const benchAccept = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+const benchAccept = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;versio" +
+	"n=0.0.4;q=0.5,*/*;q=0.1"
 
 // cost is what a process took for a number of scrapes.
 type cost struct {
@@ -152,12 +153,20 @@ func benchTasks(now time.Time) (tasks []simulator.Task) {
 	for i := range 30 {
 		start := now.Add(-time.Duration(24*i+2) * time.Hour)
 		t := simulator.Task{
-			BackupTaskID: fmt.Sprintf("bt-%d", i), InstanceID: "null", Status: "COMPLETED", Size: 2000, BackupType: "FullBackup", Start: simulator.Millis(start),
-			Finish: simulator.Millis(start.Add(time.Hour)), Expire: simulator.Millis(start.Add(90 * 24 * time.Hour)), Snapshot: &simulator.Snapshot{InstanceName: "bench", Version: "3.3"},
+			BackupTaskID: fmt.Sprintf(
+				"bt-%d",
+				i,
+			), InstanceID: "null", Status: "COMPLETED", Size: 2000, BackupType: "FullBackup", Start: simulator.Millis(start),
+			Finish: simulator.Millis(
+				start.Add(time.Hour),
+			), Expire: simulator.Millis(start.Add(90 * 24 * time.Hour)), Snapshot: &simulator.Snapshot{InstanceName: "bench", Version: "3.3"},
 		}
 		for j := range 20 {
 			t.SubTasks = append(t.SubTasks, simulator.SubTask{
-				Database: fmt.Sprintf("database_%d", j%3), Table: fmt.Sprintf("cdc_ods_t2030_lcpf_api_topic_msg_with_a_long_name_%02d", j), Status: "success",
+				Database: fmt.Sprintf(
+					"database_%d",
+					j%3,
+				), Table: fmt.Sprintf("cdc_ods_t2030_lcpf_api_topic_msg_with_a_long_name_%02d", j), Status: "success",
 				Start: simulator.Seconds(start), Finish: simulator.Seconds(start.Add(time.Hour)), Size: 10 + j, Detail: "[]",
 			})
 		}
@@ -186,7 +195,13 @@ func (a *benchAPI) scrape(b *testing.B, binary string, n int, gzip bool) cost {
 	b.Helper()
 	file := filepath.Join(b.TempDir(), "bench.yml")
 	var text strings.Builder
-	fmt.Fprintf(&text, "api: {endpoint: %q, timeout: 60s, requests_per_second: 1000000, concurrency: %d}\naccounts: {default: {access_key_id: id, access_key_secret: secret}}\ninstances:\n", a.url, benchInFlight)
+	fmt.Fprintf(
+		&text,
+		"api: {endpoint: %q, timeout: 60s, requests_per_second: 1000000, concurrency: %d}\naccounts: {default: {access_key_id: id, "+
+			"access_key_secret: secret}}\ninstances:\n",
+		a.url,
+		benchInFlight,
+	)
 	for i := range n {
 		fmt.Fprintf(&text, "- {instance_id: c-%d, region_id: cn-hangzhou}\n", i)
 	}
@@ -267,19 +282,7 @@ func peakOf(b *testing.B, pid int) float64 {
 	return kB * 1024 / 1e6
 }
 
-// TestMain is also the floor's process.
-func TestMain(m *testing.M) {
-	if url := os.Getenv("BENCH_FLOOR"); url != "" {
-		if err := fetchAll(url); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// fetchAll is the least that a scrape can cost, with nothing of the exporter: it prints its cost.
+// fetchAll fetches what a scrape fetches, without the exporter, and prints its cost: the least that a scrape can cost.
 func fetchAll(url string) error {
 	var n int
 	if _, err := fmt.Sscan(os.Getenv("BENCH_FLOOR_REQUESTS"), &n); err != nil {
@@ -328,7 +331,8 @@ func fetchAll(url string) error {
 			return err
 		}
 	}
-	return json.NewEncoder(os.Stdout).Encode(cost{Wall: time.Since(began) / time.Duration(scrapes), CPU: (cpuTime() - before) / time.Duration(scrapes)})
+	return json.NewEncoder(os.Stdout).
+		Encode(cost{Wall: time.Since(began) / time.Duration(scrapes), CPU: (cpuTime() - before) / time.Duration(scrapes)})
 }
 
 func cpuTime() time.Duration {

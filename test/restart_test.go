@@ -1,6 +1,6 @@
 //go:build system
 
-package main
+package test
 
 import (
 	"fmt"
@@ -32,7 +32,10 @@ func TestKilledAtRandom(t *testing.T) {
 			for k := range ended.Load() {
 				status := []string{"COMPLETED", "FAILED", "COMPLETED"}[k%3]
 				tasks = append(tasks, simulator.Task{
-					BackupTaskID: fmt.Sprintf("bt-%d", k), Status: status, Start: simulator.Millis(finish(k).Add(-time.Minute)), Finish: simulator.Millis(finish(k)),
+					BackupTaskID: fmt.Sprintf(
+						"bt-%d",
+						k,
+					), Status: status, Start: simulator.Millis(finish(k).Add(-time.Minute)), Finish: simulator.Millis(finish(k)),
 				})
 			}
 			return tasks
@@ -41,7 +44,11 @@ func TestKilledAtRandom(t *testing.T) {
 	api := httptest.NewServer(http.Handler(sim))
 	t.Cleanup(func() { api.CloseClientConnections(); api.Close() })
 	address, file := freeAddress(t), filepath.Join(t.TempDir(), "fleet.yml")
-	text := fmt.Sprintf("api: {endpoint: %q, requests_per_second: 100000, concurrency: 4}\naccounts: {default: {access_key_id: id, access_key_secret: secret}}\ninstances:\n", api.URL)
+	text := fmt.Sprintf(
+		"api: {endpoint: %q, requests_per_second: 100000, concurrency: 4}\naccounts: {default: {access_key_id: id, access_key_secret: "+
+			"secret}}\ninstances:\n",
+		api.URL,
+	)
 	for i := range instances {
 		text += fmt.Sprintf("- {instance_id: c-%d, region_id: cn-hangzhou, max_age: 3650d}\n", i)
 	}
@@ -78,7 +85,10 @@ func TestKilledAtRandom(t *testing.T) {
 				`tasks_finished_total{` + labels + `,status="failed"}`:                                                0,
 				`scrape_errors_total{instance_id="c-` + fmt.Sprint(i) + `",reason="timeout",region_id="cn-hangzhou"}`: 0,
 			} {
-				if line := "starrocks_backup_" + series + " " + strconv.FormatFloat(want, 'g', -1, 64) + "\n"; !strings.Contains(string(exposition), line) {
+				if line := "starrocks_backup_" + series + " " + strconv.FormatFloat(want, 'g', -1, 64) + "\n"; !strings.Contains(
+					string(exposition),
+					line,
+				) {
 					t.Fatalf("start %d: no %s in\n%s", n, line, exposition)
 				}
 			}

@@ -1,6 +1,6 @@
 //go:build system
 
-package main
+package test
 
 import (
 	"bufio"
@@ -42,7 +42,9 @@ func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	a := &authority{file: filepath.Join(t.TempDir(), "ca.pem")}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(
+			1,
+		), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign,
 	}
 	var der []byte
@@ -106,7 +108,9 @@ func (a *authority) store(t *testing.T, directory, host string) (certFile, keyFi
 // curl is a real client. It returns the body and the HTTP status, 000 where there was no answer.
 func curl(t *testing.T, args ...string) (body, status string) {
 	t.Helper()
-	out, _ := exec.CommandContext(t.Context(), "curl", append([]string{"--silent", "--max-time", "10", "--write-out", "\n%{http_code}"}, args...)...).Output()
+	out, _ := exec.CommandContext(t.Context(), "curl", append([]string{"--silent", "--max-time", "10", "--write-out", "\n%{http_code}"},
+		args...)...).
+		Output()
 	text := string(out)
 	cut := strings.LastIndexByte(text, '\n')
 	return text[:max(0, cut)], text[cut+1:]
@@ -154,16 +158,17 @@ func TestWebConfiguration(t *testing.T) {
 		args   []string
 		status string
 	}{
-		"TLS":                       {append(trust, "https://"+plain), "200"},
-		"TLS 1.1":                   {append(trust, "--tls-max", "1.1", "https://"+plain), "000"},
-		"no TLS":                    {[]string{"http://" + plain}, "400"},
-		"not trusted":               {[]string{"https://" + plain}, "000"},
-		"a client's certificate":    {append(trust, "--cert", clientCert, "--key", clientKey, "https://"+mutual), "200"},
-		"no certificate":            {append(trust, "https://"+mutual), "000"},
-		"a stranger's certificate":  {append(trust, "--cert", strangerCert, "--key", strangerKey, "https://"+mutual), "000"},
-		"no password":               {append(trust, "https://"+password), "401"},
-		"a wrong password":          {append(trust, "--user", "prometheus:wrong", "https://"+password), "401"},
-		"the password, pprof too":   {append(trust, "--user", "prometheus:right", strings.Replace("https://"+password, "metrics", "debug/pprof/cmdline", 1)), "200"},
+		"TLS":                      {append(trust, "https://"+plain), "200"},
+		"TLS 1.1":                  {append(trust, "--tls-max", "1.1", "https://"+plain), "000"},
+		"no TLS":                   {[]string{"http://" + plain}, "400"},
+		"not trusted":              {[]string{"https://" + plain}, "000"},
+		"a client's certificate":   {append(trust, "--cert", clientCert, "--key", clientKey, "https://"+mutual), "200"},
+		"no certificate":           {append(trust, "https://"+mutual), "000"},
+		"a stranger's certificate": {append(trust, "--cert", strangerCert, "--key", strangerKey, "https://"+mutual), "000"},
+		"no password":              {append(trust, "https://"+password), "401"},
+		"a wrong password":         {append(trust, "--user", "prometheus:wrong", "https://"+password), "401"},
+		"the password, pprof too": {append(trust, "--user", "prometheus:right", strings.Replace("https://"+password, "metrics",
+			"debug/pprof/cmdline", 1)), "200"},
 		"no password for pprof":     {append(trust, strings.Replace("https://"+password, "metrics", "debug/pprof/cmdline", 1)), "401"},
 		"the right password":        {append(trust, "--user", "prometheus:right", "https://"+password), "200"},
 		"a header beyond all sense": {append(trust, "--http1.1", "--header", "x: "+strings.Repeat("x", 100<<10), "https://"+plain), "431"},
@@ -185,7 +190,10 @@ func TestSlowClients(t *testing.T) {
 	start(t, binary, "--demo", "--web.listen-address="+address)
 	eventually(t, "the exporter", func() error { _, err := fetch(t, "http://"+address+"/-/ready"); return err })
 	var slow []net.Conn
-	for _, request := range []string{"GET /metrics HTTP/1.1\r\nHost: x\r\n", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000000\r\n\r\nx"} {
+	for _, request := range []string{
+		"GET /metrics HTTP/1.1\r\nHost: x\r\n", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000000\r\n\r\nx",
+	} {
 		for range 20 {
 			c, err := net.Dial("tcp", address)
 			if err != nil {
@@ -292,8 +300,12 @@ func TestOutgoing(t *testing.T) {
 		connects := make(chan string, 100)
 		proxy := newTunnel(t, c.to.Listener.Addr().String(), connects)
 		file, address := filepath.Join(t.TempDir(), "exporter.yml"), freeAddress(t)
-		text := fmt.Sprintf("api: {endpoint: 'https://starrocks.example', max_attempts: 1, http_client: {proxy_url: %q, tls_config: {ca_file: %q}}}\n"+
-			"accounts: {default: {access_key_id: id, access_key_secret: secret}}\ninstances: [{instance_id: c-1, region_id: cn-hangzhou}]", proxy, ca.file)
+		text := fmt.Sprintf(
+			"api: {endpoint: 'https://starrocks.example', max_attempts: 1, http_client: {proxy_url: %q, tls_config: {ca_file: %q}}}\n"+
+				"accounts: {default: {access_key_id: id, access_key_secret: secret}}\ninstances: [{instance_id: c-1, region_id: cn-hangzhou}]",
+			proxy,
+			ca.file,
+		)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -346,7 +358,8 @@ func newTunnel(t *testing.T, address string, asked chan<- string) (url string) {
 
 // Names and messages with HTML in them are text on the page, and a real browser makes nothing else of them.
 func TestPageWithHostileNames(t *testing.T) {
-	const hostile = `</td></table><script>document.title = "owned"</script><img src="x" onerror="document.title = 'owned'"><a href="javascript:alert(1)">'`
+	const hostile = `</td></table><script>document.title = "owned"</script><img src="x" onerror="document.title = 'owned'">` +
+		`<a href="javascript:alert(1)">'`
 	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{"id": "secret"}})
 	began := time.Now().Add(-time.Hour)
 	sim.Set(simulator.Instance{InstanceID: "c-named", RegionID: "cn-hangzhou", Tasks: func(time.Time) []simulator.Task {

@@ -1,6 +1,6 @@
 //go:build system
 
-package main
+package test
 
 import (
 	"bytes"
@@ -19,15 +19,29 @@ import (
 	"testing"
 )
 
-// The Dockerfile, built for both architectures by buildah: nothing in the image but what is needed, the very binary of make build, and it runs.
+// The Dockerfile, built for both architectures by buildah: nothing in the image but what is needed, the very binary of make build, and it
+// runs.
 func TestImage(t *testing.T) {
 	images := newImages(t)
-	images.buildah("bud", "--platform=linux/amd64,linux/arm64", "--manifest=exporter",
+	images.buildah(
+		"bud",
+		"--platform=linux/amd64,linux/arm64",
+		"--manifest=exporter",
 		"--build-arg=BUILDPLATFORM=linux/"+runtime.GOARCH, // Debian 12's buildah does not fill it in
-		"--build-arg=GO_IMAGE=localhost/golang", "--build-arg=REVISION=r", "--build-arg=BRANCH=b", "--build-arg=BUILD_USER=u", "--build-arg=BUILD_DATE=d",
-		"--volume=/usr:/usr:ro", "--volume="+goEnv(t, "GOROOT")+":/goroot:ro",
-		"--volume="+filepath.Join(goEnv(t, "GOMODCACHE"), "cache/download")+":/modules:ro", "--volume="+goEnv(t, "GOCACHE")+":/root/.cache/go-build",
-		".")
+		"--build-arg=GO_IMAGE=localhost/golang",
+		"--build-arg=REVISION=r",
+		"--build-arg=BRANCH=b",
+		"--build-arg=BUILD_USER=u",
+		"--build-arg=BUILD_DATE=d",
+		"--volume=/usr:/usr:ro",
+		"--volume="+goEnv(t, "GOROOT")+":/goroot:ro",
+		"--volume="+filepath.Join(
+			goEnv(t, "GOMODCACHE"),
+			"cache/download",
+		)+":/modules:ro",
+		"--volume="+goEnv(t, "GOCACHE")+":/root/.cache/go-build",
+		".",
+	)
 	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
 		container := images.buildah("from", "--arch="+arch, "exporter")
 		holdsWhatIsNeeded(t, images.buildah("mount", container), arch, machine)
@@ -42,7 +56,8 @@ type images struct {
 	args []string
 }
 
-// newImages has an image localhost/golang, which stands in for the one that the Dockerfile names: what it lacks comes from this machine, by --volume.
+// newImages has an image localhost/golang, which stands in for the one that the Dockerfile names: what it lacks comes from this machine, by
+// --volume.
 func newImages(t *testing.T) images {
 	t.Helper()
 	store, base := t.TempDir(), t.TempDir()
@@ -155,7 +170,8 @@ func (i images) runs(container string) {
 		i.t.Fatalf("entrypoint %q, health check %q: %v\n%s", entrypoint, check, err, out)
 	}
 	healthy := func() error {
-		out, err := exec.CommandContext(i.t.Context(), "buildah", i.command("run", append([]string{container, "--"}, check[1:]...)...)...).CombinedOutput()
+		out, err := exec.CommandContext(i.t.Context(), "buildah", i.command("run", append([]string{container, "--"}, check[1:]...)...)...).
+			CombinedOutput()
 		if err != nil {
 			err = fmt.Errorf("%w: %s", err, out)
 		}

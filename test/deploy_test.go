@@ -1,6 +1,6 @@
 //go:build system
 
-package main
+package test
 
 import (
 	"fmt"
@@ -73,7 +73,8 @@ func TestComposeMountsWhatIsThere(t *testing.T) {
 		}
 	}
 	for _, file := range []string{"fleet.json", "instance.json"} { // where provisioning/dashboards.yml looks
-		if text, err := os.ReadFile("dashboards/provisioning/dashboards.yml"); err != nil || !strings.Contains(string(text), "path: /var/lib/grafana/dashboards/starrocks_backup_exporter\n") {
+		if text, err := os.ReadFile("dashboards/provisioning/dashboards.yml"); err != nil ||
+			!strings.Contains(string(text), "path: /var/lib/grafana/dashboards/starrocks_backup_exporter\n") {
 			t.Error(err)
 		}
 		if !provisioned["/var/lib/grafana/dashboards/starrocks_backup_exporter/"+file] {

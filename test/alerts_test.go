@@ -1,6 +1,6 @@
 //go:build system
 
-package main
+package test
 
 import (
 	"encoding/json"

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"starrocks_backup_exporter/apiclient/recording"
+	"starrocks_backup_exporter/collector"
+	"starrocks_backup_exporter/collector/fleet"
+	"starrocks_backup_exporter/config"
+)
+
+func newLogger(o options) log.Logger {
+	newFormat := log.NewLogfmtLogger
+	if o.logFormat == "json" {
+		newFormat = log.NewJSONLogger
+	}
+	logger := log.With(newFormat(log.NewSyncWriter(os.Stderr)), "ts", log.DefaultTimestampUTC)
+	return level.NewFilter(logger, level.Allow(level.ParseDefault(o.logLevel, level.InfoValue())))
+}
+
+// setUp loads the configuration and returns the scraper of its fleet. It registers the metrics that outlive scrapes.
+func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*fleet.Scraper, *config.Reloader, error) {
+	load, now := func() (*config.Config, error) { return config.Load(o.configFile) }, time.Now
+	var err error
+	switch {
+	case o.demo:
+		load, err = startDemo()
+	case o.playback != "":
+		load, now, err = startPlayback(o.playback)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	coalesced := promauto.With(registry).NewCounter(prometheus.CounterOpts{
+		Name: "starrocks_backup_scrapes_coalesced_total",
+		Help: "Scrapes that joined a collection under way.",
+	})
+	scraper := fleet.NewScraper(logger, now, coalesced.Inc)
+	builder := fleet.NewBuilder(collector.NewAPIMetrics(registry), now, o.shard)
+	if o.record != "" {
+		if builder.Recorder, err = recording.NewRecorder(o.record, now, logger); err != nil {
+			return nil, nil, fmt.Errorf("--api.record: %w", err)
+		}
+	}
+	reloader := config.NewReloader(load, func(c *config.Config) error {
+		f, err := builder.Build(c)
+		if err == nil {
+			scraper.SetFleet(f)
+		}
+		return err
+	}, registry, now)
+	switch err := reloader.Reload(); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, fmt.Errorf("configuration: %w (name another file with --config.file, or try --demo)", err)
+	case err != nil:
+		return nil, nil, fmt.Errorf("configuration:\n%w", err)
+	}
+	return scraper, reloader, nil
+}
