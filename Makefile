@@ -88,7 +88,7 @@ drill: export GOGC = 400
 drill:
 	cd $(DRILL) && $(GO) build -o ../../.tools/drill .
 	cd $(DRILL) && ../../.tools/drill score $(DRILL_FLAGS)
-	cd $(DRILL) && ../../.tools/drill spoil --seed=3 --seeds=6 --instances=12 --days=8 --rate=3
+	cd $(DRILL) && ../../.tools/drill mutate --seed=3 --seeds=6 --instances=12 --days=8 --rate=3
 	cd $(DRILL) && ../../.tools/drill compare --seeds=2 --instances=18 --days=20 --step=1m
 
 # Writes dashboards/*.json anew.

@@ -27,7 +27,8 @@ func TestFiles(t *testing.T) {
 		if err != nil || string(got) != string(want) {
 			t.Errorf("%s is not what the generator writes (%v): run make dashboards", name, err)
 		}
-		var schema grafana.Dashboard                                                  //nolint:staticcheck // the schema that Grafana 10 and later import; its successor is for 12 and later
+		//nolint:staticcheck // the schema that Grafana 10 and later import; its successor is for 12 and later
+		var schema grafana.Dashboard
 		if err := schema.UnmarshalJSONStrict(want); err != nil && err.Error() != "" { // an empty list of errors is not nil
 			t.Errorf("%s: %v", name, err)
 		}
@@ -102,7 +103,8 @@ func TestPanels(t *testing.T) {
 				return
 			}
 			d := p.FieldConfig.Defaults
-			if len(p.Description) < 8 || d.Unit == "" || d.NoValue == "" || d.Decimals == nil || len(d.Thresholds.Steps) == 0 || len(p.Targets) == 0 {
+			if len(p.Description) < 8 || d.Unit == "" || d.NoValue == "" || d.Decimals == nil || len(d.Thresholds.Steps) == 0 ||
+				len(p.Targets) == 0 {
 				t.Errorf("%s: %q lacks a description, unit, decimals, thresholds, a word for no value, or queries", name, p.Title)
 			}
 			if c := d.Thresholds.Steps; len(c) > 0 && (c[0].Color == good || c[0].Color == bad) {
@@ -138,7 +140,8 @@ func contract(t *testing.T) map[string][]string {
 	target, instance := []string{"job", "instance"}, []string{"instance_id", "region_id"}
 	all := map[string][]string{
 		"up": target, "scrape_duration_seconds": target, "process_resident_memory_bytes": target,
-		"ALERTS":                             append([]string{"alertname", "alertstate", "severity", "condition"}, append(instance, target...)...),
+		"ALERTS": append([]string{"alertname", "alertstate", "severity", "condition"}, append(instance,
+			target...)...),
 		"starrocks_backup:instance:listed":   append(instance, target...),
 		"starrocks_backup:exporter:replaced": target,
 	}

@@ -35,7 +35,10 @@ func dashboard(uid, title, about string, severalInstances bool, rows ...row) obj
 		"templating":  object{"list": variables(severalInstances)},
 		"links": []object{
 			link("Fleet", fleetUID), link("Instance", instanceUID),
-			{"title": "Runbooks", "type": "link", "url": runbooks, "icon": "doc", "tooltip": "What each alert means and how to end it", "tags": []string{}, "asDropdown": false, "targetBlank": true, "includeVars": false, "keepTime": false},
+			{
+				"title": "Runbooks", "type": "link", "url": runbooks, "icon": "doc", "tooltip": "What each alert means and how to end it",
+				"tags": []string{}, "asDropdown": false, "targetBlank": true, "includeVars": false, "keepTime": false,
+			},
 		},
 		"panels": panels,
 	}
@@ -77,20 +80,24 @@ func heading(title string, hidden ...object) row {
 // toInstance links a row of a table to the dashboard of its instance; the variables stay.
 var toInstance = object{"links": []object{{
 	"title": "Show the instance",
-	"url":   "/d/" + instanceUID + "?var-instance=${__data.fields.ID}&${datasource:queryparam}&${region:queryparam}&${account:queryparam}&${__url_time_range}",
+	"url": "/d/" + instanceUID +
+		"?var-instance=${__data.fields.ID}&${datasource:queryparam}&${region:queryparam}&${account:queryparam}&${__url_time_range}",
 }}}
 
 // variables are fed by the exporter's metrics. The instance is chosen by name and told by id.
 func variables(severalInstances bool) []object {
 	const info = `starrocks_backup_instance_info{region_id=~"$region",account=~"$account"}`
-	known := `topk by (instance_id) (1, max by (instance_id, instance_name) (` + info + `) or on (instance_id) max by (instance_id, instance_name) (last_over_time(` + info + `[26h])))`
+	known := `topk by (instance_id) (1, max by (instance_id, instance_name) (` + info +
+		`) or on (instance_id) max by (instance_id, instance_name) (last_over_time(` + info + `[26h])))`
 	all := `max by (instance_id) (last_over_time(starrocks_backup_up{region_id=~"$region"}[26h])` + ofOtherAccount + `)`
-	names := `label_join(` + known + `, "text", " ", "instance_name", "instance_id") or on (instance_id) label_join(` + all + `, "text", " ", "instance_id")`
+	names := `label_join(` + known + `, "text", " ", "instance_name", "instance_id") or on (instance_id) label_join(` + all +
+		`, "text", " ", "instance_id")`
 	list := []object{
 		{"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "refresh": 1},
 		variable("region", "Region", 1, "label_values(starrocks_backup_up, region_id)"),
 		variable("account", "Account", 1, `label_values(starrocks_backup_instance_info{region_id=~"$region"}, account)`),
-		variable("instance", "Instance", 3, "query_result("+names+")").with(object{"regex": `/instance_id="(?<value>[^"]+)".*text="(?<text>[^"]+)"/`}),
+		variable("instance", "Instance", 3,
+			"query_result("+names+")").with(object{"regex": `/instance_id="(?<value>[^"]+)".*text="(?<text>[^"]+)"/`}),
 	}
 	if !severalInstances {
 		list[3].with(object{"includeAll": false, "multi": false})
@@ -101,8 +108,9 @@ func variables(severalInstances bool) []object {
 
 func variable(name, label string, kind int, text string) object {
 	return object{
-		"name": name, "label": label, "type": "query", "datasource": datasource, "definition": text, "includeAll": true, "multi": true, "allValue": ".*",
-		"query":   object{"query": text, "qryType": kind, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
-		"refresh": 2, "sort": 5,
+		"name": name, "label": label, "type": "query", "datasource": datasource, "definition": text, "includeAll": true, "multi": true,
+		"allValue": ".*",
+		"query":    object{"query": text, "qryType": kind, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
+		"refresh":  2, "sort": 5,
 	}
 }

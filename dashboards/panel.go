@@ -9,7 +9,7 @@ const (
 )
 
 var (
-	truths = values("0", "healthy", good, "1", "unknown", unknown, "2", "bad", bad)
+	states = values("0", "healthy", good, "1", "unknown", unknown, "2", "unhealthy", bad)
 	words  = values("completed", "completed", good, "failed", "failed", bad, "unknown", "unknown", unknown,
 		"running", "running", "blue", "pending", "pending", "light-blue", "canceled", "canceled", "orange")
 	codes = values("1", "pending", "light-blue", "2", "running", "blue", "3", "completed", good,
@@ -47,7 +47,8 @@ func panel(kind, title, about string, w int, unit string, decimals int, none str
 		"type": kind, "title": title, "description": about, "datasource": datasource, "targets": queries,
 		"gridPos": object{"w": w, "h": 8},
 		"fieldConfig": object{"defaults": object{
-			"unit": unit, "decimals": decimals, "noValue": none, "mappings": []object{}, "thresholds": steps(neutral), "color": object{"mode": "thresholds"},
+			"unit": unit, "decimals": decimals, "noValue": none, "mappings": []object{}, "thresholds": steps(neutral),
+			"color": object{"mode": "thresholds"},
 		}, "overrides": []object{}},
 		"options": object{},
 	}
@@ -78,17 +79,24 @@ func (o object) override(name string, properties object) object {
 
 // stat is a number to read from afar.
 func stat(title, about string, w int, unit string, decimals int, none string, thresholds object, queries ...object) object {
-	return panel("stat", title, about, w, unit, decimals, none, queries...).high(4).field(object{"thresholds": thresholds}).with(object{"options": object{
+	return panel("stat", title, about, w, unit, decimals, none,
+		queries...).high(4).field(object{"thresholds": thresholds}).with(object{"options": object{
 		"colorMode": "value", "graphMode": "none", "justifyMode": "center", "orientation": "auto", "textMode": "auto", "wideLayout": true,
-		"showPercentChange": false, "percentChangeColorMode": "standard", "reduceOptions": object{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
+		"showPercentChange": false, "percentChangeColorMode": "standard", "reduceOptions": object{
+			"calcs":  []string{"lastNotNull"},
+			"fields": "", "values": false,
+		},
 	}})
 }
 
 // chart is one or more lines over time.
 func chart(title, about string, w int, unit string, decimals int, none string, queries ...object) object {
 	return panel("timeseries", title, about, w, unit, decimals, none, queries...).field(object{
-		"color":  object{"mode": "shades", "fixedColor": "blue"}, // a palette would draw some lines in green or red
-		"custom": object{"drawStyle": "line", "lineWidth": 1, "fillOpacity": 5, "showPoints": "never", "spanNulls": false, "thresholdsStyle": object{"mode": "off"}},
+		"color": object{"mode": "shades", "fixedColor": "blue"}, // a palette would draw some lines in green or red
+		"custom": object{
+			"drawStyle": "line", "lineWidth": 1, "fillOpacity": 5, "showPoints": "never", "spanNulls": false,
+			"thresholdsStyle": object{"mode": "off"},
+		},
 	}).with(object{"options": object{
 		"legend":  object{"calcs": []string{"lastNotNull"}, "displayMode": "table", "placement": "bottom", "showLegend": true},
 		"tooltip": object{"mode": "multi", "sort": "desc"},
@@ -139,7 +147,10 @@ func table(title, about string, w int, none string, rows []column, columns ...co
 		}
 		renamed[value], index[value] = c.title, len(rows)+n
 	}
-	p := panel("table", title, about, w, "none", 0, none, queries...).field(object{"custom": object{"align": "auto", "cellOptions": object{"type": "auto"}, "inspect": false}})
+	p := panel("table", title, about, w, "none", 0, none, queries...).field(object{"custom": object{
+		"align":       "auto",
+		"cellOptions": object{"type": "auto"}, "inspect": false,
+	}})
 	everyCell := object{"matcher": object{"id": "byRegexp", "options": "/.*/"}, "properties": []object{{"id": "noValue", "value": "–"}}}
 	p["fieldConfig"].(object)["overrides"] = []object{everyCell} // what the table says when empty is not for its cells
 	for _, c := range append(append([]column{}, rows...), columns...) {

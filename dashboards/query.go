@@ -5,72 +5,79 @@ import (
 	"strings"
 )
 
-// own says which instances the variables choose. An instance whose account is not known is of every account: one that was
-// never backed up has no instance_info, and must not vanish for that.
+// These select the instances that the variables of the dashboard choose. An instance whose account is unknown belongs to every account:
+// an instance that was never backed up has no instance_info and must stay visible.
 const (
 	selected       = `region_id=~"$region",instance_id=~"$instance"`
 	ofOtherAccount = ` unless on (instance_id, region_id) starrocks_backup_instance_info{account!~"$account"}`
 )
 
-// of are the chosen instances' series of a metric, with more matchers.
+// of returns the series of a metric of the chosen instances, with more matchers.
 func of(metric string, matchers ...string) string {
 	return "starrocks_backup_" + metric + "{" + strings.Join(append([]string{selected}, matchers...), ",") + "}" + ofOtherAccount
 }
 
-// each is a metric by instance, and by more labels, however many exporters read it.
+// each returns a metric by instance and by more labels, however many exporters read it.
 func each(metric string, by ...string) string {
 	return fmt.Sprintf("max by (%s) (%s)", strings.Join(append([]string{"instance_id", "region_id"}, by...), ", "), of(metric))
 }
 
-// held is a metric by instance as it was last seen within 26 h, which is how long the alerts hold what they know.
+// held returns the last value of a metric within 26 h, which is how long the alerts hold what they know.
 func held(metric string, by ...string) string {
 	return fmt.Sprintf("max by (%s) (last_over_time(starrocks_backup_%s{%s}[26h])%s)",
 		strings.Join(append([]string{"instance_id", "region_id"}, by...), ", "), metric, selected, ofOtherAccount)
 }
 
-// one keeps one series of each instance: for a moment, two exporters may not agree.
+// one keeps one series of each instance: two exporters may disagree for a moment.
 func one(expr string) string { return "topk by (instance_id, region_id) (1, " + expr + ")" }
 
-// gone are the instances that no exporter answers for any more, as far as the alert rules' recordings tell that they are still
-// configured. At is an @ modifier, or nothing.
+// gone returns the instances that are still configured, as recorded by the alert rules, but that no exporter reports any more. At is an
+// @ modifier or empty.
 func gone(at string) string {
-	return fmt.Sprintf("max by (instance_id, region_id) (starrocks_backup:instance:listed{%[1]s}%[2]s unless on (job, instance) starrocks_backup:exporter:replaced%[2]s"+
+	return fmt.Sprintf("max by (instance_id, region_id) (starrocks_backup:instance:listed{%[1]s}%[2]s unless on (job, instance) "+
+		"starrocks_backup:exporter:replaced%[2]s"+
 		" unless on (instance_id, region_id) starrocks_backup_up%[2]s%[3]s)", selected, at, strings.Replace(ofOtherAccount, "}", "}"+at, 1))
 }
 
-// unread are the instances that no exporter can read.
+// unread returns the instances that no exporter can read.
 func unread() string { return "(" + each("up") + " == 0 or " + gone("") + ")" }
 
-// truth is 2 for a bad instance, 1 for an unknown one, 0 for a healthy one. At is an @ modifier, or nothing.
-func truth(at string) string {
+// state returns 2 for an unhealthy instance, 1 for an unknown one, 0 for a healthy one. At is an @ modifier or empty.
+func state(at string) string {
 	return fmt.Sprintf("2 * max by (instance_id, region_id) (starrocks_backup_condition{%[1]s}%[2]s%[3]s)\n"+
 		"or max by (instance_id, region_id) (starrocks_backup_up{%[1]s}%[2]s%[3]s) * 0 + 1\n"+
 		"or %[4]s * 0 + 1",
 		selected, at, strings.Replace(ofOtherAccount, "}", "}"+at, 1), gone(at))
 }
 
-// names are the instances' names, where they are known or were.
+// names returns the names of the instances, as last known.
 func names() string {
 	return one(each("instance_info", "instance_name") + " or on (instance_id, region_id) " + one(held("instance_info", "instance_name")))
 }
 
-// until is the time left until a timestamp, by instance.
+// until returns the time left until a timestamp, by instance.
 func until(metric string) string { return each(metric) + " - time()" }
 
-// named puts the instance's name to each series, where it is known.
+// named adds the instance's name to each series if it is known.
 func named(expr string) string {
 	return fmt.Sprintf("(%s) * on (instance_id, region_id) group_left (instance_name)\n"+
 		"topk by (instance_id, region_id) (1, starrocks_backup_instance_info{%s})\nor on (instance_id, region_id) (%s)", expr, selected, expr)
 }
 
+// whyUnread returns the reasons of the failed reads of the last 15 minutes, as a label, of the instances that cannot be read now.
+func whyUnread(label string) string {
+	return fmt.Sprintf(`max by (instance_id, region_id, %[1]s) (label_replace(increase(starrocks_backup_scrape_errors_total{%[2]s}[15m]) > 0`+
+		` and on (job, instance, instance_id, region_id) starrocks_backup_up == 0, "%[1]s", "unreadable: $1", "reason", "(.+)"))`+
+		"\nor label_replace(%[3]s, \"%[1]s\", \"no exporter answers\", \"\", \"\")", label, selected, gone(""))
+}
+
 const (
-	whom = "{{instance_name}} {{instance_id}}" // legend of what is named
-	// lines is how many instances a chart shows at the most: more can be neither read nor loaded.
+	whom = "{{instance_name}} {{instance_id}}" // legend of named series
+	// lines is how many instances a chart shows at most: more are neither readable nor quick to load.
 	lines = 20
 )
 
-// mostly keeps of a chart the instances that rank highest at its end, with their names. Prometheus looks for these once,
-// not at each of the chart's moments.
+// mostly keeps the instances that rank highest at the end of a chart, with their names. Prometheus selects them once, not at each step.
 func mostly(n int, expr, rank string) string {
 	chosen := fmt.Sprintf("topk(%d, %s)", n, rank)
 	return fmt.Sprintf("(%s) * on (instance_id, region_id) group_left (instance_name) (\n"+
@@ -78,16 +85,18 @@ func mostly(n int, expr, rank string) string {
 		"or on (instance_id, region_id) %[3]s * 0 + 1)", expr, selected, chosen)
 }
 
-// atEnd has a metric's value at the end of the time range, whatever the moment that is drawn.
+// atEnd returns a metric's value at the end of the time range, at every step.
 func atEnd(metric string) string {
-	return fmt.Sprintf("max by (instance_id, region_id) (starrocks_backup_%s{%s} @ end()%s)", metric, selected, strings.Replace(ofOtherAccount, "}", "} @ end()", 1))
+	return fmt.Sprintf("max by (instance_id, region_id) (starrocks_backup_%s{%s} @ end()%s)", metric, selected,
+		strings.Replace(ofOtherAccount, "}", "} @ end()", 1))
 }
 
-// query is one request to Prometheus: at the end of the time range if instant, else over it.
+// query is one request to Prometheus over the time range.
 func query(expr, legend string) object {
 	return object{"datasource": datasource, "editorMode": "code", "expr": expr, "legendFormat": legend, "range": true, "refId": "A"}
 }
 
+// instant is one request to Prometheus at the end of the time range.
 func instant(expr, legend string) object {
 	return query(expr, legend).with(object{"range": false, "instant": true})
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// today are the rules that people use, written in this exporter's metrics.
-var today = []struct{ name, rules string }{
+// commonRules are rules in common use, written with this exporter's metrics.
+var commonRules = []struct{ name, rules string }{
 	{"age > 25h", ruleFile("starrocks_backup_last_success_age_seconds > 25 * 3600", "0s")},
 	{"increase(failed[5m]) > 0 for 5m", ruleFile(`increase(starrocks_backup_tasks_finished_total{status="failed"}[5m]) > 0`, "5m")},
 	{"last status != completed", ruleFile(`starrocks_backup_last_task_status{status="completed"} != 1`, "0s")},
@@ -20,12 +20,11 @@ func ruleFile(expr, wait string) string {
 	return fmt.Sprintf("groups:\n- name: today\n  rules:\n  - alert: Today\n    expr: %s\n    for: %s\n", expr, wait)
 }
 
-// comparison is a score that any rules can have: whether an instance pages at all while something is wrong with its
-// backups, whatever the alert is called.
+// comparison is a score for any rules: whether an instance pages at all, by whatever alert, while something is wrong with its backups.
 type comparison struct {
 	step      time.Duration
 	incidents map[page]*anyIncident
-	wrong     map[page]bool // fired before though the instance was well
+	wrong     map[page]bool // firing although the instance is healthy
 	sickUntil map[string]time.Time
 	fired     map[string]bool
 
@@ -46,8 +45,11 @@ func newComparison(step time.Duration) *comparison {
 	}
 }
 
-// ofBackups are the alerts that say what is wrong with an instance's backups; the others say that it is not known.
-var ofBackups = []string{"Overdue", "Missing", "Failed", "FailingRepeatedly", "Stuck", "Expiring", "RetentionTooShort", "Shrunk", "TableFailed", "StatusUnknown"}
+// ofBackups are the alerts about an instance's backups. The others say that their state is unknown.
+var ofBackups = []string{
+	"Overdue", "Missing", "Failed", "FailingRepeatedly", "Stuck", "Expiring", "RetentionTooShort", "Shrunk",
+	"TableFailed", "StatusUnknown",
+}
 
 func (c *comparison) observe(now time.Time, truth map[page]verdict, firing map[page]bool) {
 	slack := 2 * c.step
@@ -136,7 +138,10 @@ func printComparisons(out io.Writer, names []string, all map[string]*comparison,
 	})
 	row("resolved while it lasted", func(c *comparison) string { return fmt.Sprint(c.resolved) })
 	row("false pages", func(c *comparison) string { return fmt.Sprint(c.falsePages) })
-	row("false pages per healthy instance-year", func(c *comparison) string { return fmt.Sprintf("%.1f", float64(c.falsePages)/years(watched.healthy)) })
+	row("false pages per healthy instance-year", func(c *comparison) string {
+		return fmt.Sprintf("%.1f",
+			float64(c.falsePages)/years(watched.healthy))
+	})
 	w.Flush()
 	fmt.Fprintf(out, "\n%.1f instance-years, %.1f of them healthy.\n", years(watched.all), years(watched.healthy))
 }

@@ -19,7 +19,10 @@ func ourRules(t *testing.T) string {
 
 // small is a world in which everything goes wrong that can, within a few days.
 func small(t *testing.T, out *strings.Builder) program {
-	return program{out: out, rules: ourRules(t), seed: 4, seeds: 1, size: size{instances: 12, days: 6, step: 5 * time.Minute, rate: 4}, verbose: true}
+	return program{
+		out: out, rules: ourRules(t), seed: 4, seeds: 1, size: size{instances: 12, days: 6, step: 5 * time.Minute, rate: 4},
+		verbose: true,
+	}
 }
 
 func TestDrill(t *testing.T) {
@@ -40,14 +43,14 @@ func TestSpoil(t *testing.T) {
 	var out strings.Builder
 	p := small(t, &out)
 	p.verbose = false
-	var some []spoil
-	for _, s := range spoils {
+	var some []mutation
+	for _, s := range mutations {
 		if slices.Contains([]string{"no hold", "removed instances held", "unreadable without for"}, s.name) {
 			some = append(some, s)
 		}
 	}
-	if err := p.spoil(some); err != nil || len(some) != 3 {
-		t.Errorf("%d spoils: %v\n%s", len(some), err, &out)
+	if err := p.mutate(some); err != nil || len(some) != 3 {
+		t.Errorf("%d mutations: %v\n%s", len(some), err, &out)
 	}
 }
 

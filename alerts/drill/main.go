@@ -1,6 +1,6 @@
-// The drill plays months of a simulated fleet, with incidents and harmless noise, to the alert rules, and says which
-// incidents they paged for and which pages were false. The exporters are this project's own collector over the
-// simulated API, the rules run in Prometheus' own engine and storage, and all of it in virtual time.
+// The drill runs the alert rules on months of a simulated fleet, with incidents and harmless noise, and says which incidents they paged
+// for and which pages were false. The exporters are this project's own collector over the simulated API. The rules run in Prometheus'
+// own engine and storage. All of it runs in virtual time.
 package main
 
 import (
@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"os/signal"
 	"runtime"
@@ -19,24 +18,21 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// player is a Prometheus with rules, and who judges them.
-type player struct {
+// candidate is a set of rules under test, and who scores it.
+type candidate struct {
 	name, rules string
 	judge       interface {
 		observe(now time.Time, truth map[page]verdict, firing map[page]bool)
 	}
 }
 
-// exposure is how long instances were watched, and how long they were well, all together.
-type exposure struct{ all, healthy time.Duration }
-
-// drill plays one world to all players at once.
-func drill(ctx context.Context, directory string, seed uint64, s size, players []player) (e exposure, err error) {
+// drill runs all candidates on one world at once.
+func drill(ctx context.Context, directory string, seed uint64, s size, candidates []candidate) (e exposure, err error) {
 	w := newWorld(seed, s)
 	api := inProcess{w.simulate()}
 	truth, scrapes := newOracle(w), newScraper()
-	servers := make([]*server, len(players))
-	for n, p := range players {
+	servers := make([]*server, len(candidates))
+	for n, p := range candidates {
 		if servers[n], err = newServer(p.name, directory, p.rules); err != nil {
 			return e, err
 		}
@@ -48,8 +44,8 @@ func drill(ctx context.Context, directory string, seed uint64, s size, players [
 			return e, err
 		}
 		should := truth.judge()
-		e.add(w, should)
-		for n, p := range players {
+		e.add(w, sickOf(should))
+		for n, p := range candidates {
 			firing, err := servers[n].step(ctx, w.now, all)
 			if err != nil {
 				return e, err
@@ -60,14 +56,14 @@ func drill(ctx context.Context, directory string, seed uint64, s size, players [
 	return e, nil
 }
 
-// scrapeAll lets every exporter live for a step and Prometheus scrape it.
+// scrapeAll moves every exporter on by a step and scrapes it.
 func scrapeAll(ctx context.Context, w *world, api inProcess, scrapes *scraper) (all []scrape, err error) {
 	const job = "starrocks_backup"
 	for _, g := range w.groups {
 		for n, e := range g.exporters {
 			at := w.now.Add(time.Duration(n) * 7 * time.Second)
 			before := e.label()
-			w.live(e, api)
+			e.live(func() time.Time { return w.now }, w.step, api)
 			w.reader = e.index
 			if e.target != before {
 				all = append(all, scrape{at, scrapes.forget(job, before)})
@@ -75,7 +71,7 @@ func scrapeAll(ctx context.Context, w *world, api inProcess, scrapes *scraper) (
 			if e.target == "" {
 				continue
 			}
-			var exposition iter.Seq[*dto.MetricFamily]
+			var exposition []*dto.MetricFamily
 			if e.scraped {
 				if exposition, err = e.process.scrape(ctx); err != nil {
 					return nil, err
@@ -87,20 +83,13 @@ func scrapeAll(ctx context.Context, w *world, api inProcess, scrapes *scraper) (
 	return all, nil
 }
 
-// add counts the instances that are watched now, and those that are well.
-func (e *exposure) add(w *world, should map[page]verdict) {
+// sickOf returns the subjects about which something should or may page.
+func sickOf(should map[page]verdict) map[string]bool {
 	sick := map[string]bool{}
 	for p, v := range should {
 		sick[p.subject] = sick[p.subject] || v != no
 	}
-	for _, i := range w.instances {
-		if i.watched.has(w.now) {
-			e.all += w.step
-			if !sick[i.id] {
-				e.healthy += w.step
-			}
-		}
-	}
+	return sick
 }
 
 // program is what the flags say.
@@ -115,19 +104,21 @@ type program struct {
 
 func main() {
 	p := program{out: os.Stdout}
-	app := kingpin.New("drill", "Plays months of a simulated fleet to the alert rules and counts what they miss and what they page for nothing.")
-	file := app.Flag("rules", "The alert rules.").Default("../rules.yml").ExistingFile()
-	app.Flag("seed", "The first world.").Default("1").Uint64Var(&p.seed)
-	app.Flag("seeds", "How many worlds.").Default("10").IntVar(&p.seeds)
+	app := kingpin.New("drill", "Runs the alert rules on months of a simulated fleet, and counts missed and false pages.")
+	file := app.Flag("rules", "File with the alert rules.").Default("../rules.yml").ExistingFile()
+	app.Flag("seed", "Seed of the first world.").Default("1").Uint64Var(&p.seed)
+	app.Flag("seeds", "Number of worlds.").Default("10").IntVar(&p.seeds)
 	app.Flag("instances", "Instances in each world.").Default("60").IntVar(&p.size.instances)
-	app.Flag("days", "Days that each world lasts.").Default("70").IntVar(&p.size.days)
-	app.Flag("step", "Time from scrape to scrape, and from evaluation to evaluation.").Default("4m").DurationVar(&p.size.step)
-	app.Flag("rate", "How often things go wrong; 1: an instance every few weeks.").Default("1").Float64Var(&p.size.rate)
+	app.Flag("days", "Days in each world.").Default("70").IntVar(&p.size.days)
+	app.Flag("step", "Interval of scrapes and evaluations.").Default("4m").DurationVar(&p.size.step)
+	app.Flag("rate", "Rate of incidents and faults; at 1, an instance has one incident in about ten days.").
+		Default("1").Float64Var(&p.size.rate)
 	app.Flag("verbose", "Print each mistake.").Short('v').BoolVar(&p.verbose)
 	commands := map[string]func() error{
-		app.Command("score", "Score the rules; fails on a page that is missed, late, wrongly resolved or false.").FullCommand(): p.score,
-		app.Command("spoil", "Spoil each rule once, and see it counted; fails where it is not.").FullCommand():                  func() error { return p.spoil(spoils) },
-		app.Command("compare", "Compare with the rules that people use today.").FullCommand():                                   p.compare,
+		app.Command("score", "Score the rules, and fail if a page is missed, late, wrongly resolved or false.").FullCommand(): p.score,
+		app.Command("mutate",
+			"Make one mistake in each rule, and fail if the drill does not count it.").FullCommand(): func() error { return p.mutate(mutations) },
+		app.Command("compare", "Compare with rules in common use.").FullCommand(): p.compare,
 	}
 	command := kingpin.MustParse(app.Parse(os.Args[1:]))
 	rules, err := os.ReadFile(*file)
@@ -141,9 +132,9 @@ func main() {
 	}
 }
 
-// worlds plays every world to its own players, as many at once as there are processors. A signal ends it before its time:
-// what was played until then counts.
-func (p *program) worlds(players func(seed uint64) []player, played func(seed uint64, e exposure)) error {
+// worlds runs every world with its own candidates, as many at once as there are processors. After an interrupt, the worlds that are
+// finished count.
+func (p *program) worlds(choose func(seed uint64) []candidate, finished func(seed uint64, e exposure)) error {
 	directory, err := os.MkdirTemp("", "drill")
 	if err != nil {
 		return err
@@ -162,10 +153,10 @@ func (p *program) worlds(players func(seed uint64) []player, played func(seed ui
 		workers.Go(func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			mine := players(seed)
+			mine := choose(seed)
 			e, err := drill(ctx, directory, seed, p.size, mine)
 			if ctx.Err() != nil {
-				fmt.Fprintf(os.Stderr, "seed %d: not played to its end, left out\n", seed)
+				fmt.Fprintf(os.Stderr, "seed %d: interrupted, left out\n", seed)
 				return
 			}
 			mu.Lock()
@@ -174,7 +165,7 @@ func (p *program) worlds(players func(seed uint64) []player, played func(seed ui
 				failures = append(failures, fmt.Errorf("seed %d: %w", seed, err))
 				return
 			}
-			played(seed, e)
+			finished(seed, e)
 		})
 	}
 	workers.Wait()
@@ -195,8 +186,8 @@ func (p *program) score() error {
 		scores[p.seed+uint64(n)] = newScore(p.size.step, p.report("rules.yml"))
 	}
 	sum, watched := newScore(p.size.step, nil), exposure{}
-	err := p.worlds(func(seed uint64) []player {
-		return []player{{"rules.yml", p.rules, scores[seed]}}
+	err := p.worlds(func(seed uint64) []candidate {
+		return []candidate{{"rules.yml", p.rules, scores[seed]}}
 	}, func(seed uint64, e exposure) {
 		scores[seed].finish()
 		fmt.Fprintf(os.Stderr, "seed %d: %d mistakes\n", seed, scores[seed].mistakes())
@@ -217,7 +208,7 @@ func (p *program) score() error {
 	return nil
 }
 
-func (p *program) spoil(all []spoil) error {
+func (p *program) mutate(all []mutation) error {
 	sums := make([]*score, len(all))
 	var mistakes []error
 	for n, s := range all {
@@ -236,12 +227,12 @@ func (p *program) spoil(all []spoil) error {
 			scores[seed] = append(scores[seed], newScore(p.size.step, p.report(s.name)))
 		}
 	}
-	err := p.worlds(func(seed uint64) (players []player) {
+	err := p.worlds(func(seed uint64) (candidates []candidate) {
 		for n, s := range all {
 			rules, _ := s.in(p.rules)
-			players = append(players, player{s.name, rules, scores[seed][n]})
+			candidates = append(candidates, candidate{s.name, rules, scores[seed][n]})
 		}
-		return players
+		return candidates
 	}, func(seed uint64, _ exposure) {
 		for n, one := range scores[seed] {
 			one.finish()
@@ -251,29 +242,29 @@ func (p *program) spoil(all []spoil) error {
 	if err != nil {
 		return err
 	}
-	return printSpoils(p.out, all, sums)
+	return printMutations(p.out, all, sums)
 }
 
 func (p *program) compare() error {
 	names := []string{"rules.yml"}
-	for _, t := range today {
+	for _, t := range commonRules {
 		names = append(names, t.name)
 	}
 	sums := map[string]*comparison{}
 	for _, name := range names {
 		sums[name] = newComparison(p.size.step)
 	}
-	each := map[uint64][]player{}
+	bySeed := map[uint64][]candidate{}
 	for n := range p.seeds {
-		all := []player{{names[0], p.rules, newComparison(p.size.step)}}
-		for _, t := range today {
-			all = append(all, player{t.name, t.rules, newComparison(p.size.step)})
+		all := []candidate{{names[0], p.rules, newComparison(p.size.step)}}
+		for _, t := range commonRules {
+			all = append(all, candidate{t.name, t.rules, newComparison(p.size.step)})
 		}
-		each[p.seed+uint64(n)] = all
+		bySeed[p.seed+uint64(n)] = all
 	}
 	watched := exposure{}
-	err := p.worlds(func(seed uint64) []player { return each[seed] }, func(seed uint64, e exposure) {
-		for _, one := range each[seed] {
+	err := p.worlds(func(seed uint64) []candidate { return bySeed[seed] }, func(seed uint64, e exposure) {
+		for _, one := range bySeed[seed] {
 			sums[one.name].add(one.judge.(*comparison))
 		}
 		watched.all += e.all

@@ -126,7 +126,7 @@ func (o *oracle) look(g *group, i *instance) {
 			continue
 		}
 		attempts++
-		switch w.faultOf(i, e.index) {
+		switch faultOf(w.faults, w.now, i, e.index) {
 		case "":
 			good = true
 		case "denied":
@@ -257,7 +257,10 @@ func (o *oracle) judgeExporter(g *group, e *exporter, v map[page]verdict) {
 	if t.name == "" {
 		return
 	}
-	down, refused := page{kind{"StarRocksBackupExporterDown", "critical"}, t.name}, page{kind{"StarRocksBackupConfigReloadFailed", "warning"}, t.name}
+	down, refused := page{kind{"StarRocksBackupExporterDown", "critical"}, t.name}, page{kind{
+		"StarRocksBackupConfigReloadFailed",
+		"warning",
+	}, t.name}
 	v[down], v[refused] = verdictOf(!e.scraped), t.refused.now(o.world.now, o.world.step)
 	if e.target != t.name { // it is no target any more, and what took over was not seen yet
 		v[down], v[refused] = statement{holds: o.orphans(g), at: t.refused.at}.now(o.world.now, o.world.step), no

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"iter"
 	"log/slog"
 	"math"
 	"os"
@@ -81,11 +80,11 @@ var wanted = map[string]bool{
 }
 
 // scrape is one scrape of a target, as Prometheus does it: series that are gone are marked stale, and up says whether it worked.
-func (s *scraper) scrape(job, instance string, exposition iter.Seq[*dto.MetricFamily]) []sample {
+func (s *scraper) scrape(job, instance string, exposition []*dto.MetricFamily) []sample {
 	samples := []sample{s.sample("up", job, instance, nil, 0)}
 	if exposition != nil {
 		samples[0].value = 1
-		for f := range exposition {
+		for _, f := range exposition {
 			if !wanted[f.GetName()] {
 				continue
 			}

@@ -56,7 +56,8 @@ func checkPod(t *testing.T, all objects, pod core.PodTemplateSpec) {
 		t.Errorf("GOMEMLIMIT is %.2f of the limit", share)
 	}
 	s, p := c.SecurityContext, pod.Spec.SecurityContext
-	if !*p.RunAsNonRoot || *p.RunAsUser != 65534 || p.SeccompProfile.Type != core.SeccompProfileTypeRuntimeDefault || *s.AllowPrivilegeEscalation ||
+	if !*p.RunAsNonRoot || *p.RunAsUser != 65534 || p.SeccompProfile.Type != core.SeccompProfileTypeRuntimeDefault ||
+		*s.AllowPrivilegeEscalation ||
 		!*s.ReadOnlyRootFilesystem || len(s.Capabilities.Drop) != 1 || s.Capabilities.Drop[0] != "ALL" || *pod.Spec.AutomountServiceAccountToken {
 		t.Errorf("the pod may do more than it needs: %+v, %+v", p, s)
 	}

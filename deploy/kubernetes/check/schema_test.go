@@ -24,8 +24,10 @@ const kubernetes = "schema://check/kubernetes.json"
 
 // types know every field of Kubernetes' own kinds today. The schemas that come with kustomize are older, but say what must be there.
 var types = map[string]any{
-	"v1 ConfigMap": core.ConfigMap{}, "v1 Namespace": core.Namespace{}, "v1 Service": core.Service{}, "v1 ServiceAccount": core.ServiceAccount{},
-	"apps/v1 Deployment": apps.Deployment{}, "apps/v1 StatefulSet": apps.StatefulSet{}, "networking.k8s.io/v1 NetworkPolicy": networking.NetworkPolicy{},
+	"v1 ConfigMap": core.ConfigMap{}, "v1 Namespace": core.Namespace{}, "v1 Service": core.Service{},
+	"v1 ServiceAccount":  core.ServiceAccount{},
+	"apps/v1 Deployment": apps.Deployment{}, "apps/v1 StatefulSet": apps.StatefulSet{},
+	"networking.k8s.io/v1 NetworkPolicy": networking.NetworkPolicy{},
 }
 
 // validator holds an object against the type and the schema of its kind.
@@ -84,7 +86,8 @@ func addOperator(t *testing.T, compiler *jsonschema.Compiler) map[string]string 
 	for _, d := range definitions(t) {
 		for _, v := range d.Spec.Versions {
 			schema := v.Schema.OpenAPIV3Schema
-			schema["properties"].(map[string]any)["metadata"] = map[string]any{"$ref": kubernetes + "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
+			schema["properties"].(map[string]any)["metadata"] = map[string]any{"$ref": kubernetes +
+				"#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
 			refuseUnknown(schema)
 			place := "schema://check/" + d.Spec.Names.Kind + ".json"
 			if err := compiler.AddResource(place, schema); err != nil {
@@ -126,7 +129,8 @@ type definition struct {
 // definitions are the kinds of the operator that are used.
 func definitions(t *testing.T) []definition {
 	t.Helper()
-	directory, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/prometheus-operator/prometheus-operator").Output()
+	directory, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}",
+		"github.com/prometheus-operator/prometheus-operator").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,12 +181,27 @@ func TestSchemasRefuse(t *testing.T) {
 		{"apiVersion: v1, kind: ConfigMap", `data: {a: b}`, `data: {a: 1}`},
 		{"apiVersion: v1, kind: Service", `spec: {ports: [{port: 1, targetPort: 1}]}`, `spec: {ports: [{port: 1, target: 1}]}`},
 		{"apiVersion: v1, kind: ServiceAccount", `metadata: {name: a}`, `metadata: {nam: a}`},
-		{"apiVersion: apps/v1, kind: Deployment", `spec: {selector: {}, template: {spec: {containers: [{name: a}]}}}`, `spec: {selector: {}, template: {spec: {containers: [{image: a}]}}}`},
-		{"apiVersion: apps/v1, kind: StatefulSet", `spec: {selector: {}, template: {}, serviceName: a, minReadySeconds: 1}`, `spec: {selector: {}, template: {}, serviceName: a, strategy: {}}`},
+		{
+			"apiVersion: apps/v1, kind: Deployment", `spec: {selector: {}, template: {spec: {containers: [{name: a}]}}}`,
+			`spec: {selector: {}, template: {spec: {containers: [{image: a}]}}}`,
+		},
+		{
+			"apiVersion: apps/v1, kind: StatefulSet", `spec: {selector: {}, template: {}, serviceName: a, minReadySeconds: 1}`,
+			`spec: {selector: {}, template: {}, serviceName: a, strategy: {}}`,
+		},
 		{"apiVersion: networking.k8s.io/v1, kind: NetworkPolicy", `spec: {podSelector: {}}`, `spec: {}`},
-		{"apiVersion: monitoring.coreos.com/v1, kind: ServiceMonitor", `spec: {selector: {}, endpoints: [{interval: 1m}]}`, `spec: {selector: {}, endpoints: [{interval: often}]}`},
-		{"apiVersion: monitoring.coreos.com/v1, kind: ServiceMonitor", `spec: {selector: {}, endpoints: []}`, `spec: {selector: {}, endpoints: [{scrape_timeout: 1m}]}`},
-		{"apiVersion: monitoring.coreos.com/v1, kind: PrometheusRule", `spec: {groups: [{name: a, rules: [{alert: b, expr: 1}]}]}`, `spec: {groups: [{name: a, rules: [{alert: b}]}]}`},
+		{
+			"apiVersion: monitoring.coreos.com/v1, kind: ServiceMonitor", `spec: {selector: {}, endpoints: [{interval: 1m}]}`,
+			`spec: {selector: {}, endpoints: [{interval: often}]}`,
+		},
+		{
+			"apiVersion: monitoring.coreos.com/v1, kind: ServiceMonitor", `spec: {selector: {}, endpoints: []}`,
+			`spec: {selector: {}, endpoints: [{scrape_timeout: 1m}]}`,
+		},
+		{
+			"apiVersion: monitoring.coreos.com/v1, kind: PrometheusRule", `spec: {groups: [{name: a, rules: [{alert: b, expr: 1}]}]}`,
+			`spec: {groups: [{name: a, rules: [{alert: b}]}]}`,
+		},
 	} {
 		for text, good := range map[string]bool{test.good: true, test.bad: false} {
 			var o map[string]any

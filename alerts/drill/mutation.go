@@ -8,10 +8,10 @@ import (
 	"text/tabwriter"
 )
 
-// spoil is a mistake in one rule. A drill that does not count it proves nothing.
-type spoil struct {
+// mutation is a mistake in one rule. A drill that does not count it proves nothing.
+type mutation struct {
 	name string
-	rule string // the rule's first line in the file; what is replaced comes after it
+	rule string // first line of the rule; the replaced text comes after it
 	old  string
 	with string
 }
@@ -20,30 +20,46 @@ const (
 	record = "- record: starrocks_backup:"
 	alert  = "- alert: StarRocksBackup"
 
-	// What makes an instance's newest view of those of several exporters.
+	// newestView selects the newest of several exporters' views of an instance.
 	newestView = `starrocks_backup_condition
             and timestamp(starrocks_backup_condition) == on (instance_id, region_id, condition) group_left ()
               max by (instance_id, region_id, condition) (timestamp(starrocks_backup_condition))
 `
 )
 
-var spoils = []spoil{
+var mutations = []mutation{
 	{"each exporter's own view held", record + "condition:newest", newestView, "last_over_time(starrocks_backup_condition[26h])\n"},
 	{"two failures are repeated ones", record + "condition:newest", ">= bool 3", ">= bool 2"},
-	{"unreadable by any failed read", record + "condition:newest", "max by (instance_id, region_id) (starrocks_backup_up) == bool 0", "sum by (instance_id, region_id) (increase(starrocks_backup_scrape_errors_total[15m])) > bool 0"},
+	{
+		"unreadable by any failed read", record + "condition:newest", "max by (instance_id, region_id) (starrocks_backup_up) == bool 0",
+		"sum by (instance_id, region_id) (increase(starrocks_backup_scrape_errors_total[15m])) > bool 0",
+	},
 	{"rejected for any reason", record + "condition:newest", `reason=~"unauthorized|forbidden"`, `reason!=""`},
 	{"throttled for any reason", record + "condition:newest", `reason="throttled"`, `reason!=""`},
-	{"an exporter is seen while it is a target", record + "exporter:seen_timestamp_seconds", "starrocks_backup_exporter_config_last_reload_success_timestamp_seconds", "up"},
-	{"an instance is seen while it is read", record + "instance:seen_timestamp_seconds", "starrocks_backup_up", "starrocks_backup_consecutive_failures"},
+	{
+		"an exporter is seen while it is a target", record + "exporter:seen_timestamp_seconds",
+		"starrocks_backup_exporter_config_last_reload_success_timestamp_seconds", "up",
+	},
+	{
+		"an instance is seen while it is read", record + "instance:seen_timestamp_seconds", "starrocks_backup_up",
+		"starrocks_backup_consecutive_failures",
+	},
 	{"what was ever listed still is", record + "instance:listed", ">= on", "!= bool on"},
 	{"nothing is ever replaced", record + "exporter:replaced", "max by (job, instance)", "0 > max by (job, instance)"},
-	{"whatever is gone is replaced", record + "exporter:replaced", "> on (instance_id, region_id) group_right () starrocks_backup:instance:listed\n          )\n          > ", ">= on (instance_id, region_id) group_right () starrocks_backup:instance:listed\n          )\n          > 0 * "},
+	{
+		"whatever is gone is replaced", record + "exporter:replaced",
+		"> on (instance_id, region_id) group_right () starrocks_backup:instance:listed\n          )\n          > ",
+		">= on (instance_id, region_id) group_right () starrocks_backup:instance:listed\n          )\n          > 0 * ",
+	},
 	{"no hold", record + "condition:held", "[26h]", "[5m]"},
 	{"removed instances held", record + "condition:held", "and on (instance_id, region_id)\n", "or on (instance_id, region_id)\n"},
 
 	{"overdue without hold", alert + "Overdue", ":held", ":newest"},
 	{"missing without for", alert + "Missing", "for: 1h", "for: 0s"},
-	{"missing joined with what a sick instance lacks", alert + "Missing", "== 1\n", "== 1 and on (instance_id, region_id) last_over_time(starrocks_backup_last_success_age_seconds[26h])\n"},
+	{
+		"missing joined with what a sick instance lacks", alert + "Missing", "== 1\n",
+		"== 1 and on (instance_id, region_id) last_over_time(starrocks_backup_last_success_age_seconds[26h])\n",
+	},
 	{"failed only when repeated", alert + "Failed\n", `"failing"`, `"failing_repeatedly"`},
 	{"failing repeatedly with patience", alert + "FailingRepeatedly", "== 1\n", "== 1\n        for: 2h\n"},
 	{"stuck with patience", alert + "Stuck", "== 1\n", "== 1\n        for: 2h\n"},
@@ -58,31 +74,38 @@ var spoils = []spoil{
 	{"throttled without for", alert + "APIThrottled", "for: 30m", "for: 0s"},
 	{"throttled by instance", alert + "APIThrottled", "max by (region_id) (", "max by (region_id, instance_id) ("},
 	{"configuration without for", alert + "ConfigReloadFailed", "for: 5m", "for: 0s"},
-	{"configuration without hold", alert + "ConfigReloadFailed", "(last_over_time(starrocks_backup_exporter_config_last_reload_successful[26h]))", "(starrocks_backup_exporter_config_last_reload_successful)"},
+	{
+		"configuration without hold", alert + "ConfigReloadFailed",
+		"(last_over_time(starrocks_backup_exporter_config_last_reload_successful[26h]))",
+		"(starrocks_backup_exporter_config_last_reload_successful)",
+	},
 	{"down without for", alert + "ExporterDown", "for: 10m", "for: 0s"},
-	{"down only while it is a target", alert + "ExporterDown", "or\n            starrocks_backup:instance:listed\n", "or\n            0 * starrocks_backup:instance:listed == 1\n"},
+	{
+		"down only while it is a target", alert + "ExporterDown", "or\n            starrocks_backup:instance:listed\n",
+		"or\n            0 * starrocks_backup:instance:listed == 1\n",
+	},
 	{"the dead man's switch is dead", alert + "Watchdog", "vector(1)", "vector(1) == 0"},
 }
 
-// in makes the mistake in the rules, in the first place after the rule's line where it can be made.
-func (s spoil) in(rules string) (string, error) {
+// in makes the mistake in the first possible place after the first line of the rule.
+func (s mutation) in(rules string) (string, error) {
 	before, after, found := strings.Cut(rules, s.rule)
 	if !found || !strings.Contains(after, s.old) {
-		return "", fmt.Errorf("spoil %q: the rules hold no %q after %q", s.name, s.old, s.rule)
+		return "", fmt.Errorf("mutation %q: the rules contain no %q after %q", s.name, s.old, s.rule)
 	}
 	return before + s.rule + strings.Replace(after, s.old, s.with, 1), nil
 }
 
-// printSpoils says what each spoil came to, and fails where that is nothing.
-func printSpoils(out io.Writer, spoils []spoil, sums []*score) error {
+// printMutations prints what each mutation scored, and fails if one scored no mistake.
+func printMutations(out io.Writer, mutations []mutation, sums []*score) error {
 	var unseen []error
 	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
-	fmt.Fprintln(w, "| spoilt\t| missed\t| late\t| wrongly resolved\t| false pages\t|\n|---\t|---\t|---\t|---\t|---\t|")
-	for n, s := range spoils {
+	fmt.Fprintln(w, "| mutation\t| missed\t| late\t| wrongly resolved\t| false pages\t|\n|---\t|---\t|---\t|---\t|---\t|")
+	for n, s := range mutations {
 		t := sums[n].total()
 		fmt.Fprintf(w, "| %s\t| %d\t| %d\t| %d\t| %d\t|\n", s.name, t.missed, t.late, t.resolved, t.falsePages)
 		if sums[n].mistakes() == 0 {
-			unseen = append(unseen, fmt.Errorf("spoil %q was not noticed", s.name))
+			unseen = append(unseen, fmt.Errorf("mutation %q was not noticed", s.name))
 		}
 	}
 	w.Flush()
