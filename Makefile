@@ -81,7 +81,7 @@ bench:
 
 # Fails where a scrape's cost, as a ratio to the floor of the machine, is half more than it was.
 bench-guard:
-	BENCH_GUARD=5 $(GO) test -run '^$$' -bench 'Fleet/1000$$' -benchtime 1x .
+	BENCH_GUARD=5 $(GO) test -run '^$$' -bench 'Fleet/1000$$' -benchtime 1x ./test
 
 # The figures of alerts/README.md. DRILL_FLAGS changes seeds and sizes: see alerts/drill --help.
 drill: export GOGC = 400
