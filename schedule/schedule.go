@@ -24,7 +24,9 @@ func Parse(expression string, location *time.Location) (*Schedule, error) {
 	if len(strings.Fields(expression)) != 5 || strings.Contains(expression, "=") {
 		return nil, fmt.Errorf("not a cron expression of five fields: %q", expression)
 	}
-	spec, err := cron.ParseStandard(expression)
+	// As crontab and Kubernetes: if day of month and day of week are both restricted, either matches.
+	parser := cron.MustNewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.DowOrDom)
+	spec, err := parser.Parse(expression)
 	if err != nil {
 		return nil, fmt.Errorf("not a cron expression: %w", err)
 	}

@@ -1,6 +1,8 @@
 package schedule
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -24,6 +26,9 @@ func TestAfter(t *testing.T) {
 		{"midnight skipped", "0 0 * * *", "America/Santiago", "2026-09-05T12:00:00Z", "2026-09-06T04:00:00Z"},
 		{"a jump of half an hour", "15 2 * * *", "Australia/Lord_Howe", "2026-10-03T00:00:00Z", "2026-10-03T15:30:00Z"},
 		{"weekly", "0 4 * * 0", "UTC", "2026-03-01T04:00:00Z", "2026-03-08T04:00:00Z"},
+		{"either day", "0 2 1,15 * 1", "UTC", "2026-11-10T02:00:00Z", "2026-11-15T02:00:00Z"},
+		{"either day, Monday first", "0 2 1,15 * 1", "UTC", "2026-11-15T02:00:00Z", "2026-11-16T02:00:00Z"},
+		{"a leap day or a Monday", "0 2 29 2 1", "UTC", "2026-01-10T02:00:00Z", "2026-02-02T02:00:00Z"},
 		{"leap day", "0 4 29 2 *", "UTC", "2026-03-01T04:00:00Z", "2028-02-29T04:00:00Z"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -76,5 +81,85 @@ func TestParseRefuses(t *testing.T) {
 		if s, err := Parse(expression, time.UTC); err == nil {
 			t.Errorf("%q is %+v", expression, s)
 		}
+	}
+}
+
+// field is a second implementation of a cron field, for the test below.
+func field(text string, low, high int) (values map[int]bool, star bool) {
+	values = map[int]bool{}
+	for part := range strings.SplitSeq(text, ",") {
+		part, step, stepped := strings.Cut(part, "/")
+		by := 1
+		if stepped {
+			by, _ = strconv.Atoi(step)
+		}
+		from, to := low, high
+		if part == "*" {
+			star = star || by == 1
+		} else {
+			first, last, isRange := strings.Cut(part, "-")
+			from, _ = strconv.Atoi(first)
+			switch {
+			case isRange:
+				to, _ = strconv.Atoi(last)
+			case !stepped:
+				to = from
+			}
+		}
+		for v := from; v <= to; v += by {
+			values[v] = true
+		}
+	}
+	return values, star
+}
+
+// Days of month and of week are combined as crontab(5) and Kubernetes have it: both must match if one is a star, else either.
+func TestDaysAgainstASecondImplementation(t *testing.T) {
+	for _, dom := range []string{"*", "1", "1,15", "29", "31", "5-9", "1-31/10", "*/10", "10/7"} {
+		for _, dow := range []string{"*", "1", "0", "6", "1-5", "1,3", "*/2", "1-5/2"} {
+			for _, month := range []string{"*", "2", "11-12"} {
+				expression := "30 2 " + dom + " " + month + " " + dow
+				s, err := Parse(expression, time.UTC)
+				if expression == "30 2 31 2 *" {
+					if err == nil {
+						t.Error("31 February is accepted")
+					}
+					continue
+				}
+				if err != nil {
+					t.Fatal(expression, err)
+				}
+				days, anyDay := field(dom, 1, 31)
+				weekdays, anyWeekday := field(dow, 0, 6)
+				months, _ := field(month, 1, 12)
+				at := time.Date(2026, 1, 10, 2, 30, 0, 0, time.UTC)
+				for range 12 {
+					want := at
+					for found := false; !found; {
+						want = want.AddDate(0, 0, 1)
+						onDay, onWeekday := days[want.Day()], weekdays[int(want.Weekday())]
+						found = months[int(want.Month())] && (onDay && onWeekday || !anyDay && !anyWeekday && (onDay || onWeekday))
+					}
+					if got := s.After(at); !got.Equal(want) {
+						t.Fatalf("%s after %v: %v, want %v", expression, at, got, want)
+					}
+					at = want
+				}
+			}
+		}
+	}
+}
+
+func TestTenMinutesEarlyExactly(t *testing.T) {
+	s, err := Parse("30 2 * * *", time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slot := time.Date(2026, 3, 4, 2, 30, 0, 0, time.UTC)
+	if got := s.After(slot.Add(-10 * time.Minute)); !got.Equal(slot.AddDate(0, 0, 1)) {
+		t.Errorf("exactly ten minutes early counts for the next slot: %v", got)
+	}
+	if got := s.After(slot.Add(-10*time.Minute - time.Nanosecond)); !got.Equal(slot) {
+		t.Errorf("a nanosecond earlier counts for the slot before: %v", got)
 	}
 }

@@ -1,7 +1,6 @@
 package health
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -10,105 +9,69 @@ import (
 )
 
 const (
-	stuckAfter     = 4 * time.Hour
-	stuckFactor    = 3
-	expiringWithin = 24 * time.Hour
+	stuckFactor       = 3
+	repeatedly        = 3 // failures in a row
+	subscriptionAlert = 24 * time.Hour
 )
 
-// Assess decides what is wrong with an instance, from its backups as one read listed them, its limits and the time of the read.
-// Nothing else decides. It takes the sizes that earlier reads returned and returns those to pass next time.
+// Assess decides what is wrong with an instance, from its tasks as one read listed them, its limits and the time of the read.
+// Nothing else decides. It returns the sizes to pass to the next list.
 // It returns an *apiclient.Error if the subtasks of a task that it needs cannot be decoded.
-func Assess(backups []apiclient.Backup, cached Sizes, l Limits, now time.Time) (*Health, Sizes, error) {
-	sorted := slices.Clone(backups)
-	slices.SortFunc(sorted, newestFirst)
+func Assess(list *List, l Limits) (*Health, Sizes, error) {
+	tasks, now := list.Tasks(), list.now
 	h := &Health{
 		At: now, Conditions: map[Condition]bool{}, Tasks: map[apiclient.Status]int{},
-		LastSuccessDuration: math.NaN(), LastSuccessDiskBytes: math.NaN(), LastSuccessDataBytes: math.NaN(),
+		LastSuccessDuration: math.NaN(), LastSuccessDiskBytes: math.NaN(), LastSuccessDataBytes: math.NaN(), BaselineBytes: math.NaN(),
+		SubscriptionEnd: l.SubscriptionEnd,
 	}
-	good := countTasks(h, sorted)
-	countRestorable(h, sorted, now)
+	good := countTasks(h, tasks)
+	countRestorable(h, tasks)
 	if len(good) > 0 {
 		describeSuccess(h, good[0], l)
 	}
-	sizes, err := inspectSubTasks(h, sorted, good, cached, l)
+	judgeTimes(h, tasks, good, l)
+	sizes, err := judgeSubTasks(h, tasks, good, list.cached, l)
 	if err != nil {
 		return nil, nil, err
 	}
-	judge(h, sorted, good, now)
 	return h, sizes, nil
 }
 
-// KeepNeededSubTasks clones the subtasks that Assess needs if these are all backups of an instance, and drops the others, so that the
-// memory of the answers can be reused. It sorts the backups. It may be called again with more backups: Assess needs no subtasks
-// that an earlier call dropped.
-func KeepNeededSubTasks(backups []apiclient.Backup, cached Sizes) {
-	slices.SortFunc(backups, newestFirst)
-	good, ended := 0, false
-	for i := range backups {
-		b := &backups[i]
-		needed := i == 0 || b.Status.Ended() && !ended
-		ended = ended || b.Status.Ended()
-		if isGood(b) {
-			_, known := cached[b.TaskID]
-			needed = needed || good == 0 || good <= shrunkWindow && !known
-			good++
-		}
-		if needed {
-			b.KeepSubTasks()
-		} else {
-			b.DropSubTasks()
-		}
-	}
-}
-
-func newestFirst(a, b apiclient.Backup) int {
-	return cmp.Or(b.Start.Compare(a.Start), cmp.Compare(b.TaskID, a.TaskID))
-}
-
-// isGood reports whether a task completed at a known time.
-func isGood(b *apiclient.Backup) bool {
-	return b.Status == apiclient.StatusCompleted && !EndOf(b).IsZero()
-}
-
 // countTasks sums up the list and returns the good tasks, newest first.
-func countTasks(h *Health, sorted []apiclient.Backup) (good []*apiclient.Backup) {
-	completed := false
-	for i := range sorted {
-		b := &sorted[i]
+func countTasks(h *Health, tasks []apiclient.Backup) (good []*apiclient.Backup) {
+	for i := range tasks {
+		b := &tasks[i]
 		h.Tasks[b.Status]++
-		if isGood(b) {
+		h.Conditions[Implausible] = h.Conditions[Implausible] || isImplausible(b, h.At)
+		switch {
+		case isGood(b, h.At):
 			good = append(good, b)
-		}
-		switch b.Status {
-		case apiclient.StatusCompleted:
-			completed = true
-		case apiclient.StatusFailed:
-			if !completed {
+		case endedWithoutBackup(b.Status):
+			if len(good) == 0 {
 				h.ConsecutiveFailures++
 			}
 			if h.LastFailure.IsZero() {
 				h.LastFailure = EndOf(b)
 			}
-		case apiclient.StatusRunning:
-			if !b.Start.IsZero() {
-				h.RunningStart = b.Start // the last one is the earliest
-			}
+		case b.Status == apiclient.StatusRunning && !b.Start.IsZero():
+			h.RunningStart = b.Start // the last one is the earliest
 		}
 	}
-	if len(sorted) > 0 {
-		h.LastStatus, h.LastStart, h.Snapshot = sorted[0].Status, sorted[0].Start, sorted[0].Instance
+	if len(tasks) > 0 {
+		h.LastStatus, h.LastStart, h.Snapshot = tasks[0].Status, tasks[0].Start, tasks[0].Instance
 	}
 	return good
 }
 
-// countRestorable counts the completed tasks that are not expired. A task without any time may be gone and does not count.
-func countRestorable(h *Health, sorted []apiclient.Backup, now time.Time) {
+// countRestorable counts the completed tasks that are not expired. A task without any time may be gone and does not count, unless it
+// says when it expires.
+func countRestorable(h *Health, tasks []apiclient.Backup) {
 	forever := false
-	for i := range sorted {
-		b := &sorted[i]
+	for i := range tasks {
+		b := &tasks[i]
 		at := EndOf(b)
-		expired := !b.Expire.IsZero() && !now.Before(b.Expire)
-		if b.Status != apiclient.StatusCompleted || expired || at.IsZero() && b.Expire.IsZero() {
+		expired := !b.Expire.IsZero() && !h.At.Before(b.Expire)
+		if b.Status != apiclient.StatusCompleted || expired || isImplausible(b, h.At) || at.IsZero() && b.Expire.IsZero() {
 			continue
 		}
 		h.Restorable++
@@ -133,15 +96,43 @@ func describeSuccess(h *Health, b *apiclient.Backup, l Limits) {
 	h.Deadline = l.deadline(b)
 }
 
-// inspectSubTasks decodes the subtasks that count: of the newest task, of the newest ended one, of the newest success, and of
-// the successes that it is compared with.
-func inspectSubTasks(h *Health, sorted []apiclient.Backup, good []*apiclient.Backup, cached Sizes, l Limits) (Sizes, error) {
-	if len(sorted) == 0 {
-		return nil, nil
+// judgeTimes sets the conditions that follow from times and statuses.
+func judgeTimes(h *Health, tasks []apiclient.Backup, good []*apiclient.Backup, l Limits) {
+	c := h.Conditions
+	c[Overdue] = !h.Deadline.IsZero() && h.At.After(h.Deadline)
+	c[Missing] = h.Restorable == 0 && !firstRunUnderway(h, tasks) && !h.At.Before(l.firstDue(h.At))
+	c[Failing] = h.ConsecutiveFailures > 0
+	c[FailingRepeatedly] = h.ConsecutiveFailures >= repeatedly
+	c[Expiring] = !h.RestorableUntil.IsZero() && h.RestorableUntil.Sub(h.At) <= l.ExpiringWithin && (c[Overdue] || c[Failing])
+	c[RetentionTooShort] = !h.LastSuccessExpire.IsZero() && h.LastSuccessExpire.Before(h.Deadline)
+	c[StatusUnknown] = h.LastStatus == apiclient.StatusUnknown
+	c[SubscriptionEnding] = !l.SubscriptionEnd.IsZero() && l.SubscriptionEnd.Sub(h.At) < subscriptionAlert
+
+	var longest float64 // seconds; 0 without a completed run
+	for _, b := range good {
+		if s := secondsBetween(b.Start, b.Finish); s > longest {
+			longest = s
+		}
 	}
+	running := secondsBetween(h.RunningStart, h.At)
+	c[Stuck] = running > l.StuckAfter.Seconds() && running > stuckFactor*longest
+}
+
+// firstRunUnderway reports whether the very first backup of the instance is running: no task has ended yet. A task that does not say
+// when it started, or says that it starts in the future, may never end and must not silence the instance.
+func firstRunUnderway(h *Health, tasks []apiclient.Backup) bool {
+	underway := h.Tasks[apiclient.StatusRunning] + h.Tasks[apiclient.StatusPending]
+	return underway == len(tasks) && slices.ContainsFunc(tasks, func(b apiclient.Backup) bool {
+		return b.Status == apiclient.StatusRunning && !b.Start.IsZero() && !b.Start.After(h.At.Add(clockTolerance))
+	})
+}
+
+// judgeSubTasks decodes the subtasks that count, and sets the conditions that follow from them: those of the newest task, of the newest
+// ended one, of the newest success, and of the successes that it is compared with.
+func judgeSubTasks(h *Health, tasks []apiclient.Backup, good []*apiclient.Backup, cached Sizes, l Limits) (Sizes, error) {
 	decode := decodeOnce()
-	if sorted[0].ListsSubTasks() {
-		subtasks, err := decode(&sorted[0])
+	if len(tasks) > 0 && tasks[0].ListsSubTasks() {
+		subtasks, err := decode(&tasks[0])
 		if err != nil {
 			return nil, err
 		}
@@ -150,8 +141,8 @@ func inspectSubTasks(h *Health, sorted []apiclient.Backup, good []*apiclient.Bac
 			h.SubTasks[s.Status]++
 		}
 	}
-	if i := slices.IndexFunc(sorted, func(b apiclient.Backup) bool { return b.Status.Ended() }); i >= 0 {
-		subtasks, err := decode(&sorted[i])
+	if i := slices.IndexFunc(tasks, func(b apiclient.Backup) bool { return b.Status.Ended() }); i >= 0 {
+		subtasks, err := decode(&tasks[i])
 		if err != nil {
 			return nil, err
 		}
@@ -164,15 +155,29 @@ func inspectSubTasks(h *Health, sorted []apiclient.Backup, good []*apiclient.Bac
 	if err != nil {
 		return nil, err
 	}
-	h.Conditions[TablesFailed] = slices.ContainsFunc(subtasks, hasFailed)
-	describeTables(h, subtasks, l.SubtaskLimit)
-	compared := good[:min(len(good), 1+shrunkWindow)]
-	sizes, err := sizesOf(compared, subtasks, cached)
+	for _, s := range subtasks {
+		h.Conditions[TablesFailed] = h.Conditions[TablesFailed] || endedWithoutBackup(s.Status)
+		h.Conditions[StatusUnknown] = h.Conditions[StatusUnknown] || s.Status == apiclient.StatusUnknown
+		h.Conditions[Implausible] = h.Conditions[Implausible] || s.Unreadable
+	}
+	tables := tablesOf(subtasks)
+	databases := databasesOf(tables)
+	h.Databases = databases[:min(len(databases), l.SubtaskLimit)]
+	slices.SortFunc(tables, largestFirst)
+	h.Tables = tables[:min(len(tables), l.SubtaskLimit)]
+	h.TablesDropped = len(tables) - len(h.Tables)
+	return judgeSizes(h, good[:min(len(good), 1+shrunkWindow)], subtasks, cached, l)
+}
+
+// judgeSizes compares the newest success, whose subtasks are given, with those before it.
+func judgeSizes(h *Health, good []*apiclient.Backup, newest []apiclient.SubTask, cached Sizes, l Limits) (Sizes, error) {
+	sizes, err := sizesOf(good, newest, cached)
 	if err != nil {
 		return nil, err
 	}
-	h.LastSuccessDataBytes = sizes[good[0].TaskID].bytes
-	h.Conditions[Shrunk] = shrunk(compared, sizes)
+	h.LastSuccessDataBytes, h.BaselineBytes = sizes[good[0].TaskID].bytes, baseline(good, sizes)
+	h.Conditions[Shrunk] = h.BaselineBytes >= shrunkFloor && h.LastSuccessDataBytes < l.ShrunkBelow*h.BaselineBytes ||
+		lacksDatabase(good, sizes)
 	return sizes, nil
 }
 
@@ -187,42 +192,4 @@ func decodeOnce() func(*apiclient.Backup) ([]apiclient.SubTask, error) {
 		decoded[b] = subtasks
 		return subtasks, err
 	}
-}
-
-func describeTables(h *Health, subtasks []apiclient.SubTask, limit int) {
-	tables := tablesOf(subtasks)
-	h.Databases = map[string]float64{}
-	for _, t := range tables {
-		if sum, ok := h.Databases[t.Database]; ok {
-			h.Databases[t.Database] = addKnown(sum, t.Bytes)
-		} else {
-			h.Databases[t.Database] = t.Bytes
-		}
-	}
-	slices.SortFunc(tables, largestFirst)
-	h.Tables = tables[:min(len(tables), limit)]
-	h.TablesDropped = len(tables) - len(h.Tables)
-}
-
-// judge sets the conditions that follow from times and statuses.
-func judge(h *Health, sorted []apiclient.Backup, good []*apiclient.Backup, now time.Time) {
-	c := h.Conditions
-	underway := h.Tasks[apiclient.StatusRunning] + h.Tasks[apiclient.StatusPending]
-	firstRuns := h.Tasks[apiclient.StatusRunning] > 0 && underway == len(sorted)
-
-	c[Overdue] = !h.Deadline.IsZero() && now.After(h.Deadline)
-	c[Missing] = h.Restorable == 0 && !firstRuns
-	c[Failing] = h.ConsecutiveFailures > 0
-	c[Expiring] = !h.RestorableUntil.IsZero() && h.RestorableUntil.Sub(now) <= expiringWithin && (c[Overdue] || c[Failing])
-	c[RetentionTooShort] = !h.LastSuccessExpire.IsZero() && h.LastSuccessExpire.Before(h.Deadline)
-	c[StatusUnknown] = h.LastStatus == apiclient.StatusUnknown
-
-	var longest float64 // seconds; 0 without a completed run
-	for _, b := range good {
-		if s := secondsBetween(b.Start, b.Finish); s > longest {
-			longest = s
-		}
-	}
-	running := secondsBetween(h.RunningStart, now)
-	c[Stuck] = running > stuckAfter.Seconds() && running > stuckFactor*longest
 }

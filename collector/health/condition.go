@@ -6,18 +6,24 @@ type Condition string
 
 // The conditions.
 const (
-	Overdue           Condition = "overdue"             // the deadline for a newer good backup has passed
-	Missing           Condition = "missing"             // nothing is restorable
-	Failing           Condition = "failing"             // a task failed since the newest completed one
-	Stuck             Condition = "stuck"               // a task has been running far longer than any before
-	Expiring          Condition = "expiring"            // the last restorable backup expires soon, and no new one replaces it
-	RetentionTooShort Condition = "retention_too_short" // the newest success expires before its deadline
-	Shrunk            Condition = "shrunk"              // the newest success holds much less than those before it
-	TablesFailed      Condition = "tables_failed"       // the newest success has failed subtasks
-	StatusUnknown     Condition = "status_unknown"      // the status of the newest task is unknown
+	Overdue            Condition = "overdue"             // the deadline for a newer good backup has passed
+	Missing            Condition = "missing"             // nothing is restorable
+	Failing            Condition = "failing"             // the newest ended task produced no backup
+	FailingRepeatedly  Condition = "failing_repeatedly"  // the newest three ended tasks produced no backup
+	Stuck              Condition = "stuck"               // a task has been running far longer than any before
+	Expiring           Condition = "expiring"            // the last restorable backup expires soon, and no new one replaces it
+	RetentionTooShort  Condition = "retention_too_short" // the newest success expires before its deadline
+	Shrunk             Condition = "shrunk"              // the newest success holds much less than those before it
+	TablesFailed       Condition = "tables_failed"       // the newest success lacks tables whose subtask failed or was canceled
+	StatusUnknown      Condition = "status_unknown"      // the newest task, or a subtask of the newest success, has an unknown status
+	Implausible        Condition = "implausible"         // a task contradicts itself or the clock, or has a value that cannot be read
+	SubscriptionEnding Condition = "subscription_ending" // the subscription ends soon; the instance and its backups are released later
 )
 
 // Conditions returns every condition.
 func Conditions() []Condition {
-	return []Condition{Overdue, Missing, Failing, Stuck, Expiring, RetentionTooShort, Shrunk, TablesFailed, StatusUnknown}
+	return []Condition{
+		Overdue, Missing, Failing, FailingRepeatedly, Stuck, Expiring, RetentionTooShort, Shrunk, TablesFailed, StatusUnknown, Implausible,
+		SubscriptionEnding,
+	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Health is everything known of an instance from one read. An unknown time is zero, an unknown number NaN.
-// Times are the exporter's, sizes bytes, durations seconds.
+// Sizes are bytes, durations seconds.
 type Health struct {
 	At         time.Time // of the read
 	Conditions map[Condition]bool
@@ -16,7 +16,7 @@ type Health struct {
 	LastStatus          apiclient.Status // empty without any task
 	LastStart           time.Time
 	RunningStart        time.Time // of the running task that started first
-	ConsecutiveFailures int
+	ConsecutiveFailures int       // tasks that ended without a backup since the newest success
 	LastFailure         time.Time
 
 	LastSuccess          time.Time
@@ -24,18 +24,20 @@ type Health struct {
 	LastSuccessExpire    time.Time
 	LastSuccessDiskBytes float64
 	LastSuccessDataBytes float64
+	BaselineBytes        float64 // what Shrunk compares LastSuccessDataBytes with
 	Deadline             time.Time
 
 	Restorable       int
 	OldestRestorable time.Time
 	RestorableUntil  time.Time // also zero if a restorable backup never expires
 
-	Databases     map[string]float64       // size by database, of the newest success
-	Tables        []Table                  // of the newest success, largest first
-	TablesDropped int                      // left out of Tables by the limit
-	FailedTables  []Table                  // of the newest ended task
-	SubTasks      map[apiclient.Status]int // of the newest task; nil if it lists none
-	Snapshot      *apiclient.InstanceSnapshot
+	Databases       []Database               // of the newest success, largest first
+	Tables          []Table                  // of the newest success, largest first
+	TablesDropped   int                      // left out of Tables by the limit
+	FailedTables    []Table                  // of the newest ended task, by name
+	SubTasks        map[apiclient.Status]int // of the newest task; nil if it lists none
+	Snapshot        *apiclient.InstanceSnapshot
+	SubscriptionEnd time.Time // zero if unknown or not on subscription
 }
 
 // Holding returns the conditions that hold.

@@ -9,34 +9,37 @@ import (
 
 // Limits is what an instance's backups are compared with.
 type Limits struct {
-	MaxAge       time.Duration      // an older newest success is overdue; 0 if only the schedule counts
-	Schedule     *schedule.Schedule // nil if only MaxAge counts
-	Grace        time.Duration      // time from the scheduled start until the backup must have finished
-	SubtaskLimit int                // number of tables exported
+	MaxAge          time.Duration      // an older newest success is overdue; 0 if only the schedule counts
+	Schedule        *schedule.Schedule // nil if only MaxAge counts
+	Grace           time.Duration      // time from the scheduled start until the backup must have finished
+	StuckAfter      time.Duration      // a shorter run is never stuck
+	ExpiringWithin  time.Duration      // time before the last expiry at which a missing replacement counts
+	ShrunkBelow     float64            // fraction of the baseline
+	SubtaskLimit    int                // number of tables, and of databases, exported
+	Created         time.Time          // of the instance (BeginTime); zero if unknown
+	SubscriptionEnd time.Time          // of the instance (ExpireTime); zero if unknown or not on subscription
 }
 
 // deadline returns when a newer success than b must have finished: the earlier of what age and schedule say.
-func (l Limits) deadline(b *apiclient.Backup) (at time.Time) {
+func (l Limits) deadline(b *apiclient.Backup) time.Time { return l.due(startOf(b), EndOf(b)) }
+
+// firstDue returns when the first backup of the instance must have finished; zero if its creation is unknown.
+func (l Limits) firstDue(now time.Time) time.Time {
+	if l.Created.IsZero() || l.Created.After(now.Add(clockTolerance)) { // an absurd creation must not silence the instance
+		return time.Time{}
+	}
+	return l.due(l.Created, l.Created)
+}
+
+func (l Limits) due(start, end time.Time) (at time.Time) {
 	if l.MaxAge > 0 {
-		at = EndOf(b).Add(l.MaxAge)
+		at = end.Add(l.MaxAge)
 	}
 	if l.Schedule == nil {
 		return at
 	}
-	start := b.Start
-	if start.IsZero() {
-		start = EndOf(b)
-	}
-	if due := l.Schedule.After(start); !due.IsZero() && (at.IsZero() || due.Add(l.Grace).Before(at)) {
-		at = due.Add(l.Grace)
+	if run := l.Schedule.After(start); !run.IsZero() && (at.IsZero() || run.Add(l.Grace).Before(at)) {
+		at = run.Add(l.Grace)
 	}
 	return at
-}
-
-// EndOf returns when a task ended. A task without a finish time counts as ended at its start, which errs on the old side.
-func EndOf(b *apiclient.Backup) time.Time {
-	if b.Finish.IsZero() {
-		return b.Start
-	}
-	return b.Finish
 }

@@ -1,7 +1,6 @@
 package health
 
 import (
-	"maps"
 	"math"
 	"slices"
 
@@ -17,19 +16,19 @@ const (
 type Sizes map[string]taskSize
 
 type taskSize struct {
-	listed    bool    // the API listed subtasks, possibly none
-	bytes     float64 // NaN if unknown
-	databases []string
+	listed    bool     // the API listed subtasks, possibly none
+	bytes     float64  // NaN if unknown
+	databases []string // in order; of the two newest successes only
 }
 
 func sizeOf(b *apiclient.Backup, subtasks []apiclient.SubTask) taskSize {
 	s := taskSize{listed: b.ListsSubTasks(), bytes: math.NaN()}
-	databases := map[string]struct{}{}
 	for _, t := range subtasks {
 		s.bytes = addKnown(s.bytes, t.Bytes)
-		databases[t.Database] = struct{}{}
+		s.databases = append(s.databases, t.Database)
 	}
-	s.databases = slices.Collect(maps.Keys(databases))
+	slices.Sort(s.databases)
+	s.databases = slices.Clip(slices.Compact(s.databases))
 	return s
 }
 
@@ -37,7 +36,7 @@ func sizeOf(b *apiclient.Backup, subtasks []apiclient.SubTask) taskSize {
 // cached before it decodes them.
 func sizesOf(good []*apiclient.Backup, newest []apiclient.SubTask, cached Sizes) (Sizes, error) {
 	sizes := Sizes{good[0].TaskID: sizeOf(good[0], newest)}
-	for _, b := range good[1:] {
+	for i, b := range good[1:] {
 		s, ok := cached[b.TaskID]
 		if !ok {
 			subtasks, err := b.SubTasks()
@@ -46,25 +45,30 @@ func sizesOf(good []*apiclient.Backup, newest []apiclient.SubTask, cached Sizes)
 			}
 			s = sizeOf(b, subtasks)
 		}
+		if i > 0 {
+			s.databases = nil
+		}
 		sizes[b.TaskID] = s
 	}
 	return sizes, nil
 }
 
-// shrunk reports whether the newest success holds less than half of the largest before it, or lacks a database of the one before it.
-func shrunk(good []*apiclient.Backup, sizes Sizes) bool {
-	newest := sizes[good[0].TaskID]
-	largest := 0.0
+// baseline returns the largest data size of the successes before the newest, NaN if none is known.
+func baseline(good []*apiclient.Backup, sizes Sizes) float64 {
+	largest := math.NaN()
 	for _, b := range good[1:] {
-		if s := sizes[b.TaskID]; s.bytes > largest {
-			largest = s.bytes
+		if s := sizes[b.TaskID].bytes; s > largest || math.IsNaN(largest) {
+			largest = s
 		}
 	}
-	if largest >= shrunkFloor && newest.bytes < largest/2 {
-		return true
-	}
-	if len(good) == 1 || !newest.listed {
-		return false
-	}
-	return slices.ContainsFunc(sizes[good[1].TaskID].databases, func(name string) bool { return !slices.Contains(newest.databases, name) })
+	return largest
+}
+
+// lacksDatabase reports whether the newest success lacks a database of the success before it.
+func lacksDatabase(good []*apiclient.Backup, sizes Sizes) bool {
+	newest := sizes[good[0].TaskID]
+	return len(good) > 1 && newest.listed && slices.ContainsFunc(sizes[good[1].TaskID].databases, func(name string) bool {
+		_, found := slices.BinarySearch(newest.databases, name)
+		return !found
+	})
 }

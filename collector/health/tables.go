@@ -46,14 +46,35 @@ func tablesOf(subtasks []apiclient.SubTask) []Table {
 	return tables
 }
 
-// failedTables returns the tables with a failed subtask by name, at most limit.
+// Database is the backup of one database.
+type Database struct {
+	Name  string
+	Bytes float64 // NaN if unknown
+}
+
+// databasesOf adds up the tables of each database, and returns the largest databases first.
+func databasesOf(tables []Table) []Database {
+	index := map[string]int{}
+	var all []Database
+	for _, t := range tables {
+		i, known := index[t.Database]
+		if !known {
+			index[t.Database] = len(all)
+			all = append(all, Database{t.Database, t.Bytes})
+			continue
+		}
+		all[i].Bytes = addKnown(all[i].Bytes, t.Bytes)
+	}
+	slices.SortFunc(all, func(a, b Database) int { return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Name, b.Name)) })
+	return all
+}
+
+// failedTables returns the tables with a subtask that ended without a backup, by name, at most limit.
 func failedTables(subtasks []apiclient.SubTask, limit int) []Table {
-	tables := tablesOf(slices.DeleteFunc(slices.Clone(subtasks), func(s apiclient.SubTask) bool { return !hasFailed(s) }))
+	tables := tablesOf(slices.DeleteFunc(slices.Clone(subtasks), func(s apiclient.SubTask) bool { return !endedWithoutBackup(s.Status) }))
 	slices.SortFunc(tables, byName)
 	return tables[:min(len(tables), limit)]
 }
-
-func hasFailed(s apiclient.SubTask) bool { return s.Status == apiclient.StatusFailed }
 
 func byName(a, b Table) int {
 	return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.Name, b.Name))

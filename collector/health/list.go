@@ -1,0 +1,75 @@
+package health
+
+import (
+	"slices"
+	"time"
+
+	"starrocks_backup_exporter/apiclient"
+)
+
+// List is the tasks of one instance as one read lists them. It keeps the subtasks that Assess needs and drops all others, so that the
+// memory of an answer can be reused once its tasks are added.
+type List struct {
+	now    time.Time
+	cached Sizes
+	recent []apiclient.Backup // those that Assess looks into
+	others []apiclient.Backup // without subtasks
+	sorted []apiclient.Backup // all, once Tasks was called
+}
+
+// NewList returns an empty list of a read at a time. It takes the sizes that the last Assess of the instance returned.
+func NewList(cached Sizes, now time.Time) *List { return &List{now: now, cached: cached} }
+
+// recentAtMost is how many tasks are recent before the superfluous ones are dropped.
+const recentAtMost = 4 + 2*shrunkWindow
+
+// Add adds a task. It copies the subtasks that it keeps: they need not be valid any more afterwards.
+func (l *List) Add(b apiclient.Backup) {
+	l.place(b)
+	if len(l.recent) > recentAtMost {
+		sorted := l.recent
+		slices.SortFunc(sorted, compareBackups)
+		l.recent = make([]apiclient.Backup, 0, recentAtMost+1)
+		for _, b := range sorted {
+			l.place(b)
+		}
+	}
+}
+
+// place adds a task to those that Assess looks into if no more tasks come, or else to the others: the newest, the newest ended one, the
+// newest success, and the successes that it is compared with. Those have no need of subtasks if their sizes are cached.
+func (l *List) place(b apiclient.Backup) {
+	newest, newestEnded, newer := true, b.Status.Ended(), 0
+	for i := range l.recent {
+		if other := &l.recent[i]; newestFirst(other, &b) < 0 {
+			newest = false
+			newestEnded = newestEnded && !other.Status.Ended()
+			if isGood(other, l.now) {
+				newer++
+			}
+		}
+	}
+	compared := isGood(&b, l.now) && newer <= shrunkWindow
+	_, cached := l.cached[b.TaskID]
+	if newest || newestEnded || compared && (newer == 0 || !cached) {
+		b.KeepSubTasks()
+	} else {
+		b.DropSubTasks()
+	}
+	if newest || newestEnded || compared {
+		l.recent = append(l.recent, b)
+	} else {
+		l.others = append(l.others, b)
+	}
+}
+
+// Tasks returns every task of the list, newest first.
+func (l *List) Tasks() []apiclient.Backup {
+	if l.sorted == nil {
+		l.sorted = slices.Concat(l.recent, l.others)
+		slices.SortFunc(l.sorted, compareBackups)
+	}
+	return l.sorted
+}
+
+func compareBackups(a, b apiclient.Backup) int { return newestFirst(&a, &b) }
