@@ -2,9 +2,11 @@ package apiclient
 
 import (
 	"bytes"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -21,12 +23,13 @@ type answer struct {
 type page[T any] struct {
 	total int // 0 if the API does not say
 	items []T
+	bytes int // of the body
 }
 
-// wireItem is an element of Data. Values of previous may be shared; it is nil for the first item of a page.
+// wireItem is an element of Data. It may share values of the previous item's model; both are nil for the first item of a page.
 type wireItem[W, T any] interface {
 	*W
-	toModel(body []byte, previous *T) (T, error)
+	toModel(body []byte, previous *W, model *T) (T, error)
 }
 
 // decodePage decodes a whole body. It is an error if the body is not exactly one JSON object, or if a part that counts has another
@@ -39,24 +42,28 @@ func decodePage[W, T any, P wireItem[W, T]](body []byte) (*page[T], *header, err
 	}
 	err := json.Unmarshal(body, &wire, jsonOptions())
 	if err == nil {
-		p := &page[T]{total: int(wire.Total), items: make([]T, len(wire.Data))}
-		for i := range wire.Data {
-			var previous *T
-			if i > 0 {
-				previous = &p.items[i-1]
-			}
-			if p.items[i], err = P(&wire.Data[i]).toModel(body, previous); err != nil {
-				break
-			}
-		}
-		if err == nil {
+		p := &page[T]{total: int(wire.Total), bytes: len(body)}
+		if p.items, err = toModels[W, T, P](body, wire.Data); err == nil {
 			return p, &wire.header, nil
 		}
 	}
-	if h, withoutData := decodeHeader(body); withoutData == nil && (h.Success == flagFalse || h.Success == flagUnset && !h.codeIsSuccess()) {
+	if h, withoutData := decodeHeader(body); withoutData == nil && (h.Success == flagFalse || !h.codeIsSuccess()) {
 		return &page[T]{}, h, nil
 	}
 	return nil, nil, err
+}
+
+func toModels[W, T any, P wireItem[W, T]](body []byte, wire []W) (items []T, err error) {
+	items = make([]T, len(wire))
+	var previous *W
+	var model *T
+	for i := range wire {
+		if items[i], err = P(&wire[i]).toModel(body, previous, model); err != nil {
+			return nil, err
+		}
+		previous, model = &wire[i], &items[i]
+	}
+	return items, nil
 }
 
 // decodeHeader decodes a body without its Data.
@@ -68,7 +75,7 @@ func decodeHeader(body []byte) (*header, error) {
 
 // codeIsSuccess reports whether ErrCode does not contradict Success.
 func (h *header) codeIsSuccess() bool {
-	return h.code() == "" || strings.EqualFold(h.code(), "Success")
+	return slices.Contains([]string{"", "success", "ok", "200", "0"}, strings.ToLower(h.code()))
 }
 
 // interpret returns what was asked for, or the failure that an answer reports in one of two shapes.
@@ -79,7 +86,7 @@ func interpret[T any](a *answer, decode func([]byte) (*page[T], *header, error))
 	}
 	if a.status < 300 {
 		switch {
-		case h.Success == flagTrue && (h.codeIsSuccess() || len(p.items) > 0):
+		case h.Success == flagTrue && h.codeIsSuccess():
 			return p, nil
 		case h.Success == flagUnset && h.codeIsSuccess():
 			return nil, &Error{
@@ -91,10 +98,18 @@ func interpret[T any](a *answer, decode func([]byte) (*page[T], *header, error))
 	return nil, apiError(a.status, h)
 }
 
-// notTheAPI is the failure that a body which is not the API's reports.
+// notTheAPI returns the failure of an answer whose body is not the API's JSON.
 func notTheAPI(a *answer, err error) *Error {
-	if bytes.HasPrefix(bytes.TrimSpace(a.body), []byte("<")) {
-		err = errors.New("it begins as HTML does")
+	body := bytes.TrimSpace(a.body)
+	if bytes.HasPrefix(body, []byte("<")) {
+		var gateway struct{ Code, Message, RequestId string } //nolint:revive // the name of the element
+		if xml.Unmarshal(body, &gateway) == nil && gateway.Code != "" {
+			return apiError(a.status, &header{Code: text(gateway.Code), Message: text(gateway.Message), RequestID: text(gateway.RequestId)})
+		}
+		err = errors.New("it begins like HTML")
+		if bytes.HasPrefix(body, []byte("<?xml")) {
+			err = errors.New("it begins like XML")
+		}
 	}
 	e := &Error{HTTPStatus: a.status, Err: fmt.Errorf("the body is not the API's: %s", oneLine(err.Error()))}
 	if e.Reason, e.retry = classifyStatus(a.status); a.status < 300 {

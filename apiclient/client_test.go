@@ -1,9 +1,15 @@
 package apiclient_test
 
 import (
+	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,9 +37,10 @@ func newClient(t *testing.T, s simulator.Options, change func(*apiclient.Options
 	var nonce atomic.Int64
 	seen := &observer{}
 	o := apiclient.Options{
-		Endpoint: api.URL, RegionID: "cn-hangzhou", Transport: http.DefaultTransport, Timeout: 30 * time.Second, MaxAttempts: 3, PageSize: 50,
-		Credentials: apiclient.NewCredentials(apiclient.CredentialSource{AccessKeyID: "id", AccessKeySecret: "secret"}),
-		Limiter:     apiclient.NewLimiter(rate.Inf, 1), Observer: seen, Now: time.Now,
+		Endpoint: api.URL, RegionID: "cn-hangzhou", Transport: http.DefaultTransport, FreshTransport: http.DefaultTransport,
+		Memory: apiclient.NewMemory(64 << 20), Timeout: 30 * time.Second, MaxAttempts: 3, PageSize: 50,
+		Credentials: apiclient.NewCredentials(apiclient.CredentialSource{AccessKeyID: "id", AccessKeySecret: "secret"}, func(string, string) {}),
+		Limiter:     apiclient.NewLimiter(rate.Inf, 1, 16), Observer: seen, Now: time.Now,
 		Nonce: func() string { return strconv.FormatInt(nonce.Add(1), 10) },
 	}
 	if change != nil {
@@ -116,5 +123,163 @@ func TestARequestThatHangs(t *testing.T) {
 	_, err := read(t, c, apiclient.DescribeBackupsRequest{InstanceID: "c-1"})
 	if apiclient.ReasonOf(err) != apiclient.ReasonTimeout || seen.requests.Load() != 2 {
 		t.Errorf("%d requests, %v", seen.requests.Load(), err)
+	}
+}
+
+// Idle connections that all reset on reuse cost one attempt: the retry makes a new connection.
+func TestIdleConnectionsThatBreak(t *testing.T) {
+	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{"id": "secret"}})
+	api := httptest.NewUnstartedServer(sim)
+	var mu sync.Mutex
+	served := map[net.Conn]bool{}
+	api.Config.ConnState = func(c net.Conn, s http.ConnState) {
+		mu.Lock()
+		defer mu.Unlock()
+		if s == http.StateActive && served[c] {
+			_ = c.Close() // as a firewall that has forgotten the connection
+		}
+		served[c] = served[c] || s == http.StateIdle
+	}
+	api.Start()
+	defer api.Close()
+	transport := &http.Transport{MaxIdleConnsPerHost: 100}
+	var nonce atomic.Int64
+	c, err := apiclient.New(apiclient.Options{
+		Endpoint: api.URL, RegionID: "cn-hangzhou", Transport: transport, FreshTransport: &http.Transport{DisableKeepAlives: true},
+		Timeout: 30 * time.Second, MaxAttempts: 2, PageSize: 50, Memory: apiclient.NewMemory(64 << 20),
+		Credentials: apiclient.NewCredentials(apiclient.CredentialSource{AccessKeyID: "id", AccessKeySecret: "secret"}, func(string, string) {}),
+		Limiter:     apiclient.NewLimiter(rate.Inf, 1, 100), Observer: &observer{}, Now: time.Now,
+		Nonce: func() string { return strconv.FormatInt(nonce.Add(1), 10) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Fault: simulator.Delay(50 * time.Millisecond)})
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			if _, err := read(t, c, apiclient.DescribeBackupsRequest{InstanceID: "c-1"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for range 16 {
+		if _, err := read(t, c, apiclient.DescribeBackupsRequest{InstanceID: "c-1"}); err != nil {
+			t.Errorf("with %d idle connections that break: %v", len(served), err)
+		}
+	}
+}
+
+// The page size is halved until pages are small enough, and remembered.
+func TestPagesThatAreTooLarge(t *testing.T) {
+	c, sim, seen := newClient(t, simulator.Options{}, nil)
+	var subtasks []simulator.SubTask
+	for n := range 3000 {
+		subtasks = append(subtasks, simulator.SubTask{
+			Database: "dwd", Table: fmt.Sprintf("a_table_with_a_long_name_%04d", n),
+			Status: "success", Detail: "[]",
+		})
+	}
+	var tasks []simulator.Task
+	for n := range 50 {
+		tasks = append(tasks, simulator.Task{BackupTaskID: fmt.Sprintf("bt-%d", n), Status: "COMPLETED", Start: 1, SubTasks: subtasks})
+	}
+	sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: func(time.Time) []simulator.Task { return tasks }})
+	for _, tooLarge := range []int32{3, 0} { // pages of 50, 25 and 12 tasks
+		before := seen.requests.Load()
+		ids, err := read(t, c, apiclient.DescribeBackupsRequest{InstanceID: "c-1"})
+		if err != nil || len(ids) != 50 {
+			t.Fatalf("%d tasks, %v", len(ids), err)
+		}
+		if got := seen.requests.Load() - before; got != tooLarge+9 { // nine pages of 6
+			t.Errorf("%d requests, want %d", got, tooLarge+9)
+		}
+	}
+}
+
+// A word in the configuration means what it says there, for tasks and for subtasks.
+func TestStatusWords(t *testing.T) {
+	c, sim, _ := newClient(t, simulator.Options{}, func(o *apiclient.Options) {
+		o.StatusWords = apiclient.StatusWords{"human_processing": apiclient.StatusFailed, "done": apiclient.StatusRunning}
+	})
+	sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: func(time.Time) []simulator.Task {
+		return []simulator.Task{{BackupTaskID: "a", Status: "HUMAN_Processing", SubTasks: []simulator.SubTask{
+			{Status: "Done"},
+			{Status: "success"},
+		}}}
+	}})
+	for b, err := range c.Backups(t.Context(), apiclient.DescribeBackupsRequest{InstanceID: "c-1"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		subtasks, err := b.SubTasks()
+		if err != nil || b.Status != apiclient.StatusFailed || subtasks[0].Status != apiclient.StatusRunning ||
+			subtasks[1].Status != apiclient.StatusCompleted {
+			t.Errorf("%s, %+v, %v", b.Status, subtasks, err)
+		}
+	}
+}
+
+// A denial may say what is missing in a string that holds JSON, and an answer may begin with a byte order mark.
+func TestOddAnswers(t *testing.T) {
+	c, sim, _ := newClient(t, simulator.Options{}, nil)
+	play := func(status int, body string) error {
+		sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Fault: simulator.Raw(status, body)})
+		_, err := read(t, c, apiclient.DescribeBackupsRequest{InstanceID: "c-1"})
+		return err
+	}
+	var e *apiclient.Error
+	for _, detail := range []string{
+		`"{\"AuthAction\":\"sr:DescribeBackups\"}"`, `{"AuthAction":"sr:DescribeBackups"}`,
+		`{"authAction":"sr:DescribeBackups"}`,
+	} {
+		if err := play(http.StatusForbidden, `{"Code":"NoPermission","AccessDeniedDetail":`+detail+`}`); !errors.As(err, &e) ||
+			e.Action != "sr:DescribeBackups" {
+			t.Errorf("%s: %v", detail, err)
+		}
+	}
+	for _, detail := range []string{`"not JSON"`, `7`, `null`, `[]`, `"[1]"`} {
+		if err := play(http.StatusForbidden, `{"Code":"NoPermission","AccessDeniedDetail":`+detail+`}`); !errors.As(err, &e) || e.Action != "" ||
+			e.Reason != apiclient.ReasonForbidden {
+			t.Errorf("%s: %v", detail, err)
+		}
+	}
+	if err := play(http.StatusOK, "\ufeff"+`{"Success":true,"Data":[]}`); err != nil {
+		t.Errorf("byte order mark: %v", err)
+	}
+	for code, works := range map[string]bool{
+		`"OK"`: true, "200": true, "0": true, `"ok"`: true, `""`: true, "null": true, `"Failed"`: false,
+		"500": false,
+	} {
+		for _, data := range []string{`[]`, `[{"BackupTaskId":"a"}]`, "null"} {
+			if err := play(http.StatusOK, `{"Success":true,"ErrCode":`+code+`,"Data":`+data+`}`); (err == nil) != works {
+				t.Errorf("ErrCode %s with Data %s: %v", code, data, err)
+			}
+		}
+	}
+}
+
+// What a proxy says on the way is not repeated if it repeats the proxy's password.
+func TestAProxyThatEchoesItsPassword(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_, _ = conn.Write([]byte("HTTP/1.1 407 no, not with canary-4711\r\n\r\n"))
+			_ = conn.Close()
+		}
+	}))
+	defer proxy.Close()
+	at, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, _ := newClient(t, simulator.Options{}, func(o *apiclient.Options) {
+		o.Endpoint, o.MaxAttempts, o.Secrets = "https://api.invalid", 1, []string{"canary-4711"}
+		o.Transport = &http.Transport{Proxy: http.ProxyURL(at)}
+	})
+	if _, err = read(t, c, apiclient.DescribeBackupsRequest{InstanceID: "c-1"}); err == nil || strings.Contains(err.Error(), "4711") ||
+		apiclient.ReasonOf(err) != apiclient.ReasonNetwork {
+		t.Errorf("%v", err)
 	}
 }

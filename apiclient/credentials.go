@@ -3,16 +3,11 @@ package apiclient
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"regexp"
 	"strings"
 	"sync"
+	"time"
 
-	"github.com/alibabacloud-go/tea/tea"
-	"github.com/aliyun/credentials-go/credentials"
 	"github.com/aliyun/credentials-go/credentials/providers"
-	"golang.org/x/sync/singleflight"
 )
 
 // Credential is what a request is signed with.
@@ -26,80 +21,177 @@ func (c Credential) String() string { return "<secret>" }
 // GoString does the same for %#v.
 func (c Credential) GoString() string { return c.String() }
 
-// CredentialSource says where an account's credentials come from. Without an access key it is the default chain: environment, OIDC,
-// CLI profile, shared profile, ECS RAM role, credentials URI.
-type CredentialSource struct {
-	AccessKeyID         string
-	AccessKeySecret     string
-	AccessKeySecretFile string // instead of AccessKeySecret; read again at each renewal
-	SecurityToken       string
-	SecurityTokenFile   string // instead of SecurityToken; read again at each renewal
-	RoleARN             string // role to assume
-}
+const (
+	// renewalWait is how long after a failed renewal, or after one whose credential the API rejected, the next may follow: a token
+	// service must not get a request for each of ours.
+	renewalWait = 30 * time.Second
+	// firstWait is the same as long as there is no credential at all.
+	firstWait = time.Second
+	// renewalPatience is how long a request waits for a renewal while it has a credential that may still be valid.
+	renewalPatience = 100 * time.Millisecond
+)
 
 // Credentials provides an account's current credential. It isolates the requests from the vendor's library, whose providers take no
-// context, must not be called concurrently, never recover from a first failure, and put secrets into their errors.
+// context, must not be called concurrently, and put secrets into their errors.
+//
+// A provider that has worked stays: if a renewal fails, the last credential stays in use until the API rejects it, and no other provider
+// takes over.
 type Credentials struct {
-	build  func() (credentials.Credential, error)
-	flight singleflight.Group // one call of the library at a time
+	build    func() (providers.CredentialsProvider, error)
+	wait     time.Duration // between renewals
+	onChange func(provider, before string)
 
 	mu       sync.Mutex
-	provider credentials.Credential // nil if it must be built
-	last     *Credential            // the last good one, until the API rejects it
+	provider providers.CredentialsProvider // nil if it must be built
+	name     string                        // of the provider that gave the last credential
+	before   string                        // the name before that
+	last     *Credential                   // the last good one, until the API rejects it
+	accepted bool                          // the API accepted a credential of this provider
+	running  *renewal                      // nil if none is under way; its result counts only while it is this
+	rebuilt  time.Time                     // when a rejection last started from the source at once
+	next     time.Time                     // no renewal before, by the clock of this machine
+	err      error                         // of the last renewal
+	busy     chan struct{}                 // closed when the last call of the library has ended; nil before the first
 }
 
-// NewCredentials returns the credentials of a source. It reads nothing before the first Get.
-func NewCredentials(s CredentialSource) *Credentials {
-	return &Credentials{build: s.provider}
+// renewal is one call of the library.
+type renewal struct {
+	began time.Time
+	done  chan struct{}
 }
 
-// Get returns the current credential, which it renews when necessary. If a renewal fails, the last good credential stays in use until
-// the API rejects it. Get returns when ctx ends, even if the library does not.
+// NewCredentials returns the credentials of a source. It reads nothing before the first Get. It calls onChange when another provider than
+// before gives the credential; before is empty at first.
+func NewCredentials(s CredentialSource, onChange func(provider, before string)) *Credentials {
+	c := &Credentials{build: s.provider, wait: renewalWait, onChange: onChange}
+	if s.local() {
+		c.wait = 0
+	}
+	return c
+}
+
+// Get returns the current credential, which it renews when necessary. It returns when ctx ends, even if the library does not.
 func (c *Credentials) Get(ctx context.Context) (Credential, error) {
-	result := c.flight.DoChan("", func() (any, error) { return c.renew() })
+	c.mu.Lock()
+	if c.running == nil && !time.Now().Before(c.next) {
+		c.running = &renewal{began: time.Now(), done: make(chan struct{})}
+		go c.renew(c.running, c.provider, c.busy)
+		c.busy = c.running.done
+	}
+	running, last := c.running, c.last
+	if running == nil {
+		defer c.mu.Unlock()
+		return c.current()
+	}
+	c.mu.Unlock()
+
+	var patience <-chan time.Time
+	if last != nil {
+		patience = time.After(max(0, renewalPatience-time.Since(running.began)))
+	}
 	select {
 	case <-ctx.Done():
 		return Credential{}, ctx.Err()
-	case r := <-result:
-		if r.Err != nil {
-			return Credential{}, r.Err
-		}
-		return r.Val.(Credential), nil
+	case <-running.done:
+	case <-patience:
+		return *last, nil
 	}
-}
-
-// Reject reports that the API rejected a credential. The next Get starts from the source again.
-func (c *Credentials) Reject(rejected Credential) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.last != nil && *c.last == rejected {
-		c.last, c.provider = nil, nil
-	}
-}
-
-func (c *Credentials) renew() (Credential, error) {
-	c.mu.Lock()
-	provider := c.provider
+	current, err := c.current()
 	c.mu.Unlock()
-
-	got, err := fetch(&provider, c.build)
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err == nil {
-		c.provider, c.last = provider, &got
-		return got, nil
+	if current == (Credential{}) && err == nil {
+		return c.Get(ctx) // a rejection superseded the renewal
 	}
-	c.provider = nil // the library's default chain would ask only its last provider again
+	return current, err
+}
+
+// current returns the last good credential, or why there is none. The caller holds the lock.
+func (c *Credentials) current() (Credential, error) {
 	if c.last != nil {
 		return *c.last, nil
 	}
-	return Credential{}, redact(err)
+	return Credential{}, c.err
 }
 
-// fetch asks the provider, which it builds if there is none. It calls only GetCredential: the library's separate getters can mix two
-// rotations.
-func fetch(provider *credentials.Credential, build func() (credentials.Credential, error)) (got Credential, err error) {
+// renew calls the library, after the call before it has ended: providers must not be called concurrently.
+func (c *Credentials) renew(r *renewal, provider providers.CredentialsProvider, busy chan struct{}) {
+	defer close(r.done)
+	if busy != nil {
+		<-busy
+	}
+	got, name, err := fetch(&provider, c.build)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running != r {
+		return // the credential was rejected meanwhile, and the provider may give it again
+	}
+	c.running = nil
+	if err != nil {
+		c.err, c.next = redact(err), time.Now().Add(c.wait)
+		if c.last == nil { // nothing has worked yet, or the API rejected it: start from the source
+			c.provider, c.next = nil, time.Now().Add(min(c.wait, firstWait))
+		}
+		return
+	}
+	c.provider, c.err = provider, nil
+	if c.last == nil || *c.last != got {
+		c.last = &got
+	}
+	if before := c.name; before != name {
+		c.name, c.before, c.accepted = name, before, false
+		c.onChange(name, before)
+	}
+}
+
+// Provider returns the name of the provider that gives the credential, and of the one that did before it, if another one did since the
+// start; empty before the first credential.
+func (c *Credentials) Provider() (name, before string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.name, c.before
+}
+
+// Reread makes the next Get start from the source again. The last good credential stays in use if that fails.
+func (c *Credentials) Reread() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.provider, c.running, c.next = nil, nil, time.Time{}
+}
+
+// Accept reports that the API accepted a credential.
+func (c *Credentials) Accept(credential Credential) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last != nil && *c.last == credential {
+		c.accepted = true
+	}
+}
+
+// Reject reports that the API rejected a credential, or denied access with it. Unless the clock or a nonce is wrong, the next Get starts
+// from the source again: at once if the API accepted credentials of this provider before, else after a wait. A denial counts only for a
+// provider that the API never accepted: it may be the wrong identity.
+func (c *Credentials) Reject(credential Credential, failure *Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rejected := failure.Reason == ReasonUnauthorized && !strings.HasPrefix(failure.Code, "InvalidTimeStamp") && failure.retry != retryBackoff
+	denied := failure.Reason == ReasonForbidden && !c.accepted
+	if c.last == nil || *c.last != credential || !rejected && !denied {
+		return
+	}
+	switch {
+	case c.accepted && time.Since(c.rebuilt) >= c.wait:
+		c.rebuilt = time.Now()
+		c.provider, c.running, c.accepted, c.next = nil, nil, false, time.Time{}
+	case !time.Now().Before(c.next): // the credential stays until the source is asked again
+		c.provider, c.running, c.next = nil, nil, time.Now().Add(c.wait)
+	}
+}
+
+// fetch asks the provider, which it builds if there is none.
+func fetch(
+	provider *providers.CredentialsProvider, build func() (providers.CredentialsProvider, error),
+) (got Credential, name string, err error) {
 	defer func() {
 		if recover() != nil { // the library dereferences fields that a token service left out
 			err = errors.New("the provider panicked")
@@ -107,104 +199,20 @@ func fetch(provider *credentials.Credential, build func() (credentials.Credentia
 	}()
 	if *provider == nil {
 		if *provider, err = build(); err != nil {
-			return got, err
+			return got, "", err
 		}
 	}
-	m, err := (*provider).GetCredential()
+	cc, err := (*provider).GetCredentials()
 	if err != nil {
-		return got, err
+		return got, "", err
 	}
-	got = Credential{tea.StringValue(m.AccessKeyId), tea.StringValue(m.AccessKeySecret), tea.StringValue(m.SecurityToken)}
+	got = Credential{cc.AccessKeyId, cc.AccessKeySecret, cc.SecurityToken}
 	if got.AccessKeyID == "" || got.AccessKeySecret == "" {
-		return got, errors.New("the provider gave an empty access key")
+		return got, "", errors.New("the provider gave an empty access key")
 	}
-	return got, nil
-}
-
-func (s CredentialSource) provider() (credentials.Credential, error) {
-	if s.AccessKeyID == "" {
-		if s.RoleARN == "" {
-			return credentials.NewCredential(nil)
-		}
-		role, err := providers.NewRAMRoleARNCredentialsProviderBuilder().
-			WithCredentialsProvider(providers.NewDefaultCredentialsProvider()).WithRoleArn(s.RoleARN).Build()
-		if err != nil {
-			return nil, err
-		}
-		return credentials.FromCredentialsProvider("ram_role_arn", role), nil
+	name = cc.ProviderName
+	if name == "" {
+		name = (*provider).GetProviderName()
 	}
-	secret, err := valueOrFile(s.AccessKeySecret, s.AccessKeySecretFile)
-	if err != nil {
-		return nil, err
-	}
-	token, err := valueOrFile(s.SecurityToken, s.SecurityTokenFile)
-	if err != nil {
-		return nil, err
-	}
-	c := (&credentials.Config{}).SetAccessKeyId(s.AccessKeyID).SetAccessKeySecret(secret).SetSecurityToken(token)
-	switch {
-	case s.RoleARN != "":
-		c.SetType("ram_role_arn").SetRoleArn(s.RoleARN)
-	case token != "":
-		c.SetType("sts")
-	default:
-		c.SetType("access_key")
-	}
-	return credentials.NewCredential(c)
-}
-
-func valueOrFile(value, file string) (string, error) {
-	if file == "" {
-		return value, nil
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(string(b)), nil
-}
-
-// tokenServiceFault matches an error of the token service. Only the host of its URL is harmless, and only these characters of the cause.
-var tokenServiceFault = regexp.MustCompile(`"https://(sts[a-z0-9.-]*)[/?][^"]*": ([A-Za-z0-9 .:>\[\]-]{1,160})`)
-
-// tokenServiceCode matches an error code that the token service returned.
-var tokenServiceCode = regexp.MustCompile(`"Code"\s*:\s*"([A-Za-z][A-Za-z0-9._]{0,80})"`)
-
-// redact reduces a credential error to what is known to be harmless. The library's own text is not: it quotes a malformed CLI profile
-// with its secrets.
-func redact(err error) error {
-	if file, ok := errors.AsType[*os.PathError](err); ok {
-		return fmt.Errorf("no credentials: %w", file)
-	}
-	if m := tokenServiceCode.FindStringSubmatch(err.Error()); m != nil {
-		return fmt.Errorf("no credentials: the token service says %s", m[1])
-	}
-	if m := tokenServiceFault.FindStringSubmatch(err.Error()); m != nil {
-		return fmt.Errorf("no credentials: the token service %s does not answer: %s", m[1], m[2])
-	}
-	if strings.Contains(err.Error(), "providers in the chain") {
-		return errors.New("no credentials: no provider of the default chain " +
-			"(environment, OIDC, CLI profile, shared profile, ECS RAM role, credentials URI) has any" + chainHint())
-	}
-	return errors.New("no credentials: the provider failed (its message may contain secrets and is left out)")
-}
-
-// chainHint says what the environment lacks if it was meant to provide credentials.
-func chainHint() string {
-	complete := func(names ...string) string {
-		for _, needed := range names[1:] {
-			if os.Getenv(names[0]) != "" && os.Getenv(needed) == "" {
-				return fmt.Sprintf("; %s is set, %s is not", names[0], needed)
-			}
-		}
-		return ""
-	}
-	hint := complete("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET") +
-		complete("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_ROLE_ARN")
-	if file := os.Getenv("ALIBABA_CLOUD_OIDC_TOKEN_FILE"); file != "" {
-		if _, err := os.Stat(file); err != nil {
-			hint += fmt.Sprintf("; the OIDC token: %v", err)
-		}
-	}
-	return hint
+	return got, name, nil
 }

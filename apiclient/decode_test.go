@@ -49,7 +49,7 @@ func TestDecodeTolerates(t *testing.T) {
 		t.Fatalf("decoded %+v", p)
 	}
 	b := p.items[0]
-	if b.TaskID != "12" || b.InstanceID != "" || b.Status != StatusCanceled || b.DiskBytes != 7*gib || b.Instance != nil ||
+	if b.TaskID != "12" || b.InstanceID != "" || b.Status != StatusCanceled || b.DiskBytes != 7*bytesPerGiB || b.Instance != nil ||
 		!b.Start.Equal(time.Unix(1742179018, 0)) || !b.Finish.Equal(time.Unix(1742179028, 0)) || !b.Expire.IsZero() {
 		t.Errorf("decoded %+v", b)
 	}
@@ -64,25 +64,68 @@ func TestDecodeTolerates(t *testing.T) {
 	}
 }
 
-func TestEpoch(t *testing.T) {
-	for n, want := range map[float64]int64{
-		1: 1000, 1742179018: 1742179018000, 99999999999: 99999999999000, 1e11: 1e11, 1742179018123: 1742179018123,
-		0: 0, -1: 0, 1e18: 0, math.Inf(1): 0,
+func TestMoments(t *testing.T) {
+	at := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	for value, want := range map[string]struct {
+		time       time.Time
+		unreadable bool
+	}{
+		fmt.Sprint(at.Unix()): {at, false}, fmt.Sprint(at.UnixMilli()): {at, false}, fmt.Sprint(at.UnixMicro()): {at, false},
+		fmt.Sprint(at.UnixNano()): {at, false}, fmt.Sprintf("%q", fmt.Sprint(at.Unix())): {at, false}, `"2026-03-04T20:00:00+08:00"`: {at, false},
+		`"2026-03-04T12:00:00Z"`: {at, false}, "1": {time.Unix(1, 0).UTC(), false}, "99999999999": {time.Unix(99999999999, 0).UTC(), false},
+		"100000000000": {time.UnixMilli(1e11).UTC(), false}, "253402300799000": {time.UnixMilli(253402300799000).UTC(), false}, // the year 9999
+		"0": {}, "-1": {}, "null": {}, `"null"`: {}, `""`: {}, `"0"`: {},
+		"1e308": {time.Time{}, true}, "253402300800000": {time.Time{}, true}, `"NaN"`: {time.Time{}, true}, `"yesterday"`: {time.Time{}, true},
+		`"2026-03-04"`: {time.Time{}, true}, "true": {time.Time{}, true}, "{}": {time.Time{}, true}, "[1]": {time.Time{}, true},
 	} {
-		got := epoch(n)
-		if want == 0 && !got.IsZero() || want != 0 && got.UnixMilli() != want {
-			t.Errorf("epoch(%v) = %v, want %d ms", n, got, want)
+		body := fmt.Sprintf(`{"Success":true,"Data":[{"BackupTaskId":"a","BackupStartTime":%s}]}`, value)
+		p, _, err := decodePage[wireBackup, Backup]([]byte(body))
+		if err != nil {
+			t.Fatal(value, err)
+		}
+		if b := p.items[0]; !b.Start.Equal(want.time) || (len(b.Unreadable) > 0) != want.unreadable {
+			t.Errorf("%s is %v, unreadable %q", value, b.Start, b.Unreadable)
 		}
 	}
-	if !epoch(math.NaN()).IsZero() {
-		t.Error("NaN is a time")
+}
+
+func TestSizes(t *testing.T) {
+	for value, want := range map[string]float64{
+		"0": 0, "7": 7 * bytesPerGiB, `"7"`: 7 * bytesPerGiB, "0.5": bytesPerGiB / 2, "null": -1,
+		"-1": -1, `""`: -1,
+	} {
+		checkSize(t, value, want, false)
+	}
+	for _, value := range []string{"1e308", "1e13", `"NaN"`, `"Infinity"`, `"large"`, "true", "{}"} {
+		checkSize(t, value, -1, true)
+	}
+}
+
+// checkSize decodes a size of a task and of a subtask; want is -1 for none.
+func checkSize(t *testing.T, value string, want float64, unreadable bool) {
+	t.Helper()
+	body := fmt.Sprintf(`{"Success":true,"Data":[{"BackupTaskId":"a","Size":%s,"SubTasks":[{"Size":%[1]s}]}]}`, value)
+	p, _, err := decodePage[wireBackup, Backup]([]byte(body))
+	if err != nil {
+		t.Fatal(value, err)
+	}
+	subtasks, err := p.items[0].SubTasks()
+	if err != nil {
+		t.Fatal(value, err)
+	}
+	is := func(bytes float64) bool { return bytes == want || want < 0 && math.IsNaN(bytes) }
+	if !is(p.items[0].DiskBytes) || !is(subtasks[0].Bytes) || (len(p.items[0].Unreadable) > 0) != unreadable ||
+		subtasks[0].Unreadable != unreadable {
+		t.Errorf("%s: %v (%q), subtask %+v", value, p.items[0].DiskBytes, p.items[0].Unreadable, subtasks[0])
 	}
 }
 
 func TestParseStatus(t *testing.T) {
 	for word, want := range map[string]Status{
 		"RUNNING": StatusRunning, "completed": StatusCompleted, "Success": StatusCompleted, "FINISHED": StatusCompleted,
-		"Error": StatusFailed, "TERMINATED": StatusCanceled, "queued": StatusPending, "UPLOADING": StatusRunning,
+		"Error": StatusFailed, "TERMINATED": StatusCanceled, "UPLOAD_SNAPSHOT": StatusRunning,
+		"SAVE_META": StatusRunning, "UPLOAD_INFO": StatusRunning, "SNAPSHOTING": StatusRunning, "CANCELLED": StatusCanceled,
+		"queued": StatusPending, "UPLOADING": StatusRunning,
 		"": StatusUnknown, "PARTIAL_SUCCESS": StatusUnknown, "null": StatusUnknown,
 	} {
 		if got := parseStatus(word); got != want {

@@ -15,6 +15,11 @@ func describeBackups() operation[Backup] {
 	}
 }
 
+// Acquire waits for a place among the requests in flight, for the first request of a read. The caller passes it to Backups.
+func (c *Client) Acquire(ctx context.Context) (*Place, error) {
+	return c.acquire(ctx, describeBackups().rank, 0)
+}
+
 // DescribeBackupsRequest carries every parameter of DescribeBackups. None is required. A zero value is not sent.
 type DescribeBackupsRequest struct {
 	RegionID     string // the client's if empty
@@ -26,12 +31,13 @@ type DescribeBackupsRequest struct {
 	PageNumber                             int // the first page to read, from 1
 	PageSize                               int // the client's if 0
 
-	Buffers *BufferPool // where answers are read into; new memory if nil
+	Place    *Place    // acquired for the first request; nil if there is none
+	Progress *Progress // told how far the read is; nil if nobody asks
 }
 
-// Backups reads all pages and yields each task once, in the API's order. It decodes a whole page before it yields a task of it.
-// An error, always an *Error, is the last thing yielded: the tasks before it are not all there are. A list of more than one instance
-// that is shorter than its own Total is an error, too.
+// Backups reads all pages and yields each task once, in the API's order. It decodes a whole page before it yields a task of it. A task's
+// subtasks are valid until the next task is yielded, unless KeepSubTasks is called.
+// An error, always an *Error, is the last thing yielded: the tasks before it are not all there are.
 func (c *Client) Backups(ctx context.Context, r DescribeBackupsRequest) iter.Seq2[Backup, error] {
 	if r.RegionID == "" {
 		r.RegionID = c.o.RegionID
@@ -39,12 +45,21 @@ func (c *Client) Backups(ctx context.Context, r DescribeBackupsRequest) iter.Seq
 	if r.PageSize == 0 {
 		r.PageSize = c.o.PageSize
 	}
-	op := describeBackups()
-	op.complete = r.InstanceID == ""
-	return pages(ctx, c, op, max(1, r.PageNumber), r.Buffers, r.query)
+	l := &list[Backup]{
+		client: c, op: describeBackups(), first: max(1, r.PageNumber), size: r.PageSize, key: r.InstanceID,
+		place: r.Place, progress: r.Progress, query: r.query,
+	}
+	return func(yield func(Backup, error) bool) {
+		defer l.release()
+		l.read(ctx, func(b Backup, err error) bool {
+			b.words = c.o.StatusWords
+			b.Status = b.words.of(b.StatusWord)
+			return yield(b, err)
+		})
+	}
 }
 
-func (r DescribeBackupsRequest) query(page int) url.Values {
+func (r DescribeBackupsRequest) query(page, size int) url.Values {
 	v := url.Values{}
 	for name, value := range map[string]string{
 		"RegionId": r.RegionID, "InstanceId": r.InstanceID, "BackupTaskId": r.BackupTaskID, "Statuses": strings.Join(r.Statuses, ","),
@@ -55,7 +70,7 @@ func (r DescribeBackupsRequest) query(page int) url.Values {
 	}
 	for name, value := range map[string]int64{
 		"TimePeriodStartTime": r.TimePeriodStartTime, "TimePeriodEndTime": r.TimePeriodEndTime,
-		"PageNumber": int64(page), "PageSize": int64(r.PageSize),
+		"PageNumber": int64(page), "PageSize": int64(size),
 	} {
 		if value != 0 {
 			v.Set(name, strconv.FormatInt(value, 10))

@@ -15,22 +15,26 @@ const instancesPageSize = 100
 
 func describeInstances() operation[Instance] {
 	return operation[Instance]{
-		name: "DescribeInstances", path: "/webapi/starrocks/describeInstances", rank: maxPages, complete: true, decode: decodePage[wireInstance,
+		name: "DescribeInstances", path: "/webapi/starrocks/describeInstances", rank: 1, decode: decodePage[wireInstance,
 			Instance],
 		id: func(i *Instance) string { return i.InstanceID },
 	}
 }
 
 // Instances lists the instances of the client's region that carry all the tags, each once. An error, always an *Error, is the last
-// thing yielded: the instances before it are not all there are. A list that is shorter than its own Total is an error, too.
+// thing yielded: the instances before it are not all there are.
 func (c *Client) Instances(ctx context.Context, tags map[string]string) iter.Seq2[Instance, error] {
-	return pages(ctx, c, describeInstances(), 1, nil, func(page int) url.Values {
-		v := url.Values{"RegionId": {c.o.RegionID}, "PageNumber": {strconv.Itoa(page)}, "PageSize": {strconv.Itoa(instancesPageSize)}}
-		if len(tags) > 0 {
-			v.Set("Tag", tagParameter(tags))
-		}
-		return v
-	})
+	l := &list[Instance]{
+		client: c, op: describeInstances(), first: 1, size: instancesPageSize,
+		query: func(page, size int) url.Values {
+			v := url.Values{"RegionId": {c.o.RegionID}, "PageNumber": {strconv.Itoa(page)}, "PageSize": {strconv.Itoa(size)}}
+			if len(tags) > 0 {
+				v.Set("Tag", tagParameter(tags))
+			}
+			return v
+		},
+	}
+	return func(yield func(Instance, error) bool) { l.read(ctx, yield) }
 }
 
 // tagParameter returns the tags as the API takes them: one JSON string.

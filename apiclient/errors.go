@@ -48,6 +48,7 @@ type Error struct {
 	Err        error // the cause if the API did not answer
 
 	retry retryMode
+	sent  bool // the attempt came as far as to send a request
 }
 
 type retryMode int
@@ -79,13 +80,22 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// hide leaves out what repeats a secret.
+// hide leaves out what repeats a secret. The text of a transport error can come from a proxy.
 func (e *Error) hide(secrets secretscan.Scanner) {
+	const leftOut = "(left out)"
 	for _, s := range []*string{&e.Code, &e.Message, &e.RequestID, &e.Action} {
 		if secrets.In(*s) {
-			*s = "(left out)"
+			*s = leftOut
 		}
 	}
+	if e.Err != nil && secrets.In(e.Err.Error()) {
+		e.Err = errors.New(leftOut)
+	}
+}
+
+// mayRetry reports whether another attempt may succeed. Refreshed says that credentials were renewed for one already.
+func (e *Error) mayRetry(refreshed bool) bool {
+	return e.retry == retryBackoff || e.retry == retryFreshCredentials && !refreshed
 }
 
 // ReasonOf returns the reason of an error of this package. Any other error that ended a read comes from its context.
@@ -159,6 +169,8 @@ func classifyStatus(status int) (Reason, retryMode) {
 	switch {
 	case status >= http.StatusInternalServerError:
 		return ReasonServerError, retryBackoff
+	case status == http.StatusProxyAuthRequired: // it is the way to the API that fails, not the API's credentials
+		return ReasonNetwork, retryNever
 	case status == http.StatusTooManyRequests:
 		return ReasonThrottled, retryBackoff
 	case status == http.StatusUnauthorized:

@@ -8,89 +8,144 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limiter is our own limit of requests. One request at a time waits for the rate, the others wait for their turn: if many wait for a
-// rate.Limiter and give up together, only the last returns its token, and the debt of the others starves later requests.
-// The highest rank has the next turn: among calls of many pages, the one that is furthest continues, so that it ends before the deadline.
+// Limiter limits our own requests to a region with an account: so many a second, and so many in flight, over all scrapes.
+// A request holds its place from the moment it may be sent until it is answered. A read that waits for a retry holds none.
+//
+// One request at a time waits for the rate, the others wait for their turn: if many wait for a rate.Limiter and give up together, only
+// the last returns its token, and the debt of the others starves later requests. Reads go first that began first: a read of many pages
+// ends before others take its time, and if there is too little time for all, some end.
 type Limiter struct {
 	rate *rate.Limiter
 
-	mu      sync.Mutex
-	busy    bool // a request has the turn
-	waiting turns
-	arrived int
+	mu       sync.Mutex
+	places   int
+	inFlight int
+	granted  bool // a request has the turn
+	waiting  turns
+	reads    int     // that began
+	retries  float64 // that may still be made
 }
 
-// NewLimiter returns a limit of so many requests a second, in bursts of burst.
-func NewLimiter(limit rate.Limit, burst int) *Limiter {
-	return &Limiter{rate: rate.NewLimiter(limit, burst)}
+const (
+	leastRetries     = 20
+	retriesBySuccess = 1.0 // so retries stop if most attempts fail
+)
+
+// NewLimiter returns a limit of so many requests a second, in bursts of burst, and of so many in flight.
+func NewLimiter(limit rate.Limit, burst, inFlight int) *Limiter {
+	return &Limiter{rate: rate.NewLimiter(limit, burst), places: inFlight, retries: float64(max(leastRetries, inFlight))}
 }
 
-// Set changes the limit.
-func (l *Limiter) Set(limit rate.Limit, burst int) {
+// Set changes the limits.
+func (l *Limiter) Set(limit rate.Limit, burst, inFlight int) {
 	l.rate.SetLimit(limit)
 	l.rate.SetBurst(burst)
-}
-
-// Wait returns when a request of this rank may be sent, or the error of the context if that ends first.
-func (l *Limiter) Wait(ctx context.Context, rank int) error {
-	if err := l.takeTurn(ctx, rank); err != nil {
-		return err
-	}
-	defer l.passTurn()
-	return l.rate.Wait(ctx)
-}
-
-func (l *Limiter) takeTurn(ctx context.Context, rank int) error {
 	l.mu.Lock()
-	if !l.busy {
-		l.busy = true
-		l.mu.Unlock()
-		return nil
+	defer l.mu.Unlock()
+	l.places = inFlight
+	l.grant()
+}
+
+// Place is a place among the requests in flight.
+type Place struct {
+	limiter *Limiter
+	read    int // the read that the request is part of
+}
+
+// Release frees the place, once the request is answered.
+func (p *Place) Release() {
+	p.limiter.mu.Lock()
+	defer p.limiter.mu.Unlock()
+	p.limiter.inFlight--
+	p.limiter.grant()
+}
+
+// Acquire returns when a request may be sent, or the error of the context if that ends first. The highest rank goes first. Read is that of
+// an
+// earlier place of the same read, 0 for its first request.
+func (l *Limiter) Acquire(ctx context.Context, rank, read int) (*Place, error) {
+	read, err := l.takeTurn(ctx, rank, read)
+	if err != nil {
+		return nil, err
 	}
-	l.arrived++
-	mine := &turn{rank: rank, arrived: l.arrived, come: make(chan struct{})}
+	err = l.rate.Wait(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.granted = false
+	if err != nil {
+		l.inFlight--
+	}
+	l.grant()
+	return &Place{l, read}, err
+}
+
+func (l *Limiter) takeTurn(ctx context.Context, rank, read int) (int, error) {
+	l.mu.Lock()
+	if read == 0 {
+		l.reads++
+		read = l.reads
+	}
+	mine := &turn{rank: rank, read: read, come: make(chan struct{})}
 	heap.Push(&l.waiting, mine)
+	l.grant()
 	l.mu.Unlock()
 	select {
 	case <-mine.come:
-		return nil
+		return read, nil
 	case <-ctx.Done():
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if mine.index < 0 { // granted concurrently with the cancellation
-		l.pass()
-	} else {
+	if mine.index >= 0 {
 		heap.Remove(&l.waiting, mine.index)
+		return 0, ctx.Err()
 	}
-	return ctx.Err()
+	l.granted = false // granted concurrently with the cancellation
+	l.inFlight--
+	l.grant()
+	return 0, ctx.Err()
 }
 
-func (l *Limiter) passTurn() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.pass()
-}
-
-func (l *Limiter) pass() {
-	if l.busy = len(l.waiting) > 0; l.busy {
+// grant gives the turn, and a place with it, to the first of those who wait. The caller holds the lock.
+func (l *Limiter) grant() {
+	if !l.granted && l.inFlight < l.places && len(l.waiting) > 0 {
+		l.granted = true
+		l.inFlight++
 		close(heap.Pop(&l.waiting).(*turn).come)
 	}
 }
 
-type turn struct {
-	rank, arrived int
-	index         int // in the heap; -1 once granted
-	come          chan struct{}
+// succeeded notes that an attempt succeeded, which allows retries of others.
+func (l *Limiter) succeeded() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.retries = min(float64(max(leastRetries, l.places)), l.retries+retriesBySuccess)
 }
 
-// turns is a heap.Interface: the highest rank first, then the first to arrive.
+// mayRetry takes a retry from the budget, and reports whether there was one left: an API that is down gets no retries.
+func (l *Limiter) mayRetry() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.retries < 1 {
+		return false
+	}
+	l.retries--
+	return true
+}
+
+type turn struct {
+	rank, read int
+	index      int // in the heap; -1 once granted
+	come       chan struct{}
+}
+
+// turns is a heap.Interface: the highest rank first, then the read that began first.
 type turns []*turn
 
 func (t turns) Len() int { return len(t) }
 
 func (t turns) Less(i, j int) bool {
-	return t[i].rank > t[j].rank || t[i].rank == t[j].rank && t[i].arrived < t[j].arrived
+	return t[i].rank > t[j].rank || t[i].rank == t[j].rank && t[i].read < t[j].read
 }
 
 func (t turns) Swap(i, j int) {

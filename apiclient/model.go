@@ -6,8 +6,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-const gib = 1 << 30
-
 // Backup is a backup task, an element of Data in the answer of DescribeBackups. Times and sizes have the exporter's units.
 // A time that the API does not give is zero, a size NaN.
 type Backup struct {
@@ -21,10 +19,11 @@ type Backup struct {
 	Expire     time.Time         // ExpireTime: when the backup's data expires
 	DiskBytes  float64           // Size, bytes; NaN if absent
 	Instance   *InstanceSnapshot // InstanceSnapshot; nil if absent
+	Unreadable []string          // fields that are present but hold no time or size
 
-	snapshot jsontext.Value // InstanceSnapshot as the answer has it
 	subTasks jsontext.Value
 	kept     bool // subTasks are not part of an answer any more
+	words    StatusWords
 }
 
 // InstanceSnapshot is what the instance was when the backup was taken (InstanceSnapshot).
@@ -40,6 +39,8 @@ type SubTask struct {
 	Start    time.Time // StartTime
 	Finish   time.Time // FinishedTime
 	Bytes    float64   // Size, bytes; NaN if absent
+	// Unreadable reports that a field is present but holds no time or size.
+	Unreadable bool
 }
 
 // ListsSubTasks reports whether the API listed subtasks, possibly none. A task without a list says nothing about its tables.
@@ -52,14 +53,21 @@ func (b *Backup) KeepSubTasks() {
 	}
 }
 
+// SetSubTasks sets the subtasks to a JSON array, for programs that make backups of their own.
+func (b *Backup) SetSubTasks(array string) { b.subTasks, b.kept = jsontext.Value(array), true }
+
 // DropSubTasks forgets the subtasks: the task then says nothing about its tables.
 func (b *Backup) DropSubTasks() { b.subTasks = nil }
 
 // Instance is a StarRocks instance, an element of Data in the answer of DescribeInstances.
 type Instance struct {
-	InstanceID   string // InstanceId
-	RegionID     string // RegionId
-	InstanceName string // InstanceName
-	Status       string // InstanceStatus, in the API's words
-	RunMode      string // RunMode: shared_nothing, shared_data, lakehouse
+	InstanceID   string    // InstanceId
+	RegionID     string    // RegionId
+	InstanceName string    // InstanceName
+	Status       string    // InstanceStatus, in the API's words
+	RunMode      string    // RunMode: shared_nothing, shared_data, lakehouse
+	Created      time.Time // BeginTime; zero if absent
+	Tags         map[string]string
+	// SubscriptionEnd is ExpireTime, unless PayType says that the instance is not on subscription; zero if absent.
+	SubscriptionEnd time.Time
 }

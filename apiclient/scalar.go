@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -32,6 +33,83 @@ func (t text) number() float64 {
 		return math.NaN()
 	}
 	return n
+}
+
+// moment is a time: a number or a string with seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by magnitude, or
+// a string as RFC 3339 has it. Absent, null, empty, 0 and negative values are no time.
+type moment struct {
+	time       time.Time
+	unreadable bool // present, but not a time
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (m *moment) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	t, unreadable, err := readScalar(d)
+	*m = moment{unreadable: unreadable}
+	if t == "" || err != nil {
+		return err
+	}
+	if at, err := time.Parse(time.RFC3339, strings.TrimSpace(string(t))); err == nil {
+		m.time = at.UTC()
+		return nil
+	}
+	n := t.number()
+	m.time = epoch(n)
+	m.unreadable = m.time.IsZero() && !(n <= 0)
+	return nil
+}
+
+// epoch reads a time by its magnitude. It is zero for 0 and less, for NaN, and beyond the year 9999, which is still milliseconds.
+func epoch(n float64) time.Time {
+	for _, unit := range []struct{ from, perMilli float64 }{{3e17, 1e6}, {3e14, 1e3}, {1e11, 1}, {0, 1e-3}} {
+		if n > 0 && n >= unit.from {
+			if milli := n / unit.perMilli; milli <= 253402300799999 {
+				return time.UnixMilli(int64(milli)).UTC()
+			}
+			break
+		}
+	}
+	return time.Time{}
+}
+
+// gib is a size in GiB. Absent, null, empty and negative values are no size.
+type gib struct {
+	size       float64
+	known      bool
+	unreadable bool // present, but not a size
+}
+
+const (
+	bytesPerGiB = 1 << 30
+	largestSize = 1 << 40 // GiB: a zebibyte
+)
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (g *gib) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	t, unreadable, err := readScalar(d)
+	*g = gib{unreadable: unreadable}
+	if t == "" || err != nil {
+		return err
+	}
+	g.size = t.number()
+	g.known = g.size >= 0 && g.size <= largestSize
+	g.unreadable = !g.known && !(g.size < 0)
+	return nil
+}
+
+// bytes returns the size in bytes, NaN if there is none.
+func (g gib) bytes() float64 {
+	if !g.known {
+		return math.NaN()
+	}
+	return g.size * bytesPerGiB
+}
+
+// readScalar reads a string or a number. It reports a value of another kind, except null, as unreadable.
+func readScalar(d *jsontext.Decoder) (t text, unreadable bool, err error) {
+	k := d.PeekKind()
+	err = t.UnmarshalJSONFrom(d)
+	return t, k != '"' && k != '0' && k != 'n', err
 }
 
 // count is a number above 0, also one written as a string. Anything else is 0.

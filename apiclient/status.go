@@ -31,7 +31,8 @@ func parseStatus(word string) Status {
 	switch strings.ToLower(strings.TrimSpace(word)) {
 	case "pending", "queued", "queueing", "waiting", "created", "scheduled", "submitted":
 		return StatusPending
-	case "running", "snapshoting", "snapshotting", "uploading", "processing", "in_progress", "executing":
+	case "running", "snapshoting", "snapshotting", "upload_snapshot", "uploading", "save_meta", "upload_info", "processing",
+		"in_progress", "executing":
 		return StatusRunning
 	case "completed", "complete", "success", "succeeded", "successful", "finished", "done":
 		return StatusCompleted
@@ -42,4 +43,15 @@ func parseStatus(word string) Status {
 	default:
 		return StatusUnknown
 	}
+}
+
+// StatusWords maps words of the API that the exporter does not know to statuses. Keys are lower case.
+type StatusWords map[string]Status
+
+// of returns the status of a word.
+func (w StatusWords) of(word string) Status {
+	if s, known := w[strings.ToLower(strings.TrimSpace(word))]; known {
+		return s
+	}
+	return parseStatus(word)
 }

@@ -53,8 +53,9 @@ func newClient(t *testing.T, url string, transport http.RoundTripper) *apiclient
 		Endpoint: url, RegionID: "r", Transport: transport, Timeout: 10 * time.Second, MaxAttempts: 1, PageSize: 2,
 		Credentials: apiclient.NewCredentials(apiclient.CredentialSource{
 			AccessKeyID: recordedID, AccessKeySecret: "secret", SecurityToken: recordedToken,
-		}),
-		Limiter:  apiclient.NewLimiter(rate.Inf, 1),
+		}, func(string, string) {}),
+		FreshTransport: transport, Memory: apiclient.NewMemory(64 << 20),
+		Limiter:  apiclient.NewLimiter(rate.Inf, 1, 16),
 		Observer: nobody{}, Now: time.Now, Nonce: func() string { nonce++; return fmt.Sprintf("canary4711nonce%d", nonce) },
 	})
 	if err != nil {

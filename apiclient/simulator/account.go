@@ -23,6 +23,8 @@ type Instance struct {
 	InstanceID, RegionID string
 	Status, RunMode      string // of DescribeInstances; running and shared_nothing if empty
 	Tags                 map[string]string
+	Created, Expire      any                        // BeginTime and ExpireTime of DescribeInstances, milliseconds; absent if nil
+	PayType              string                     // of DescribeInstances; postPaid if empty
 	Tasks                func(now time.Time) []Task // in the order served; none if nil
 	Fault                Fault
 	Listed               func(tasks []Task) []Task // those in a list of the whole region; all if nil

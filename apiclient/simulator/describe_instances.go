@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -24,8 +25,13 @@ func describeInstances(c call) []byte {
 	from, to := c.window(len(found))
 	w := &writer{}
 	data := list(w, append([]Instance{}, found[from:to]...), func(i Instance) {
+		tags := []map[string]string{}
+		for _, key := range slices.Sorted(maps.Keys(i.Tags)) {
+			tags = append(tags, map[string]string{"Key": key, "Value": i.Tags[key]})
+		}
 		w.object("InstanceId", i.InstanceID, "InstanceName", "name of "+i.InstanceID, "InstanceStatus", orElse(i.Status, "running"),
-			"RegionId", i.RegionID, "RunMode", orElse(i.RunMode, "shared_nothing"), "Version", "3.3")
+			"RegionId", i.RegionID, "RunMode", orElse(i.RunMode, "shared_nothing"), "Version", "3.3", "Tags", tags,
+			"BeginTime", i.Created, "ExpireTime", i.Expire, "PayType", orElse(i.PayType, "postPaid"))
 	})
 	return w.envelope(true, "Success", "", data, c.options.Total(len(found)))
 }

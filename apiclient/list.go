@@ -1,0 +1,241 @@
+package apiclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"starrocks_backup_exporter/apiclient/internal/secretscan"
+)
+
+const (
+	maxPages = 1000
+	// maxListBytes is how much the pages of one list may hold in sum: a list without an end must not take all time and memory.
+	maxListBytes = 1 << 30
+)
+
+// Progress is how far the read of a list is.
+type Progress struct {
+	Requests int // answered
+	Expected int // requests that the whole list takes, as far as its Total tells; at least Requests
+}
+
+// list reads the pages of an operation.
+type list[T any] struct {
+	client   *Client
+	op       operation[T]
+	first    int    // page number
+	size     int    // page size
+	key      string // of the list, among those of the client's operation
+	place    *Place // among the requests in flight; nil if there is none
+	began    int    // the number of the read, by its first place
+	progress *Progress
+	query    func(page, size int) url.Values
+}
+
+// pass is one read of a list from the first page to the last.
+type pass struct {
+	seen  map[string]struct{}
+	total int // the largest Total
+}
+
+// short reports whether a pass has fewer items than its Total says.
+func (p *pass) short() bool { return len(p.seen) < p.total }
+
+// read yields each item once, in the API's order. An error is the last thing yielded.
+//
+// A list that is shorter than its own Total is read once more: items may have moved between pages, or Total may be wrong. If both passes
+// agree, Total is wrong. If they differ, both together count if they reach Total.
+func (l *list[T]) read(ctx context.Context, yield func(T, error) bool) {
+	var none T
+	yielded := map[string]struct{}{}
+	yieldNew := func(id string, item T) bool {
+		if _, known := yielded[id]; known {
+			return true
+		}
+		yielded[id] = struct{}{}
+		return yield(item, nil)
+	}
+	first, err := l.pass(ctx, yieldNew)
+	switch {
+	case err != nil:
+		yield(none, err)
+		return
+	case first == nil || !first.short():
+		return
+	case len(first.seen) == 0:
+		yield(none, badResponse(l.op.name, fmt.Errorf("no entries, but Total is %d", first.total)))
+		return
+	}
+	second, err := l.pass(ctx, yieldNew)
+	switch {
+	case err != nil:
+		yield(none, err)
+	case second == nil || len(yielded) >= max(first.total, second.total):
+	case len(second.seen) == len(first.seen) && len(yielded) == len(first.seen): // the same items
+	default:
+		yield(none, badResponse(l.op.name, fmt.Errorf("two reads list %d and %d entries, together %d of %d",
+			len(first.seen), len(second.seen), len(yielded), max(first.total, second.total))))
+	}
+}
+
+// pass reads all pages once. It halves the page size if a page is too large, and then starts from the first page. It returns nil if yield
+// ended it.
+func (l *list[T]) pass(ctx context.Context, yield func(id string, item T) bool) (*pass, error) {
+	for size := l.pageSize(); ; size = max(1, size/2) {
+		l.setPageSize(size)
+		p, err := l.passOf(ctx, size, yield)
+		if !errors.Is(err, errTooLarge) || size == 1 {
+			return p, err
+		}
+	}
+}
+
+func (l *list[T]) passOf(ctx context.Context, size int, yield func(id string, item T) bool) (*pass, error) {
+	p := &pass{seen: map[string]struct{}{}}
+	bytes := 0
+	for n := range maxPages {
+		answered, b, err := l.call(ctx, n, size)
+		if err != nil {
+			return p, err
+		}
+		before := len(p.seen)
+		p.total = max(p.total, answered.total)
+		going := true
+		for i := 0; going && i < len(answered.items); i++ {
+			id := l.op.id(&answered.items[i])
+			p.seen[id] = struct{}{}
+			going = yield(id, answered.items[i])
+		}
+		l.client.memory.release(b)
+		l.note(len(p.seen), p.total)
+		bytes += answered.bytes
+		switch {
+		case !going:
+			return nil, nil
+		// A short page does not end the list: the server may cap its pages below the size asked for.
+		case len(p.seen) == before, p.total > 0 && !p.short():
+			return p, nil
+		case bytes > maxListBytes:
+			return p, badResponse(l.op.name, fmt.Errorf("no end after %d MiB", bytes>>20))
+		}
+	}
+	return p, badResponse(l.op.name, fmt.Errorf("no end after %d pages", maxPages))
+}
+
+// note counts an answered request.
+func (l *list[T]) note(seen, total int) {
+	if l.progress == nil {
+		return
+	}
+	l.progress.Requests++
+	l.progress.Expected = max(l.progress.Expected, l.progress.Requests)
+	if seen > 0 && total > seen {
+		l.progress.Expected = max(l.progress.Expected, (total*l.progress.Requests+seen-1)/seen)
+	}
+}
+
+func (l *list[T]) pageSize() int {
+	l.client.mu.Lock()
+	defer l.client.mu.Unlock()
+	if size := l.client.sizes[l.op.name+l.key]; size > 0 {
+		return min(size, l.size)
+	}
+	return l.size
+}
+
+// setPageSize remembers a page size that is smaller than asked for.
+func (l *list[T]) setPageSize(size int) {
+	if size == l.size {
+		return
+	}
+	l.client.mu.Lock()
+	defer l.client.mu.Unlock()
+	l.client.sizes[l.op.name+l.key] = size
+}
+
+// call makes one call for the n-th page, in as many attempts as it takes and ctx and the retry budget allow. It returns the memory of the
+// answer, which the caller releases.
+func (l *list[T]) call(ctx context.Context, n, size int) (*page[T], *buffer, error) {
+	limiter := l.client.o.Limiter
+	var last *Error
+	refreshed := false
+	for attempt := 1; ; attempt++ {
+		answered, b, hint, failure := l.try(ctx, n, size, last)
+		if failure == nil {
+			limiter.succeeded()
+			return answered, b, nil
+		}
+		if last != nil && ctx.Err() != nil && failure.Reason == ReasonTimeout {
+			return nil, nil, last // why there was another attempt says more
+		}
+		last = failure
+		last.Operation = l.op.name
+		if last.sent {
+			last.Attempts = attempt
+		}
+		if attempt >= l.client.o.MaxAttempts || !last.mayRetry(refreshed) || ctx.Err() != nil || !limiter.mayRetry() {
+			return nil, nil, last
+		}
+		refreshed = refreshed || last.retry == retryFreshCredentials
+		if !sleep(ctx, max(hint, backoff(attempt))) {
+			return nil, nil, last
+		}
+	}
+}
+
+// try signs, sends and decodes one request. With a failure it returns how long the API asks to wait; 0 if it does not. Previous is why the
+// last attempt failed, nil if there was none.
+func (l *list[T]) try(ctx context.Context, n, size int, previous *Error) (*page[T], *buffer, time.Duration, *Error) {
+	c := l.client
+	credential, failure := c.credential(ctx)
+	if failure != nil {
+		return nil, nil, 0, failure
+	}
+	if l.place == nil {
+		place, err := c.acquire(ctx, l.op.rank, l.began)
+		if err != nil {
+			return nil, nil, 0, &Error{Reason: ReasonTimeout, Err: fmt.Errorf("waiting for our own request limit: %w", err)}
+		}
+		l.place = place
+	}
+	l.began = l.place.read
+	defer l.release()
+	if previous != nil {
+		c.o.Observer.Retry(l.op.name, c.o.RegionID, previous.Reason)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
+	defer cancel()
+	req, err := c.request(ctx, l.op.name, l.op.path, l.query(l.first+n, size))
+	if err != nil {
+		return nil, nil, 0, &Error{Reason: ReasonInvalidRequest, Err: err}
+	}
+	sign(req, credential, c.o.Now(), c.o.Nonce())
+	fresh := previous != nil && (previous.Reason == ReasonNetwork || previous.Reason == ReasonTimeout)
+	a, b, failure := c.exchange(req, l.op.name, size, fresh)
+	if failure == nil {
+		var answered *page[T]
+		if answered, failure = interpret(a, l.op.decode); failure == nil {
+			c.o.Credentials.Accept(credential)
+			return answered, b, 0, nil
+		}
+		c.memory.release(b)
+	}
+	failure.hide(secretscan.New(append([]string{credential.AccessKeySecret, credential.SecurityToken}, c.o.Secrets...)...))
+	failure.sent = true
+	c.o.Credentials.Reject(credential, failure)
+	if a == nil {
+		return nil, nil, 0, failure
+	}
+	return nil, nil, retryAfter(a.header, c.o.Now()), failure
+}
+
+// release releases the place among the requests in flight, if there is one.
+func (l *list[T]) release() {
+	if l.place != nil {
+		l.place.Release()
+		l.place = nil
+	}
+}
