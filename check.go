@@ -54,7 +54,7 @@ func writeReport(r *report.Report, format string, w io.Writer) error {
 
 // healthcheck checks that the exporter at an address of this machine is alive. Any answer but a server error counts: an exporter that
 // speaks TLS or asks for a password is alive, too.
-func healthcheck(address string) error {
+func healthcheck(address, routePrefix string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func healthcheck(address string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	at := url.URL{Scheme: "http", Host: net.JoinHostPort(host, port), Path: "/-/healthy"}
+	at := url.URL{Scheme: "http", Host: net.JoinHostPort(host, port), Path: routePrefix + "-/healthy"}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
 	if err != nil {
 		return err

@@ -314,19 +314,19 @@ func TestHealthcheck(t *testing.T) {
 	address := plain.Listener.Addr().String()
 	_, port, _ := strings.Cut(address, ":")
 	for _, a := range []string{address, "0.0.0.0:" + port, "[::]:" + port, ":" + port, encrypted.Listener.Addr().String()} {
-		if err := healthcheck(a); err != nil {
+		if err := healthcheck(a, "/"); err != nil {
 			t.Errorf("%s: %v", a, err)
 		}
 	}
-	if status = http.StatusUnauthorized; healthcheck(address) != nil {
+	if status = http.StatusUnauthorized; healthcheck(address, "/") != nil {
 		t.Error("one that wants a password is taken for dead")
 	}
-	if status = http.StatusServiceUnavailable; healthcheck(address) == nil {
+	if status = http.StatusServiceUnavailable; healthcheck(address, "/") == nil {
 		t.Error("one that fails is taken for alive")
 	}
 	plain.Close()
 	for _, a := range []string{address, "nonsense"} {
-		if healthcheck(a) == nil {
+		if healthcheck(a, "/") == nil {
 			t.Errorf("%s is taken for alive", a)
 		}
 	}

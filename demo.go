@@ -30,6 +30,7 @@ func startDemo() (load func() (*config.Config, error), err error) {
 		sim.Set(d.Instance)
 		c.Instances = append(c.Instances, config.Instance{
 			InstanceID: d.InstanceID, RegionID: d.RegionID, Account: "default", MaxAge: model.Duration(d.MaxAge),
+			Thresholds: c.Backups.Thresholds,
 		})
 	}
 	return func() (*config.Config, error) { return c, nil }, nil
@@ -58,14 +59,17 @@ func startPlayback(directory string) (load func() (*config.Config, error), now f
 	for _, r := range playback.Instances() {
 		c.Instances = append(
 			c.Instances,
-			config.Instance{InstanceID: r.InstanceID, RegionID: r.RegionID, Account: account(r.Account), MaxAge: c.Backups.MaxAge},
+			config.Instance{
+				InstanceID: r.InstanceID, RegionID: r.RegionID, Account: account(r.Account), MaxAge: c.Backups.MaxAge,
+				Thresholds: c.Backups.Thresholds,
+			},
 		)
 	}
 	listed := playback.Regions("DescribeBackups")
 	for _, r := range playback.Regions("DescribeInstances") {
 		d := config.Discovery{
 			RegionID: r.RegionID, Account: account(r.Account), Tags: tags(r.Tag), MaxAge: c.Backups.MaxAge, Listing: config.ListingInstance,
-			RefreshInterval: model.Duration(24 * time.Hour),
+			RefreshInterval: model.Duration(24 * time.Hour), Thresholds: c.Backups.Thresholds,
 		}
 		if slices.ContainsFunc(listed, func(l recording.Recorded) bool { return l.RegionID == r.RegionID && l.Account == r.Account }) {
 			d.Listing = config.ListingRegion

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/go-kit/log"
@@ -30,7 +31,7 @@ func handlers(o options, scraper *fleet.Scraper, reloader *config.Reloader, own 
 		w.WriteHeader(status)
 		fmt.Fprintln(w, body)
 	}
-	mux.Handle(o.telemetryPath, limitWriting(metrics))
+	mux.Handle(o.telemetryPath, limitRequests(o.maxRequests, limitWriting(metrics)))
 	mux.Handle("/{$}", limitWriting(page))
 	mux.HandleFunc("/config", func(w http.ResponseWriter, _ *http.Request) {
 		text(w, http.StatusOK, reloader.Current().String())
@@ -63,7 +64,32 @@ func handlers(o options, scraper *fleet.Scraper, reloader *config.Reloader, own 
 	} {
 		mux.HandleFunc("/debug/pprof/"+path, onlyLocal(handler))
 	}
+	return underPrefix(o.routePrefix, mux)
+}
+
+// underPrefix serves all routes under a prefix, and redirects the root to it.
+func underPrefix(prefix string, routes http.Handler) http.Handler {
+	if prefix == "/" {
+		return routes
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/{$}", http.RedirectHandler(prefix, http.StatusFound))
+	mux.Handle(prefix, http.StripPrefix(strings.TrimSuffix(prefix, "/"), routes))
 	return mux
+}
+
+// limitRequests answers more than so many requests at the same time with status 503.
+func limitRequests(most int, next http.Handler) http.Handler {
+	places := make(chan struct{}, most)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			next.ServeHTTP(w, r)
+		default:
+			http.Error(w, fmt.Sprintf("%d requests are being served, see --web.max-requests", most), http.StatusServiceUnavailable)
+		}
+	})
 }
 
 // onlyLocal serves requests from this machine only: a profile costs time and shows more than a network should see.

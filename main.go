@@ -43,7 +43,7 @@ func main() {
 		}
 		os.Exit(status)
 	case o.command == commandHealthcheck:
-		if err := healthcheck((*o.web.WebListenAddresses)[0]); err != nil {
+		if err := healthcheck((*o.web.WebListenAddresses)[0], o.routePrefix); err != nil {
 			fmt.Fprintln(os.Stderr, "starrocks_backup_exporter:", err)
 			os.Exit(1)
 		}
@@ -113,6 +113,10 @@ func serve(server *http.Server, o options, reloader *config.Reloader, logger log
 		level.Info(logger).Log("msg", "shutting down")
 		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		return server.Shutdown(grace)
+		if err := server.Shutdown(grace); err != nil { // a scrape is still under way; Prometheus scrapes again
+			level.Info(logger).Log("msg", "closing connections that are still in use", "err", err)
+			_ = server.Close()
+		}
+		return nil
 	}
 }

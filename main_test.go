@@ -145,6 +145,57 @@ func TestShardOfAStatefulSet(t *testing.T) {
 }
 
 // The README lists every metric that is served, with its labels, and none besides.
+// With a route prefix, everything is served under it, and the root leads there.
+func TestRoutePrefix(t *testing.T) {
+	load := func() (*config.Config, error) { return config.Default(), nil }
+	for _, args := range [][]string{{"--web.external-url=https://example.org/backups/"}, {"--web.route-prefix=backups"}} {
+		at := newTestServer(t, load, args...)
+		for path, want := range map[string]int{
+			"/": http.StatusOK, "/backups/": http.StatusOK, "/backups/metrics": http.StatusOK, "/backups/-/healthy": http.StatusOK,
+			"/metrics": http.StatusNotFound, "/-/healthy": http.StatusNotFound,
+		} {
+			if status, body := request(t, http.MethodGet, at+path); status != want || path == "/" && !strings.Contains(body, "StarRocks backups") {
+				t.Errorf("%q: %s: status %d", args, path, status)
+			}
+		}
+	}
+	for _, args := range [][]string{{"--web.external-url=example.org"}, {"--web.external-url=ftp://example.org"}, {"--web.max-requests=0"}} {
+		if _, err := parse(args); err == nil {
+			t.Errorf("accepted %q", args)
+		}
+	}
+}
+
+func TestTooManyRequests(t *testing.T) {
+	hold, held := make(chan struct{}), make(chan struct{}, 2)
+	server := httptest.NewServer(limitRequests(2, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		held <- struct{}{}
+		<-hold
+	})))
+	defer server.Close()
+	statuses := make(chan int)
+	for range 2 {
+		go func() {
+			status, _ := request(t, http.MethodGet, server.URL)
+			statuses <- status
+		}()
+		<-held
+	}
+	if status, body := request(t, http.MethodGet, server.URL); status != http.StatusServiceUnavailable || !strings.Contains(body,
+		"--web.max-requests") {
+		t.Errorf("status %d: %s", status, body)
+	}
+	close(hold)
+	for range 2 {
+		if status := <-statuses; status != http.StatusOK {
+			t.Errorf("status %d", status)
+		}
+	}
+	if status, _ := request(t, http.MethodGet, server.URL); status != http.StatusOK {
+		t.Errorf("status %d afterwards", status)
+	}
+}
+
 func TestReadmeListsEveryMetric(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,8 @@ type options struct {
 	record          string
 	playback        string
 	telemetryPath   string
+	routePrefix     string // begins and ends with /
+	maxRequests     int
 	enableLifecycle bool
 	deadlines       fleet.Deadlines
 	shard           fleet.Shard
@@ -53,6 +56,14 @@ func parse(args []string) (options, error) {
 		"Needs no account and no configuration file.").
 		PlaceHolder("DIR").StringVar(&o.playback)
 	app.Flag("web.telemetry-path", "Path under which to expose metrics.").Default("/metrics").StringVar(&o.telemetryPath)
+	externalURL := app.Flag("web.external-url",
+		"URL under which the exporter is reachable from outside, for example if it is behind a reverse proxy. "+
+			"If it has a path, that path prefixes all HTTP endpoints.").PlaceHolder("URL").String()
+	routePrefix := app.Flag("web.route-prefix",
+		"Prefix of the internal routes of the HTTP endpoints. Defaults to the path of --web.external-url.").
+		PlaceHolder("PATH").String()
+	app.Flag("web.max-requests",
+		"Maximum number of scrapes answered at the same time. More get status 503.").Default("40").IntVar(&o.maxRequests)
 	app.Flag("web.enable-lifecycle", "Enable reload by POST /-/reload.").BoolVar(&o.enableLifecycle)
 	app.Flag("scrape.timeout", "Scrape timeout if Prometheus does not send one.").Default("10s").DurationVar(&o.deadlines.Timeout)
 	app.Flag("scrape.timeout-offset",
@@ -79,25 +90,51 @@ func parse(args []string) (options, error) {
 	if o.command == commandCheck && !logLevelSet {
 		o.logLevel = "error" // the report says what could not be read
 	}
-	index, err := strconv.Atoi((*shard)[strings.LastIndexByte(*shard, '-')+1:])
+	return o, o.complete(*shard, *externalURL, *routePrefix)
+}
+
+// complete fills in what follows from several flags, and checks all of them.
+func (o *options) complete(shard, externalURL, routePrefix string) (err error) {
+	if o.routePrefix, err = routePrefixOf(externalURL, routePrefix); err != nil {
+		return err
+	}
+	index, err := strconv.Atoi(shard[strings.LastIndexByte(shard, '-')+1:])
 	o.shard.Index = index
 	switch {
-	case err != nil || strings.HasPrefix(*shard, "-"):
-		return o, fmt.Errorf("--shard: %q is not a number and does not end with one", *shard)
+	case err != nil || strings.HasPrefix(shard, "-"):
+		return fmt.Errorf("--shard: %q is not a number and does not end with one", shard)
 	case o.shard.Total < 1:
-		return o, errors.New("--total-shards must be 1 or more")
+		return errors.New("--total-shards must be 1 or more")
 	case o.shard.Index >= o.shard.Total:
-		return o, fmt.Errorf("--shard must be below --total-shards: %d of %d", o.shard.Index, o.shard.Total)
+		return fmt.Errorf("--shard must be below --total-shards: %d of %d", o.shard.Index, o.shard.Total)
 	case o.demo && o.playback != "":
-		return o, errors.New("--demo and --api.playback exclude each other: both replace the API")
+		return errors.New("--demo and --api.playback exclude each other: both replace the API")
 	case o.command == commandCheck && o.checkTimeout <= 0:
-		return o, errors.New("--timeout must be above 0")
+		return errors.New("--timeout must be above 0")
+	case o.maxRequests < 1:
+		return errors.New("--web.max-requests must be 1 or more")
 	case o.deadlines.Timeout <= 0:
-		return o, errors.New("--scrape.timeout must be above 0")
+		return errors.New("--scrape.timeout must be above 0")
 	case o.deadlines.Offset < 0:
-		return o, errors.New("--scrape.timeout-offset must not be negative")
+		return errors.New("--scrape.timeout-offset must not be negative")
 	case o.telemetryPath == "" || o.telemetryPath[0] != '/' || o.telemetryPath == "/":
-		return o, errors.New("--web.telemetry-path must begin with / and must not be /")
+		return errors.New("--web.telemetry-path must begin with / and must not be /")
 	}
-	return o, nil
+	return nil
+}
+
+// routePrefixOf returns the prefix of all routes, which begins and ends with a slash.
+func routePrefixOf(externalURL, prefix string) (string, error) {
+	u, err := url.Parse(externalURL)
+	if externalURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		return "", fmt.Errorf("--web.external-url: %q is not an http or https URL with a host", externalURL)
+	}
+	if prefix == "" && u != nil {
+		prefix = u.Path
+	}
+	prefix = strings.Trim(prefix, "/")
+	if prefix == "" {
+		return "/", nil
+	}
+	return "/" + prefix + "/", nil
 }

@@ -45,7 +45,7 @@ func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*fleet
 		Help: "Scrapes that joined a collection under way.",
 	})
 	scraper := fleet.NewScraper(logger, now, coalesced.Inc)
-	builder := fleet.NewBuilder(collector.NewAPIMetrics(registry), now, o.shard)
+	builder := fleet.NewBuilder(collector.NewAPIMetrics(registry), now, o.shard, logger)
 	if o.record != "" {
 		if builder.Recorder, err = recording.NewRecorder(o.record, now, logger); err != nil {
 			return nil, nil, fmt.Errorf("--api.record: %w", err)

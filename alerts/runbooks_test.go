@@ -26,6 +26,7 @@ var publicAlerts = []string{
 	"StarRocksBackupShrunk warning",
 	"StarRocksBackupTableFailed warning",
 	"StarRocksBackupStatusUnknown warning",
+	"StarRocksBackupImplausible warning", "StarRocksBackupSubscriptionEnding critical",
 	"StarRocksBackupInstanceUnreadable warning",
 	"StarRocksBackupInstanceUnreadable critical",
 	"StarRocksBackupCredentialsRejected critical",

@@ -59,6 +59,11 @@ func TestConditionsAtTheirLimits(t *testing.T) {
 		b.Start, b.Finish = simulator.Millis(started), simulator.Millis(started.Add(time.Hour))
 		return []simulator.Task{b}
 	}
+	lasting := func(h float64) simulator.Task {
+		b := backup("bt-1", "COMPLETED", 5)
+		b.Start = simulator.Millis(noon.Add(-hours(5 + h)))
+		return b
+	}
 	one := func(tasks ...simulator.Task) []simulator.Task { return tasks }
 	var all strings.Builder
 	for _, c := range []struct {
@@ -79,7 +84,12 @@ func TestConditionsAtTheirLimits(t *testing.T) {
 		{
 			"failing", "failing",
 			one(backup("bt-3", "COMPLETED", 1), backup("bt-2", "FAILED", 5), backup("bt-1", "COMPLETED", 20)),
-			one(backup("bt-3", "CANCELLED", 1), backup("bt-2", "FAILED", 5), backup("bt-1", "COMPLETED", 20)),
+			one(backup("bt-3", "CANCELLED", 1), backup("bt-1", "COMPLETED", 20)),
+		},
+		{
+			"failing_repeatedly", "failing_repeatedly",
+			one(backup("bt-4", "CANCELLED", 1), backup("bt-2", "FAILED", 5), backup("bt-1", "COMPLETED", 20), backup("bt-0", "FAILED", 21)),
+			one(backup("bt-4", "CANCELLED", 1), backup("bt-3", "TERMINATED", 3), backup("bt-2", "FAILED", 5), backup("bt-1", "COMPLETED", 20)),
 		},
 		{"stuck_4h", "stuck", running(4, 1), running(4+second, 1)},
 		{"stuck_3_times", "stuck", running(6, 2), running(6+second, 2)},
@@ -96,6 +106,17 @@ func TestConditionsAtTheirLimits(t *testing.T) {
 			one(backup("bt-2", "COMPLETED", 1, sub("a", "t", 1, "running")), backup("bt-1", "COMPLETED", 5, sub("a", "t", 1, "failed"))),
 			one(backup("bt-2", "COMPLETED", 1, sub("a", "t", 1, "FAILED"))),
 		},
+		{
+			"tables_canceled", "tables_failed",
+			one(backup("bt-2", "COMPLETED", 1, sub("a", "t", 1, "success"))), one(backup("bt-2", "COMPLETED", 1, sub("a", "t", 1, "CANCELLED"))),
+		},
+		{
+			"status_unknown_table", "status_unknown",
+			one(backup("bt-2", "COMPLETED", 1, sub("a", "t", 1, "success"))), one(backup("bt-2", "COMPLETED", 1, sub("a", "t", 1, "HALF"))),
+		},
+		{"implausible_future", "implausible", one(backup("bt-1", "COMPLETED", -0.25)), one(backup("bt-1", "COMPLETED", -0.25-second))},
+		{"implausible_order", "implausible", one(lasting(0)), one(lasting(-second))},
+		{"implausible_running", "implausible", running(-0.25, 1), running(-0.25-second, 1)},
 		{
 			"status_unknown", "status_unknown",
 			one(backup("bt-2", "COMPLETED", 1), backup("bt-1", "MERGING", 5)), one(backup("bt-2", "", 1), backup("bt-1", "COMPLETED", 5)),
@@ -138,10 +159,11 @@ func holding(exposition string) map[string][]string {
 func TestDemoFleetKeepsItsStates(t *testing.T) {
 	want := map[string]string{
 		"orders-healthy-daily": "", "archive-healthy-weekly": "", "events-running-now": "", "billing-stuck": "stuck",
-		"users-failed-last-night": "failing", "payments-failing-for-a-week": "failing overdue", "stock-overdue": "overdue",
-		"sandbox-never-backed-up": "missing", "fresh-first-backup-running": "", "ledger-about-to-expire": "expiring failing overdue",
-		"legacy-only-expired": "missing overdue", "search-half-the-size": "shrunk", "catalog-table-failed": "tables_failed",
-		"ads-unknown-status": "status_unknown", "mail-queued": "", "maps-canceled": "",
+		"users-failed-last-night": "failing", "payments-failing-for-a-week": "failing failing_repeatedly overdue", "stock-overdue": "overdue",
+		"sandbox-never-backed-up": "missing", "fresh-first-backup-running": "",
+		"ledger-about-to-expire": "expiring failing failing_repeatedly overdue",
+		"legacy-only-expired":    "missing overdue", "search-half-the-size": "shrunk", "catalog-table-failed": "tables_failed",
+		"ads-unknown-status": "status_unknown", "mail-queued": "", "maps-canceled": "failing",
 	}
 	now := noon
 	var configuration strings.Builder

@@ -3,7 +3,6 @@ package collector_test
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -69,6 +68,10 @@ instances: [{instance_id: c-2, region_id: cn-hangzhou, max_age: 8d}, {instance_i
 		{InstanceID: "c-5", RunMode: "lakehouse"},
 		{InstanceID: "c-6", Status: "creating"},
 		{InstanceID: "c-7", Status: "some word", RunMode: "some other"},
+		{InstanceID: "c-10", Status: "NOT_INIT"},
+		{InstanceID: "c-11", Status: "agent_creating"},
+		{InstanceID: "c-12", Status: "deleted_with_error"},
+		{InstanceID: "c-13", Status: "deleting_failed"},
 	} {
 		i.RegionID = "cn-hangzhou"
 		w.sim.Set(i)
@@ -146,12 +149,31 @@ func TestDiscoveryRefreshes(t *testing.T) {
 	if page := w.get("/"); strings.Contains(page, "cannot be listed") {
 		t.Errorf("the page says what is over:\n%s", page)
 	}
+	// A Total that is wrong in both reads of a list does not count.
 	total = func(n int) any { return n + 1 }
 	w.sim.Remove("c-9")
-	w.sim.Set(simulator.Instance{InstanceID: "c-newer", RegionID: "cn-hangzhou"})
+	one := lists(backup("bt-1", "COMPLETED", 5))
+	w.sim.Set(simulator.Instance{InstanceID: "c-newer", RegionID: "cn-hangzhou", Tasks: one})
 	now = now.Add(5 * time.Minute)
-	if up := values(t, w.get("/metrics"), "up"); len(up) != 50 || up["c-newer"] != 1 {
-		t.Errorf("a list that is not whole: %d instances, the new one %v", len(up), up["c-newer"])
+	if up := values(t, w.get("/metrics"), "up"); len(up) != 49 || up["c-newer"] != 1 {
+		t.Errorf("a wrong Total: %d instances, the new one %v", len(up), up["c-newer"])
+	}
+	// A list of which two reads differ, and that stays short of Total, takes nobody away.
+	total = func(n int) any { return n + 5 }
+	w.sim.Remove("c-10")
+	requests := 0
+	broken = func(http.ResponseWriter, *http.Request, int) bool {
+		if requests++; requests == 6 { // the first read takes four
+			w.sim.Remove("c-newer")
+			w.sim.Set(simulator.Instance{InstanceID: "c-newest", RegionID: "cn-hangzhou", Tasks: one})
+		}
+		return false
+	}
+	now = now.Add(5 * time.Minute)
+	body := w.get("/metrics")
+	up := values(t, body, "up")
+	if _, kept := up["c-10"]; !kept || up["c-newest"] != 1 || values(t, body, "discovery_errors_total")["bad_response"] != 1 {
+		t.Errorf("a list that is not whole: c-10 %v, the newest %v\n%s", kept, up["c-newest"], w.log.String())
 	}
 }
 
@@ -350,46 +372,6 @@ func TestAnEmptyListIsNotBelievedAtOnce(t *testing.T) {
 	}
 }
 
-// Until all instances are known that may have been known before a restart, the exporter does not look as if it had loaded its
-// configuration: else the rules would take those for removed, and end their alerts.
-func TestWhatIsNotKnownYetDoesNotCountAsRemoved(t *testing.T) {
-	broken := true
-	w := newWorld(t, simulator.Options{Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {
-		return broken && simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "")(rw, r, n)
-	}}, at(noon), oneRegion)
-	registry := prometheus.NewRegistry()
-	reloader := config.NewReloader(
-		func() (*config.Config, error) { return config.Default(), nil },
-		func(*config.Config) error { return nil },
-		registry,
-		at(noon),
-	)
-	if err := reloader.Reload(); err != nil {
-		t.Fatal(err)
-	}
-	scrape := func(r *http.Request) *fleet.Result {
-		return fleet.Deadlines{Timeout: 30 * time.Second}.Scrape(w.scraper, r)
-	}
-	handler := collector.NewHandler(scrape, registry, log.NewNopLogger())
-	shows := func() bool {
-		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-		return strings.Contains(answer.Body.String(), "\nstarrocks_backup_exporter_config_last_reload_success_timestamp_seconds ")
-	}
-	if shows() {
-		t.Error("before the first list")
-	}
-	broken = false
-	if !shows() {
-		t.Error("not after the first list")
-	}
-	broken = true
-	w.configure(strings.Replace(oneRegion, "cn-hangzhou", "cn-shanghai", 1))
-	if !shows() {
-		t.Error("not after a reload")
-	}
-}
-
 // An instance that is configured by id under one account, and found under another, is read by one shard and under the first.
 func TestOverridesOverShards(t *testing.T) {
 	configuration := strings.Replace(
@@ -404,7 +386,8 @@ func TestOverridesOverShards(t *testing.T) {
 	read := 0
 	for index := range 2 {
 		w := newWorld(t, simulator.Options{}, at(noon), oneRegion)
-		w.builder = fleet.NewBuilder(collector.NewAPIMetrics(prometheus.NewRegistry()), at(noon), fleet.Shard{Index: index, Total: 2})
+		w.builder = fleet.NewBuilder(collector.NewAPIMetrics(prometheus.NewRegistry()), at(noon), fleet.Shard{Index: index, Total: 2},
+			log.NewNopLogger())
 		w.configure(configuration)
 		setMany(w, 20)
 		for id, age := range values(t, w.get("/metrics"), "max_age_seconds") {
@@ -484,5 +467,134 @@ func TestConcurrencyHoldsForLists(t *testing.T) {
 	}
 	if most != 2 {
 		t.Errorf("%d requests in flight", most)
+	}
+}
+
+// A new instance is not missing a backup before its first one is due, whether it was configured by id or only found.
+func TestNewInstancesAreNotMissing(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, at(noon), oneRegion+"instances: [{instance_id: c-configured, region_id: cn-hangzhou}]")
+	for id, age := range map[string]float64{"c-new": 1, "c-configured": 1, "c-old": 27} {
+		w.sim.Set(simulator.Instance{InstanceID: id, RegionID: "cn-hangzhou", Created: simulator.Millis(noon.Add(-hours(age)))})
+	}
+	w.sim.Set(simulator.Instance{InstanceID: "c-absurd", RegionID: "cn-hangzhou", Created: simulator.Millis(noon.AddDate(1, 0, 0))})
+	w.get("/metrics")
+	want := map[string]float64{"c-new": 0, "c-configured": 0, "c-old": 1, "c-absurd": 1, "c-none": 1}
+	w.sim.Set(simulator.Instance{InstanceID: "c-none", RegionID: "cn-hangzhou"})
+	w.configure(strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, tags: {}, refresh_interval: 1ms", 1) +
+		"instances: [{instance_id: c-configured, region_id: cn-hangzhou}, {instance_id: c-none, region_id: cn-hangzhou}]")
+	conditions := values(t, w.get("/metrics"), "condition")
+	for id, missing := range want {
+		if conditions["missing "+id] != missing {
+			t.Errorf("%s: missing is %v, want %v", id, conditions["missing "+id], missing)
+		}
+	}
+}
+
+// The end of a subscription is known of discovered instances on subscription only.
+func TestSubscriptions(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, at(noon), oneRegion)
+	for id, i := range map[string]simulator.Instance{
+		"c-ending": {PayType: "prePaid", Expire: simulator.Millis(noon.Add(hours(23)))},
+		"c-later":  {PayType: "Subscription", Expire: simulator.Millis(noon.Add(hours(25)))},
+		"c-pay":    {PayType: "PostPaid", Expire: simulator.Millis(noon.Add(hours(1)))},
+		"c-odd":    {PayType: "prePaid", Expire: "soon"},
+	} {
+		i.InstanceID, i.RegionID, i.Tasks = id, "cn-hangzhou", lists(backup("bt-1", "COMPLETED", 5, tables(20)...))
+		w.sim.Set(i)
+	}
+	body := w.exposition()
+	if ends := values(t, body, "instance_expire_timestamp_seconds"); len(ends) != 2 ||
+		ends["c-ending"] != float64(noon.Add(hours(23)).Unix()) {
+		t.Errorf("ends %v", ends)
+	}
+	for id := range values(t, body, "up") {
+		if held := strings.Join(holding(body)[id], " "); (held == "subscription_ending") != (id == "c-ending") {
+			t.Errorf("%s: %q", id, held)
+		}
+	}
+}
+
+func TestExcludedInstances(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneRegion, "cn-hangzhou",
+		"cn-hangzhou, exclude: {instance_ids: [c-1], tags: {backup: none, test: 'true'}}", 1))
+	for id, tags := range map[string]map[string]string{
+		"c-1": nil, "c-2": {"backup": "none"}, "c-3": {"test": "true"},
+		"c-4": {"backup": "daily"}, "c-5": nil,
+	} {
+		w.sim.Set(simulator.Instance{InstanceID: id, RegionID: "cn-hangzhou", Tags: tags})
+	}
+	body := w.get("/metrics")
+	if got := ids(values(t, body, "up")); got != "c-4 c-5" || values(t, body, "discovery_left_out_instances")["excluded"] != 3 {
+		t.Errorf("watched %s, left out %v", got, values(t, body, "discovery_left_out_instances"))
+	}
+}
+
+// One region that cannot be listed says nothing about another, nor about instances that are configured by id.
+func TestOneRegionNeverSpeaksForAnother(t *testing.T) {
+	w := newWorld(t, simulator.Options{Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {
+		return strings.Contains(r.URL.RawQuery, "cn-shanghai") && simulator.Denied("sr:DescribeInstances")(rw, r, n)
+	}}, at(noon), strings.Replace(oneRegion, "{region_id: cn-hangzhou}", "{region_id: cn-hangzhou}, {region_id: cn-shanghai}", 1)+
+		"instances: [{instance_id: c-static, region_id: cn-beijing}]")
+	w.sim.Set(simulator.Instance{InstanceID: "c-found", RegionID: "cn-hangzhou"})
+	w.sim.Set(simulator.Instance{InstanceID: "c-static", RegionID: "cn-beijing", Tasks: lists(backup("bt-1", "COMPLETED", 30))})
+	body := w.exposition()
+	for _, want := range []string{
+		`starrocks_backup_discovery_complete{account="default",region_id="cn-hangzhou",tags=""} 1`,
+		`starrocks_backup_discovery_complete{account="default",region_id="cn-shanghai",tags=""} 0`,
+		`starrocks_backup_condition{condition="overdue",instance_id="c-static",region_id="cn-beijing"} 1`,
+		`starrocks_backup_condition{condition="missing",instance_id="c-found",region_id="cn-hangzhou"} 1`,
+	} {
+		if !strings.Contains(body, want+"\n") {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+	w.configure(strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, tags: {a: b}", 1))
+	w.sim.Set(simulator.Instance{InstanceID: "c-found", RegionID: "cn-hangzhou", Tags: map[string]string{"a": "b"}})
+	if body = w.exposition(); !strings.Contains(body,
+		`starrocks_backup_discovery_complete{account="default",region_id="cn-hangzhou",tags="a=b"} 1`) {
+		t.Errorf("the entry with other tags is not complete:\n%s", body)
+	}
+}
+
+// A pending task without a start time, which the list lacks, is no reason to distrust the list.
+func TestListingAndAPendingTask(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, listing: region", 1))
+	pending, good := backup("bt-2", "PENDING", 0), backup("bt-1", "COMPLETED", 5)
+	pending.Start, pending.Finish = nil, nil
+	w.sim.Set(simulator.Instance{
+		InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(pending, good),
+		Listed: func(all []simulator.Task) []simulator.Task { return all[1:] },
+	})
+	if got := values(t, w.get("/metrics"), "discovery_reads_each_instance")[""]; got != 0 {
+		t.Errorf("reads each: %v", got)
+	}
+}
+
+// Tasks of an instance of another region, and instances of another region, are not taken.
+func TestAnotherRegionsInstances(t *testing.T) {
+	answer := func(rw http.ResponseWriter, r *http.Request, n int) bool {
+		return simulator.Raw(http.StatusOK, `{"Success":true,"Total":2,"Data":[{"InstanceId":"c-1","RegionId":"cn-hangzhou"},`+
+			`{"InstanceId":"c-2","RegionId":"cn-shanghai"}]}`)(rw, r, n)
+	}
+	w := newWorld(t, simulator.Options{Fault: answer}, at(noon), oneRegion)
+	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou"})
+	if got := ids(values(t, w.get("/metrics"), "up")); got != "c-1" {
+		t.Errorf("watched %s", got)
+	}
+}
+
+// An empty list once in a while takes nobody away: only several in a row do.
+func TestShortListsMustComeInARow(t *testing.T) {
+	now, empty := noon, false
+	w := newWorld(t, simulator.Options{Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {
+		return empty && simulator.Raw(http.StatusOK, `{"Success":true,"Data":null}`)(rw, r, n)
+	}}, func() time.Time { return now }, oneRegion)
+	setMany(w, 5)
+	w.get("/metrics")
+	for _, empty = range []bool{true, true, false, true, true, false, true, true} {
+		now = now.Add(5 * time.Minute)
+		if up := values(t, w.get("/metrics"), "up"); len(up) != 5 {
+			t.Fatalf("%d instances", len(up))
+		}
 	}
 }

@@ -54,7 +54,7 @@ func newWorld(t testing.TB, o simulator.Options, now func() time.Time, configura
 	t.Cleanup(func() { w.api.CloseClientConnections(); w.api.Close() })
 	logger := log.NewLogfmtLogger(log.NewSyncWriter(&w.log))
 	w.scraper = fleet.NewScraper(logger, now, func() {})
-	w.builder = fleet.NewBuilder(collector.NewAPIMetrics(w.own), now, fleet.Shard{})
+	w.builder = fleet.NewBuilder(collector.NewAPIMetrics(w.own), now, fleet.Shard{}, logger)
 	w.configure(configuration)
 	deadlines := fleet.Deadlines{Timeout: 30 * time.Second, Offset: 500 * time.Millisecond}
 	scrape := func(r *http.Request) *fleet.Result { return deadlines.Scrape(w.scraper, r) }
@@ -329,11 +329,19 @@ func TestOpenMetricsExposition(t *testing.T) {
 	golden(t, "openmetrics.txt", w.get("/metrics", "Accept", "application/openmetrics-text;version=1.0.0"))
 }
 
-// 240 tasks over pages of 20, of which entries move to the next page while they are read.
+// 240 tasks over pages of 20. While they are read, three new ones push entries to later pages. A Total shows that some are missing, and a
+// second read finds them; without a Total nobody can know. A Total that is too large counts against a list only while that changes.
 func TestPagesWithMovingEntries(t *testing.T) {
-	for name, total := range map[string]func(int) any{
-		"right": nil, "none": func(int) any { return nil }, "zero": func(int) any { return 0 }, "too large": func(n int) any { return n * 2 },
-		"a string": func(n int) any { return fmt.Sprint(n) }, "negative": func(int) any { return -1 },
+	for name, c := range map[string]struct {
+		total  func(int) any
+		failed []float64 // tasks in the first and in the second scrape; -1: not read
+	}{
+		"right":     {nil, []float64{3, 3}},
+		"a string":  {func(n int) any { return fmt.Sprint(n) }, []float64{3, 3}},
+		"none":      {func(int) any { return nil }, []float64{0, 3}},
+		"zero":      {func(int) any { return 0 }, []float64{0, 3}},
+		"negative":  {func(int) any { return -1 }, []float64{0, 3}},
+		"too large": {func(n int) any { return n * 2 }, []float64{-1, 3}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var all []simulator.Task
@@ -341,18 +349,43 @@ func TestPagesWithMovingEntries(t *testing.T) {
 				all = append(all, backup(fmt.Sprintf("bt-%03d", i), "COMPLETED", 5+float64(i), tables(20)...))
 			}
 			requests := 0
-			w := newWorld(t, simulator.Options{PageCap: 20, Total: total}, at(noon), oneInstance)
+			w := newWorld(t, simulator.Options{PageCap: 20, Total: c.total}, at(noon), oneInstance)
 			w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: func(time.Time) []simulator.Task {
 				requests++
 				news := []simulator.Task{}
-				for i := range min(requests-1, 3) { // a new task pushes the others to later pages
+				for i := range min(requests-1, 3) {
 					news = append(news, backup(fmt.Sprintf("bt-new-%d", i), "FAILED", 1))
 				}
 				return append(news, all...)
 			}})
-			golden(t, "pages.metrics", families(w.exposition(),
-				"up", "tasks", "restorable_backups", "oldest_restorable_timestamp_seconds", "last_success_timestamp_seconds"))
+			for scrape, want := range c.failed {
+				body := w.exposition()
+				tasks := values(t, body, "tasks")
+				if up := values(t, body, "up")["c-1"]; (up == 1) != (want >= 0) || up == 1 && (tasks["c-1 completed"] != 240 ||
+					tasks["c-1 failed"] != want) {
+					t.Errorf("scrape %d: up %v, tasks %v", scrape, up, tasks)
+				}
+			}
 		})
+	}
+}
+
+// The largest Total counts, not the last: a task that is deleted between two pages must not make the newest slip off.
+func TestTaskDeletedBetweenPages(t *testing.T) {
+	newest := backup("bt-new", "COMPLETED", 1)
+	requests := 0
+	w := newWorld(t, simulator.Options{PageCap: 2}, at(noon), oneInstance)
+	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: func(time.Time) []simulator.Task {
+		requests++
+		tasks := []simulator.Task{backup("bt-0", "COMPLETED", 300), backup("bt-1", "COMPLETED", 276), newest, backup("bt-2", "COMPLETED", 252)}
+		if requests > 1 {
+			return tasks[1:] // the first one is gone: the newest moves to the first page, which was read already
+		}
+		return tasks
+	}})
+	body := w.exposition()
+	if held := holding(body)["c-1"]; values(t, body, "up")["c-1"] != 1 || len(held) > 0 {
+		t.Errorf("up %v, holds %q", values(t, body, "up"), held)
 	}
 }
 

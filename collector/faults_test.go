@@ -57,20 +57,33 @@ func TestFaults(t *testing.T) {
 		"Success false, unknown code":   {simulator.EnvelopeError("NewCode", "no"), "invalid_request", 1},
 		"Success false, code Success":   {simulator.EnvelopeError("Success", "no"), "invalid_request", 1},
 		"Success true, an error's code": {simulator.Raw(200, `{"Success":true,"ErrCode":"InternalError","Data":null}`), "server_error", 3},
-		"Throttling with odd Data":      {simulator.Raw(200, `{"Success":false,"Data":{},"ErrCode":"Throttling.User"}`), "throttled", 3},
-		"a redirect to nowhere":         {simulator.Redirect(&url.URL{Scheme: "http", Host: "[::1"}), "bad_response", 1},
-		"HTML, 200":                     {simulator.Raw(200, "<html>proxy</html>"), "bad_response", 1},
-		"HTML, 502":                     {simulator.Raw(502, "<html>bad gateway</html>"), "server_error", 3},
-		"HTML, 403":                     {simulator.Raw(403, "<html>forbidden</html>"), "forbidden", 1},
-		"empty, 200":                    {simulator.Raw(200, ""), "bad_response", 1},
-		"empty, 503":                    {simulator.Raw(503, ""), "server_error", 3},
-		"cut JSON":                      {simulator.Raw(200, `{"Success":true,"Data":[{"Bac`), "bad_response", 1},
-		"an array":                      {simulator.Raw(200, `[]`), "bad_response", 1},
-		"no envelope":                   {simulator.Raw(200, `{"RequestId":"x","Data":[]}`), "bad_response", 1},
-		"Success null":                  {simulator.Raw(200, `{"Success":null,"Data":[]}`), "bad_response", 1},
+		"an error's code, with Data": {
+			simulator.Raw(200, `{"Success":true,"ErrCode":"InternalError","Total":1,`+
+				`"Data":[{"BackupTaskId":"a","Status":"COMPLETED","BackupStartTime":1}]}`),
+			"server_error", 3,
+		},
+		"no Data, but a Total": {simulator.Raw(200, `{"Success":true,"ErrCode":"OK","Data":[],"Total":12}`), "bad_response", 1},
+		"a proxy's 407":        {simulator.Raw(http.StatusProxyAuthRequired, ""), "network", 1},
+		"XML": {
+			simulator.Raw(403, `<?xml version="1.0"?><Error><Code>Forbidden.RAM</Code><Message>no</Message></Error>`),
+			"forbidden", 1,
+		},
+		"XML of somebody else":     {simulator.Raw(200, `<?xml version="1.0"?><note/>`), "bad_response", 1},
+		"lower-case keys":          {simulator.Raw(400, `{"code":"Throttling.User","message":"slow","requestId":"r"}`), "throttled", 3},
+		"Throttling with odd Data": {simulator.Raw(200, `{"Success":false,"Data":{},"ErrCode":"Throttling.User"}`), "throttled", 3},
+		"a redirect to nowhere":    {simulator.Redirect(&url.URL{Scheme: "http", Host: "[::1"}), "bad_response", 1},
+		"HTML, 200":                {simulator.Raw(200, "<html>proxy</html>"), "bad_response", 1},
+		"HTML, 502":                {simulator.Raw(502, "<html>bad gateway</html>"), "server_error", 3},
+		"HTML, 403":                {simulator.Raw(403, "<html>forbidden</html>"), "forbidden", 1},
+		"empty, 200":               {simulator.Raw(200, ""), "bad_response", 1},
+		"empty, 503":               {simulator.Raw(503, ""), "server_error", 3},
+		"cut JSON":                 {simulator.Raw(200, `{"Success":true,"Data":[{"Bac`), "bad_response", 1},
+		"an array":                 {simulator.Raw(200, `[]`), "bad_response", 1},
+		"no envelope":              {simulator.Raw(200, `{"RequestId":"x","Data":[]}`), "bad_response", 1},
+		"Success null":             {simulator.Raw(200, `{"Success":null,"Data":[]}`), "bad_response", 1},
 		"subtasks of another shape": {simulator.Raw(200,
 			`{"Success":true,"Data":[{"BackupTaskId":"a","Status":"COMPLETED","BackupStartTime":1,"SubTasks":[1]}],"Total":1}`), "bad_response", 1},
-		"a body over the limit": {simulator.Huge(65 << 20), "bad_response", 1},
+		"a body over the limit": {simulator.Huge(65 << 20), "bad_response", 6}, // pages of 50, 25, 12, 6, 3 and 1 tasks
 		"a redirect":            {simulator.Redirect(elsewhere), "bad_response", 1},
 		"endless pages":         {simulator.EndlessPages(), "bad_response", 1000},
 		"half answered":         {simulator.HalfAnswered(), "network", 3},
@@ -93,8 +106,8 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%d requests, want %d", n, c.requests)
 			}
 			if l := w.log.String(); strings.Count(l, "level=warn") != 1 || strings.Contains(l, "canary") ||
-				!strings.Contains(l, " account=default reason="+c.reason) ||
-				strings.HasPrefix(name, "HTML") != strings.Contains(l, "the body is not the API's: it begins as HTML does") {
+				!strings.Contains(l, " account=default failed=1 instances=1 reasons=\""+c.reason+"=1\"") ||
+				strings.HasPrefix(name, "HTML") != strings.Contains(l, "the body is not the API's: it begins like HTML") {
 				t.Errorf("log:\n%s", l)
 			}
 		})

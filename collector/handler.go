@@ -2,79 +2,112 @@
 package collector
 
 import (
+	"bytes"
+	"io"
 	"net/http"
-	"slices"
-	"sync"
+	"strconv"
+	"strings"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
-	"github.com/klauspost/compress/gzhttp"
 	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 
 	"starrocks_backup_exporter/collector/fleet"
 )
+
+// rendersAtOnce limits the memory for rendering. Rendering does not wait for a client.
+const rendersAtOnce = 2
 
 // Handler serves /metrics: each request is a scrape of the fleet.
 type Handler struct {
 	scrape    func(*http.Request) *fleet.Result
 	own       prometheus.Gatherer
 	logger    log.Logger
-	renderers sync.Pool
-	serve     http.Handler
+	renderers chan *renderer
 }
 
 // NewHandler returns the handler of /metrics. It serves what scrape returns, and the exporter's own metrics.
 func NewHandler(scrape func(*http.Request) *fleet.Result, own prometheus.Gatherer, logger log.Logger) *Handler {
-	h := &Handler{scrape: scrape, own: own, logger: logger, renderers: sync.Pool{New: func() any { return newRenderer() }}}
-	compressed, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false), gzhttp.CompressionLevel(gzip.BestSpeed))
-	if err != nil {
-		panic(err) // the options above are valid
+	h := &Handler{scrape: scrape, own: own, logger: logger, renderers: make(chan *renderer, rendersAtOnce)}
+	for range rendersAtOnce {
+		h.renderers <- newRenderer()
 	}
-	h.serve = compressed(http.HandlerFunc(h.metrics))
 	return h
 }
 
-// ServeHTTP implements http.Handler.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve.ServeHTTP(w, r) }
-
-// reloadTime is the metric that tells the alert rules which instances were removed: those not exposed after it. It is withheld until
-// all instances are known again after a restart.
-const reloadTime = namespace + "exporter_config_last_reload_success_timestamp_seconds"
-
-func (h *Handler) metrics(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP implements http.Handler. The exposition is compressed as a whole before it is sent: a client that reads slowly holds little
+// memory.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	result := h.scrape(r)
-	own, err := h.own.Gather()
-	if err != nil {
-		level.Error(h.logger).Log("msg", "gathering the exporter's own metrics failed", "err", err)
-	}
-	if !result.Settled {
-		own = slices.DeleteFunc(own, func(f *dto.MetricFamily) bool { return f.GetName() == reloadTime })
-	}
 	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
+	compressed, err := h.render(format, result)
+	if err != nil {
+		level.Error(h.logger).Log("msg", "rendering metrics failed", "err", err)
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", string(format))
-	if err := h.write(expfmt.NewEncoder(w, format), own, result); err != nil {
+	w.Header().Set("Vary", "Accept-Encoding")
+	if acceptsGzip(r.Header) {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Length", strconv.Itoa(compressed.Len()))
+		_, err = w.Write(compressed.Bytes())
+	} else {
+		err = decompress(w, compressed)
+	}
+	if err != nil {
 		level.Debug(h.logger).Log("msg", "serving metrics failed, the client may be gone", "err", err)
 	}
 }
 
-func (h *Handler) write(encoder expfmt.Encoder, own []*dto.MetricFamily, result *fleet.Result) error {
+// render returns the exposition, compressed.
+func (h *Handler) render(format expfmt.Format, result *fleet.Result) (*bytes.Buffer, error) {
+	renderer := <-h.renderers
+	defer func() { h.renderers <- renderer }()
+	own, err := h.own.Gather()
+	if err != nil {
+		level.Error(h.logger).Log("msg", "gathering the exporter's own metrics failed", "err", err)
+	}
+	compressed := &bytes.Buffer{}
+	renderer.gzip.Reset(compressed)
+	encoder := expfmt.NewEncoder(renderer.gzip, format)
 	for _, f := range own {
 		if err := encoder.Encode(f); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	renderer := h.renderers.Get().(*renderer)
-	defer h.renderers.Put(renderer)
 	for f := range renderer.families(result) {
 		if err := encoder.Encode(f); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if c, ok := encoder.(expfmt.Closer); ok { // OpenMetrics has an end marker
-		return c.Close()
+		if err := c.Close(); err != nil {
+			return nil, err
+		}
 	}
-	return nil
+	return compressed, renderer.gzip.Close()
+}
+
+func decompress(w io.Writer, compressed io.Reader) error {
+	r, err := gzip.NewReader(compressed)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, r)
+	return err
+}
+
+// acceptsGzip reports whether a client accepts an answer compressed with gzip.
+func acceptsGzip(header http.Header) bool {
+	for part := range strings.SplitSeq(header.Get("Accept-Encoding"), ",") {
+		coding, parameters, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			weight, err := strconv.ParseFloat(strings.TrimPrefix(strings.ReplaceAll(parameters, " ", ""), "q="), 64)
+			return parameters == "" || err == nil && weight > 0
+		}
+	}
+	return false
 }

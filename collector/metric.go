@@ -2,7 +2,10 @@ package collector
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -129,7 +132,21 @@ func statusGauges(name, help string, counts func(*health.Health) map[apiclient.S
 func tableGauges(name, help string, tables func(*health.Health) []health.Table, value func(health.Table) float64) metric {
 	return healthGauges(name, help, []string{"database", "table"}, func(r *fleet.InstanceResult, emit func(float64, ...string)) {
 		for _, t := range tables(r.Health) {
-			emit(value(t), t.Database, t.Name)
+			emit(value(t), shorten(t.Database), shorten(t.Name))
 		}
 	})
+}
+
+// longestName is how many bytes of a name become a label value. Prometheus can limit the length of label values, and then drops the whole
+// scrape.
+const longestName = 128
+
+// shorten cuts a name that is too long and adds a hash, so that names stay distinct.
+func shorten(name string) string {
+	if len(name) <= longestName {
+		return name
+	}
+	const hashLength = 8
+	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(name)))[:hashLength]
+	return strings.ToValidUTF8(name[:longestName-len("~")-hashLength], "") + "~" + hash
 }

@@ -2,7 +2,6 @@ package collector
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -36,6 +35,12 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 		[]apiclient.Status{apiclient.StatusCompleted, apiclient.StatusFailed, apiclient.StatusCanceled},
 		func(r *fleet.InstanceResult) map[apiclient.Status]int { return r.Totals.Finished }),
 
+	instanceMetric("read_condition", "Why the instance cannot be read: 1 if the condition holds, 0 if not, absent if unknown.",
+		prometheus.GaugeValue, []string{"condition"}, func(r *fleet.InstanceResult, emit func(float64, ...string)) {
+			for _, c := range r.ReadConditions() {
+				emit(boolean(c.Holds), c.Name)
+			}
+		}),
 	healthGauges("condition", "What is wrong with the instance: 1 if the condition holds, else 0.", []string{"condition"},
 		func(r *fleet.InstanceResult, emit func(float64, ...string)) {
 			for _, c := range health.Conditions() {
@@ -49,7 +54,7 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 		func(h *health.Health) float64 { return timestamp(h.LastStart) }),
 	healthGauge("running_task_start_timestamp_seconds", "Start of the running task that started first.",
 		func(h *health.Health) float64 { return timestamp(h.RunningStart) }),
-	healthGauge("consecutive_failures", "Failed tasks since the newest completed one.",
+	healthGauge("consecutive_failures", "Tasks that ended without a backup (failed or canceled) since the newest completed one.",
 		func(h *health.Health) float64 { return float64(h.ConsecutiveFailures) }),
 	healthGauge("last_success_timestamp_seconds", "Finish of the newest completed task.",
 		func(h *health.Health) float64 { return timestamp(h.LastSuccess) }),
@@ -63,7 +68,12 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 		func(h *health.Health) float64 { return h.LastSuccessDiskBytes }),
 	healthGauge("last_success_data_size_bytes", "Sum of the sizes of the newest completed task's subtasks.",
 		func(h *health.Health) float64 { return h.LastSuccessDataBytes }),
-	healthGauge("last_failure_timestamp_seconds", "Finish (else start) of the newest failed task.",
+	healthGauge("data_size_baseline_bytes", "Largest data size among the seven completed tasks before the newest: what shrunk compares with.",
+		func(h *health.Health) float64 { return h.BaselineBytes }),
+	healthGauge("instance_expire_timestamp_seconds",
+		"End of the subscription. The instance is released 7 days later, together with its backups.",
+		func(h *health.Health) float64 { return timestamp(h.SubscriptionEnd) }),
+	healthGauge("last_failure_timestamp_seconds", "Finish (else start) of the newest failed or canceled task.",
 		func(h *health.Health) float64 { return timestamp(h.LastFailure) }),
 	healthGauge("deadline_timestamp_seconds", "When a newer good backup must have finished.",
 		func(h *health.Health) float64 { return timestamp(h.Deadline) }),
@@ -75,15 +85,15 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 		func(h *health.Health) float64 { return timestamp(h.RestorableUntil) }),
 	healthGauges("database_size_bytes", "Size of a database in the newest completed task.", []string{"database"},
 		func(r *fleet.InstanceResult, emit func(float64, ...string)) {
-			for _, database := range slices.Sorted(maps.Keys(r.Health.Databases)) {
-				emit(r.Health.Databases[database], database)
+			for _, d := range r.Health.Databases {
+				emit(d.Bytes, shorten(d.Name))
 			}
 		}),
 	tableGauges("subtask_size_bytes", "Size of a table in the newest completed task.",
 		func(h *health.Health) []health.Table { return h.Tables }, func(t health.Table) float64 { return t.Bytes }),
 	tableGauges("subtask_duration_seconds", "Time from the first start to the last finish of a table's subtasks in the newest completed task.",
 		func(h *health.Health) []health.Table { return h.Tables }, func(t health.Table) float64 { return t.DurationSeconds }),
-	tableGauges("subtask_failed", "1 for each table whose backup failed in the newest ended task.",
+	tableGauges("subtask_failed", "1 for each table without a backup in the newest ended task.",
 		func(h *health.Health) []health.Table { return h.FailedTables }, func(health.Table) float64 { return 1 }),
 	statusGauges("subtasks", "Subtasks of the newest task by status.",
 		func(h *health.Health) map[apiclient.Status]int { return h.SubTasks }),
@@ -93,7 +103,8 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 		[]string{"instance_name", "version", "minor_version", "run_mode", "spec_type", "vpc_id", "resource_group_id", "account"},
 		func(r *fleet.InstanceResult, emit func(float64, ...string)) {
 			if s := r.Health.Snapshot; s != nil {
-				emit(1, s.InstanceName, s.Version, s.MinorVersion, s.RunMode, s.SpecType, s.VpcID, s.ResourceGroupID, r.Instance.Account)
+				emit(1, shorten(s.InstanceName), shorten(s.Version), shorten(s.MinorVersion), shorten(s.RunMode), shorten(s.SpecType),
+					shorten(s.VpcID), shorten(s.ResourceGroupID), r.Instance.Account)
 			}
 		}),
 
@@ -114,10 +125,24 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 		func(r *fleet.Result, emit func(float64, ...string)) {
 			emit(float64(len(r.Instances)), strconv.Itoa(r.Shard.Index), strconv.Itoa(max(1, r.Shard.Total)))
 		}),
+	resultMetric("total_shards", "Number of shards of the fleet.", prometheus.GaugeValue, nil,
+		func(r *fleet.Result, emit func(float64, ...string)) { emit(float64(max(1, r.Shard.Total))) }),
+	resultMetric("credentials_provider_info", "1; where the credentials in use come from.", prometheus.GaugeValue, []string{
+		"account",
+		"provider",
+	},
+		func(r *fleet.Result, emit func(float64, ...string)) {
+			for _, c := range r.Credentials {
+				emit(1, c.Account, c.Provider)
+			}
+		}),
+	discoveryMetric("discovery_complete",
+		"1 if the instances of the region were listed in full since the exporter started, or since the entry was configured, else 0.",
+		prometheus.GaugeValue, "", func(d *fleet.DiscoveryResult, emit func(float64, string)) { emit(boolean(!d.LastSuccess.IsZero()), "") }),
 	discoveryMetric("discovered_instances", "Instances of this shard found in a region.", prometheus.GaugeValue, "",
 		func(d *fleet.DiscoveryResult, emit func(float64, string)) { emit(float64(d.Instances), "") }),
 	discoveryMetric("discovery_left_out_instances",
-		"Instances found but not watched: run_mode cannot have backups, or status says that they do not exist yet or any more.",
+		"Instances found but not watched: run_mode cannot have backups, status says that they do not exist, or excluded by the configuration.",
 		prometheus.GaugeValue, "reason", func(d *fleet.DiscoveryResult, emit func(float64, string)) {
 			for _, reason := range fleet.LeftOutReasons() {
 				emit(float64(d.LeftOut[reason]), string(reason))

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"math"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
@@ -14,6 +15,7 @@ import (
 // times as much as reading the backups does.
 type renderer struct {
 	instanceID, regionID string // label names, to point to
+	gzip                 *gzip.Writer
 
 	ids    []dto.LabelPair // instance_id and region_id of each instance
 	chunks []*[chunkSize]series
@@ -23,7 +25,13 @@ type renderer struct {
 
 const chunkSize = 256
 
-func newRenderer() *renderer { return &renderer{instanceID: instanceIDLabel, regionID: regionIDLabel} }
+func newRenderer() *renderer {
+	compressor, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil {
+		panic(err) // the level is valid
+	}
+	return &renderer{instanceID: instanceIDLabel, regionID: regionIDLabel, gzip: compressor}
+}
 
 // series is one series and everything it points to.
 type series struct {

@@ -66,6 +66,14 @@ func troubles() []trouble {
 		{"reset once", simulator.Reset(), "network", true},
 		{"redirect", simulator.Redirect(elsewhere), "bad_response", false},
 		{"hanging", simulator.Hang(), "timeout", false},
+		{"XML", simulator.Raw(http.StatusForbidden, `<?xml version="1.0"?><Error><Code>Forbidden.RAM</Code></Error>`), "forbidden", false},
+		{"lower-case keys", simulator.Raw(http.StatusBadRequest, `{"code":"Throttling.User","message":"no"}`), "throttled", false},
+		{"a proxy that wants a password", simulator.Raw(http.StatusProxyAuthRequired, "no"), "network", false},
+		{"a Total without entries", simulator.Raw(http.StatusOK, `{"Success":true,"ErrCode":"OK","Data":[],"Total":12}`), "bad_response", false},
+		{
+			"an error's code with Data", simulator.Raw(http.StatusOK, `{"Success":true,"ErrCode":"InternalError","Data":[],"Total":0}`),
+			"server_error", false,
+		},
 	}
 	for _, again := range []trouble{
 		gateway(http.StatusBadRequest, "Throttling", "throttled"), gateway(http.StatusBadRequest, "Throttling.User", "throttled"),
@@ -216,7 +224,7 @@ func (s *soak) restart() {
 	}
 	own := prometheus.NewRegistry()
 	s.scraper = fleet.NewScraper(log.NewNopLogger(), s.exporterTime, func() {})
-	builder := fleet.NewBuilder(collector.NewAPIMetrics(own), s.exporterTime, fleet.Shard{})
+	builder := fleet.NewBuilder(collector.NewAPIMetrics(own), s.exporterTime, fleet.Shard{}, log.NewNopLogger())
 	load := func() (*config.Config, error) {
 		var b strings.Builder
 		fmt.Fprintf(&b, "api: {endpoint: %q, timeout: 10s, max_attempts: 2, requests_per_second: 1000000, concurrency: 4}\n", s.api.URL)
@@ -290,8 +298,11 @@ func runsOf(i int, now time.Time) (runs []soakRun) {
 		r.finish, r.expire, r.status = r.start.Add(40*time.Minute), r.start.Add(72*time.Hour), "COMPLETED"
 		h := fnv.New32()
 		_, _ = fmt.Fprint(h, i, day.Unix())
-		if i%3 == 0 && h.Sum32()%4 == 0 {
+		switch {
+		case i%3 == 0 && h.Sum32()%4 == 0:
 			r.status, r.expire = "FAILED", time.Time{}
+		case i%3 == 1 && h.Sum32()%3 == 0:
+			r.status, r.expire = "CANCELLED", time.Time{}
 		}
 		switch {
 		case r.start.After(now):
@@ -301,7 +312,20 @@ func runsOf(i int, now time.Time) (runs []soakRun) {
 		}
 		runs = append(runs, r)
 	}
+	if i == absurdInstance && now.YearDay()%2 == 0 {
+		runs = append([]soakRun{{start: absurd, finish: absurd.Add(time.Hour), expire: absurd.Add(72 * time.Hour), status: "COMPLETED"}}, runs...)
+	}
 	return runs
+}
+
+// One instance has, every other day, a completed task of a far future.
+const absurdInstance = 2
+
+var absurd = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// statusOf returns the exporter's word for the API's.
+func statusOf(word string) string {
+	return strings.Replace(strings.ToLower(word), "cancelled", "canceled", 1)
 }
 
 func tasksOf(runs []soakRun) (tasks []simulator.Task) {
@@ -332,12 +356,16 @@ func expectedOf(runs []soakRun, now time.Time) map[string]float64 {
 		"condition overdue":    0,
 		"condition missing":    0,
 		"condition failing":    0,
+
+		"condition failing_repeatedly": 0, "condition implausible": 0, "condition tables_failed": 0, "condition status_unknown": 0,
 	}
-	counts := map[string]float64{"tasks completed": 0, "tasks failed": 0, "tasks running": 0}
+	counts := map[string]float64{"tasks completed": 0, "tasks failed": 0, "tasks running": 0, "tasks canceled": 0}
 	seen := false // a good one, from the newest on
 	for _, r := range runs {
-		counts["tasks "+strings.ToLower(r.status)]++
+		counts["tasks "+statusOf(r.status)]++
 		switch {
+		case r.start.Equal(absurd):
+			want["condition implausible"] = 1
 		case r.status == "COMPLETED":
 			if !seen {
 				want["last_success_timestamp_seconds"] = float64(r.finish.Unix())
@@ -351,9 +379,12 @@ func expectedOf(runs []soakRun, now time.Time) map[string]float64 {
 				want["restorable_backups"]++
 				want["oldest_restorable_timestamp_seconds"] = float64(r.finish.Unix())
 			}
-		case r.status == "FAILED" && !seen:
+		case (r.status == "FAILED" || r.status == "CANCELLED") && !seen:
 			want["consecutive_failures"]++
 			want["condition failing"] = 1
+			if want["consecutive_failures"] == 3 {
+				want["condition failing_repeatedly"] = 1
+			}
 		}
 	}
 	if want["restorable_backups"] == 0 && (counts["tasks running"] == 0 || len(runs) > 1) {
@@ -506,7 +537,7 @@ func (s *soak) monotone(i int, series map[string]float64) {
 	ended := map[string]float64{}
 	for _, r := range runsOf(i, s.apiTime()) {
 		if !r.finish.IsZero() && r.finish.After(s.readAt[i].Add(-2*time.Hour)) { // clocks were off by an hour
-			ended[strings.ToLower(r.status)]++
+			ended[statusOf(r.status)]++
 		}
 	}
 	if series["up"] == 1 {

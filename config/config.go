@@ -2,7 +2,10 @@
 package config
 
 import (
+	"encoding/base64"
 	"net/http"
+	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -54,8 +57,17 @@ type HTTPClient struct {
 
 // Backups is what the backups of every instance are compared with.
 type Backups struct {
-	MaxAge       model.Duration `yaml:"max_age"`       // of the newest good backup
-	SubtaskLimit int            `yaml:"subtask_limit"` // tables exported per instance
+	MaxAge       model.Duration    `yaml:"max_age"`                // of the newest good backup
+	SubtaskLimit int               `yaml:"subtask_limit"`          // tables, and databases, exported per instance
+	StatusWords  map[string]string `yaml:"status_words,omitempty"` // statuses of words of the API that the exporter does not know
+	Thresholds   `yaml:",inline"`
+}
+
+// Thresholds is from when on conditions hold. A zero value of an instance or a discovery means that of backups.
+type Thresholds struct {
+	StuckAfter     model.Duration `yaml:"stuck_after,omitempty"`     // a shorter run is never stuck
+	ExpiringWithin model.Duration `yaml:"expiring_within,omitempty"` // time before the last expiry
+	ShrunkBelow    float64        `yaml:"shrunk_below,omitempty"`    // fraction of the largest of the last seven backups
 }
 
 // Account says where credentials come from. An empty one is the default credential chain.
@@ -65,7 +77,9 @@ type Account struct {
 	AccessKeySecretFile string            `yaml:"access_key_secret_file,omitempty"`
 	SecurityToken       promconfig.Secret `yaml:"security_token,omitempty"`
 	SecurityTokenFile   string            `yaml:"security_token_file,omitempty"`
-	RoleARN             string            `yaml:"role_arn,omitempty"` // to be assumed
+	RoleARN             string            `yaml:"role_arn,omitempty"`    // to be assumed
+	ExternalID          string            `yaml:"external_id,omitempty"` // of the role's trust policy
+	RoleSessionName     string            `yaml:"role_session_name,omitempty"`
 }
 
 // Instance is an instance whose backups are watched.
@@ -77,6 +91,7 @@ type Instance struct {
 	Schedule   string         `yaml:"schedule,omitempty"`
 	TimeZone   string         `yaml:"time_zone,omitempty"` // of the schedule
 	Grace      model.Duration `yaml:"grace,omitempty"`     // time from the scheduled start until the backup must have finished
+	Thresholds `yaml:",inline"`
 
 	timetable *schedule.Schedule
 }
@@ -90,10 +105,18 @@ type Discovery struct {
 	Schedule        string            `yaml:"schedule,omitempty"`
 	TimeZone        string            `yaml:"time_zone,omitempty"`
 	Grace           model.Duration    `yaml:"grace,omitempty"`
-	Listing         Listing           `yaml:"listing"`
-	RefreshInterval model.Duration    `yaml:"refresh_interval"`
+	Exclude         Exclude           `yaml:"exclude,omitempty"`
+	Thresholds      `yaml:",inline"`
+	Listing         Listing        `yaml:"listing"`
+	RefreshInterval model.Duration `yaml:"refresh_interval"`
 
 	timetable *schedule.Schedule
+}
+
+// Exclude names discovered instances that are not watched.
+type Exclude struct {
+	InstanceIDs []string          `yaml:"instance_ids,omitempty"`
+	Tags        map[string]string `yaml:"tags,omitempty"` // one of which an instance carries
 }
 
 // Listing says how the backups of discovered instances are read.
@@ -109,7 +132,7 @@ const (
 func (d Discovery) Instance(id string) Instance {
 	return Instance{
 		InstanceID: id, RegionID: d.RegionID, Account: d.Account,
-		MaxAge: d.MaxAge, Schedule: d.Schedule, TimeZone: d.TimeZone, Grace: d.Grace, timetable: d.timetable,
+		MaxAge: d.MaxAge, Schedule: d.Schedule, TimeZone: d.TimeZone, Grace: d.Grace, Thresholds: d.Thresholds, timetable: d.timetable,
 	}
 }
 
@@ -123,7 +146,12 @@ func Default() *Config {
 			Endpoint: "https://starrocks." + regionPlaceholder + ".aliyuncs.com", Timeout: model.Duration(10 * time.Second),
 			MaxAttempts: 3, PageSize: 50, RequestsPerSecond: 20, Concurrency: 16,
 		},
-		Backups: Backups{MaxAge: model.Duration(26 * time.Hour), SubtaskLimit: 500},
+		Backups: Backups{
+			MaxAge: model.Duration(26 * time.Hour), SubtaskLimit: 500,
+			Thresholds: Thresholds{
+				StuckAfter: model.Duration(4 * time.Hour), ExpiringWithin: model.Duration(24 * time.Hour), ShrunkBelow: 0.5,
+			},
+		},
 	}
 }
 
@@ -150,19 +178,56 @@ func (a API) URL(regionID string) string {
 	return strings.ReplaceAll(a.Endpoint, regionPlaceholder, regionID)
 }
 
-// Transport returns a transport with these settings. It returns an error if a TLS file cannot be read.
-func (h HTTPClient) Transport() (http.RoundTripper, error) {
-	tlsConfig, err := promconfig.NewTLSConfig(&h.TLSConfig)
-	if err != nil {
-		return nil, err
+// Transport returns a transport with these settings. It reads CA and client certificates again when their files change. It returns an
+// error if a TLS file cannot be read. Keep-alive says whether it reuses connections.
+func (h HTTPClient) Transport(keepAlive bool) (http.RoundTripper, error) {
+	c := promconfig.HTTPClientConfig{
+		ProxyConfig: promconfig.ProxyConfig{ProxyURL: h.ProxyURL, ProxyFromEnvironment: h.ProxyFromEnvironment, NoProxy: h.NoProxy},
+		TLSConfig:   h.TLSConfig,
 	}
-	proxy := promconfig.ProxyConfig{ProxyURL: h.ProxyURL, ProxyFromEnvironment: h.ProxyFromEnvironment, NoProxy: h.NoProxy}
-	return &http.Transport{
-		Proxy:               proxy.Proxy(),
-		TLSClientConfig:     tlsConfig,
-		ForceAttemptHTTP2:   true,
-		MaxIdleConnsPerHost: 100, // many requests to one host are in flight, in every scrape
-		IdleConnTimeout:     5 * time.Minute,
-		TLSHandshakeTimeout: 10 * time.Second,
-	}, nil
+	// HTTP/1.1, as the vendor's own clients: a dead HTTP/2 connection takes all requests of a region with it.
+	options := []promconfig.HTTPClientOption{promconfig.WithHTTP2Disabled(), promconfig.WithIdleConnTimeout(5 * time.Minute)}
+	if !keepAlive {
+		options = append(options, promconfig.WithKeepAlivesDisabled())
+	}
+	return promconfig.NewRoundTripperFromConfig(c, "starrocks", options...)
+}
+
+// Files returns the content of the files that a transport is made from. It returns an error if one cannot be read.
+func (h HTTPClient) Files() (content []string, err error) {
+	for _, file := range []string{h.TLSConfig.CAFile, h.TLSConfig.CertFile, h.TLSConfig.KeyFile} {
+		if file == "" {
+			content = append(content, "")
+			continue
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		content = append(content, string(b))
+	}
+	return content, nil
+}
+
+// Secrets returns what no error may repeat: the password of the proxy, also as the request's header has it.
+func (h HTTPClient) Secrets() (all []string) {
+	add := func(u *url.URL) {
+		if u == nil || u.User == nil {
+			return
+		}
+		if password, set := u.User.Password(); set {
+			_, encoded, _ := strings.Cut(u.User.String(), ":")
+			all = append(all, encoded, url.QueryEscape(password))
+			all = append(all, password, base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)))
+		}
+	}
+	add(h.ProxyURL.URL)
+	if h.ProxyFromEnvironment {
+		for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+			if u, err := url.Parse(os.Getenv(name)); err == nil {
+				add(u)
+			}
+		}
+	}
+	return all
 }

@@ -19,9 +19,10 @@ import (
 // decoder fills a value from YAML nodes and collects what is wrong, with file, line and field: yaml's own decoder knows the line but not
 // the field, and forgets both once the value is made.
 type decoder struct {
-	file   string
-	lines  map[string]int // of every field, by its path
-	errors []lineError
+	file    string
+	lines   map[string]int // of every field, by its path
+	merging map[*yaml.Node]bool
+	errors  []lineError
 }
 
 type lineError struct {
@@ -135,8 +136,9 @@ func (d *decoder) members(n *yaml.Node, path string, target func(name string) (r
 		return
 	}
 	seen := map[string]int{}
-	for i := 0; i < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
+	content := d.merged(n)
+	for i := 0; i < len(content); i += 2 {
+		key, value := content[i], content[i+1]
 		field := key.Value
 		if path != "" {
 			field = path + "." + key.Value
@@ -159,9 +161,52 @@ func (d *decoder) members(n *yaml.Node, path string, target func(name string) (r
 	}
 }
 
+// merged returns the keys and values of a mapping, including those of mappings that it merges (<<), which its own keys override.
+func (d *decoder) merged(n *yaml.Node) (content []*yaml.Node) {
+	own := map[string]bool{}
+	var merges []*yaml.Node
+	for i := 0; i < len(n.Content); i += 2 {
+		if n.Content[i].Tag == "!!merge" {
+			merges = append(merges, n.Content[i+1])
+			continue
+		}
+		own[n.Content[i].Value] = true
+		content = append(content, n.Content[i], n.Content[i+1])
+	}
+	for len(merges) > 0 {
+		m := merges[0]
+		merges = merges[1:]
+		switch {
+		case m.Kind == yaml.AliasNode:
+			merges = append([]*yaml.Node{m.Alias}, merges...)
+		case m.Kind == yaml.SequenceNode:
+			merges = append(slices.Clone(m.Content), merges...)
+		case m.Kind != yaml.MappingNode:
+			d.failLine(m.Line, "", "<< needs a mapping, or a list of mappings")
+		case d.merging[m]:
+			d.failLine(m.Line, "", "<< contains itself")
+		default:
+			d.merging[m] = true
+			defer delete(d.merging, m)
+			for inner := d.merged(m); len(inner) > 0; inner = inner[2:] {
+				if key := inner[0].Value; !own[key] {
+					own[key] = true
+					content = append(content, inner[0], inner[1])
+				}
+			}
+		}
+	}
+	return content
+}
+
 // fieldOf returns the field of a struct with a YAML name, the zero Value if there is none.
 func fieldOf(v reflect.Value, name string) reflect.Value {
 	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("yaml") == ",inline" {
+			if f := fieldOf(v.Field(i), name); f.IsValid() {
+				return f
+			}
+		}
 		if tag, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ","); tag == name && tag != "" {
 			return v.Field(i)
 		}

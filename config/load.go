@@ -16,6 +16,8 @@ import (
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
 
 	"starrocks_backup_exporter/schedule"
 )
@@ -32,7 +34,7 @@ func Load(path string) (*Config, error) {
 // Parse reads the content of a configuration file. Relative paths in it refer to the directory of name.
 func Parse(name string, content []byte) (*Config, error) {
 	c := Default()
-	d := &decoder{file: name, lines: map[string]int{}}
+	d := &decoder{file: name, lines: map[string]int{}, merging: map[*yaml.Node]bool{}}
 	if root := d.document(content); root != nil {
 		d.decode(root, "", reflect.ValueOf(c).Elem())
 	}
@@ -46,6 +48,7 @@ func Parse(name string, content []byte) (*Config, error) {
 	for i := range c.Instances {
 		in := &c.Instances[i]
 		in.Account = cmp.Or(in.Account, DefaultAccount)
+		in.inherit(c.Backups.Thresholds)
 		if in.Schedule == "" {
 			in.MaxAge = cmp.Or(in.MaxAge, c.Backups.MaxAge)
 		}
@@ -55,11 +58,31 @@ func Parse(name string, content []byte) (*Config, error) {
 		e.Account = cmp.Or(e.Account, DefaultAccount)
 		e.Listing = cmp.Or(e.Listing, ListingInstance)
 		e.RefreshInterval = cmp.Or(e.RefreshInterval, defaultRefreshInterval)
+		e.inherit(c.Backups.Thresholds)
 		if e.Schedule == "" {
 			e.MaxAge = cmp.Or(e.MaxAge, c.Backups.MaxAge)
 		}
 	}
 	return c, nil
+}
+
+// inherit fills in what is not set.
+func (t *Thresholds) inherit(from Thresholds) {
+	t.StuckAfter = cmp.Or(t.StuckAfter, from.StuckAfter)
+	t.ExpiringWithin = cmp.Or(t.ExpiringWithin, from.ExpiringWithin)
+	t.ShrunkBelow = cmp.Or(t.ShrunkBelow, from.ShrunkBelow)
+}
+
+// check checks the thresholds that the file sets.
+func (t Thresholds) check(d *decoder, path string) {
+	for name, value := range map[string]model.Duration{"stuck_after": t.StuckAfter, "expiring_within": t.ExpiringWithin} {
+		if _, given := d.lines[path+"."+name]; given && value <= 0 {
+			d.fail(path+"."+name, "must be above 0")
+		}
+	}
+	if _, given := d.lines[path+".shrunk_below"]; given && !(t.ShrunkBelow > 0 && t.ShrunkBelow < 1) {
+		d.fail(path+".shrunk_below", "must be between 0 and 1")
+	}
 }
 
 // setDirectory makes relative paths relative to the file's directory.
@@ -79,6 +102,12 @@ func (c *Config) check(d *decoder) {
 	}
 	if c.Backups.SubtaskLimit < 0 {
 		d.fail("backups.subtask_limit", "must not be negative")
+	}
+	c.Backups.check(d, "backups")
+	for _, word := range slices.Sorted(maps.Keys(c.Backups.StatusWords)) {
+		if status := c.Backups.StatusWords[word]; !slices.Contains(statuses, status) {
+			d.fail("backups.status_words."+word, "%q is not a status; it must be one of %s", status, strings.Join(statuses, ", "))
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Accounts)) {
 		c.Accounts[name].check(d, "accounts."+name)
@@ -122,6 +151,11 @@ func (c *Config) checkDiscovery(d *decoder) {
 		path := fmt.Sprintf("discovery[%d]", i)
 		found := e.Instance("any")
 		found.check(d, path)
+		for n, id := range e.Exclude.InstanceIDs {
+			if strings.TrimSpace(id) == "" {
+				d.fail(fmt.Sprintf("%s.exclude.instance_ids[%d]", path, n), "missing")
+			}
+		}
 		found.setSchedule(d, path)
 		e.Grace, e.timetable = found.Grace, found.timetable
 		c.checkAccount(d, path, e.Account)
@@ -139,6 +173,9 @@ func (c *Config) checkDiscovery(d *decoder) {
 		}
 	}
 }
+
+// statuses are the statuses that a word may mean.
+var statuses = []string{"pending", "running", "completed", "failed", "canceled"}
 
 // TagList returns the tags in order, as one line.
 func (d Discovery) TagList() string {
@@ -168,6 +205,7 @@ func (i *Instance) check(d *decoder, path string) {
 	if _, given := d.lines[path+".max_age"]; given && i.MaxAge <= 0 {
 		d.fail(path+".max_age", "must be above 0")
 	}
+	i.Thresholds.check(d, path)
 }
 
 // setSchedule parses the schedule and fills in its defaults.
@@ -247,7 +285,7 @@ func (h HTTPClient) check(d *decoder) {
 	}
 	if err := h.TLSConfig.Validate(); err != nil {
 		d.fail(path+".tls_config", "%v", err)
-	} else if _, err := h.Transport(); err != nil {
+	} else if _, err := h.Transport(true); err != nil {
 		d.fail(path+".tls_config", "%v", err)
 	}
 }
@@ -267,6 +305,11 @@ func (a Account) check(d *decoder, path string) {
 	}
 	if a.RoleARN != "" && !strings.HasPrefix(a.RoleARN, "acs:ram::") {
 		d.fail(path+".role_arn", "must begin with acs:ram::")
+	}
+	for name, value := range map[string]string{"external_id": a.ExternalID, "role_session_name": a.RoleSessionName} {
+		if value != "" && a.RoleARN == "" {
+			d.fail(path+"."+name, "needs a role_arn")
+		}
 	}
 	checkSecretFile(d, path+".access_key_secret_file", a.AccessKeySecretFile)
 	checkSecretFile(d, path+".security_token_file", a.SecurityTokenFile)

@@ -81,8 +81,8 @@ func views(t *testing.T) map[string]view {
 	return all
 }
 
-// each panel, those of collapsed rows too.
-func (v view) each(visit func(panelView)) {
+// visitPanels calls visit for each panel, including those of collapsed rows.
+func (v view) visitPanels(visit func(panelView)) {
 	for _, p := range v.Panels {
 		visit(p)
 		for _, hidden := range p.Panels {
@@ -94,9 +94,9 @@ func (v view) each(visit func(panelView)) {
 func TestPanels(t *testing.T) {
 	for name, v := range views(t) {
 		titles := map[string]bool{}
-		v.each(func(p panelView) {
+		v.visitPanels(func(p panelView) {
 			if p.Title == "" || titles[p.Title] {
-				t.Errorf("%s: title %q is empty or not the only one", name, p.Title)
+				t.Errorf("%s: title %q is empty or not unique", name, p.Title)
 			}
 			titles[p.Title] = true
 			if p.Type == "row" {
@@ -181,10 +181,10 @@ func TestQueries(t *testing.T) {
 	metrics := contract(t)
 	for name, v := range views(t) {
 		defined := map[string]bool{"__rate_interval": true, "__range": true, "__interval": true}
-		for _, one := range v.Templating.List {
-			if one.Type == "query" {
+		for _, listed := range v.Templating.List {
+			if listed.Type == "query" {
 				var q struct{ Query string }
-				if err := json.Unmarshal(one.Query, &q); err != nil {
+				if err := json.Unmarshal(listed.Query, &q); err != nil {
 					t.Fatal(err)
 				}
 				text := strings.TrimSuffix(regexp.MustCompile(`^(label_values|query_result)\(`).ReplaceAllString(q.Query, ""), ")")
@@ -192,9 +192,9 @@ func TestQueries(t *testing.T) {
 					cut := strings.LastIndex(text, ",")
 					text = fmt.Sprintf("count by (%s) (%s)", strings.TrimSpace(text[cut+1:]), text[:cut])
 				}
-				checkQuery(t, name+": variable "+one.Name, text, metrics, defined)
+				checkQuery(t, name+": variable "+listed.Name, text, metrics, defined)
 			}
-			defined[one.Name] = true
+			defined[listed.Name] = true
 		}
 		for _, l := range v.Links {
 			for _, m := range reference.FindAllStringSubmatch(l.URL, -1) {
@@ -208,7 +208,7 @@ func TestQueries(t *testing.T) {
 				t.Errorf("%s: no variable %s", name, want)
 			}
 		}
-		v.each(func(p panelView) {
+		v.visitPanels(func(p panelView) {
 			for _, q := range p.Targets {
 				checkQuery(t, name+": "+p.Title, q.Expr, metrics, defined)
 				if v.UID == fleetUID && strings.Contains(q.Expr, "subtask_") {

@@ -10,7 +10,7 @@ var byInstance = []column{
 
 // among leaves out what is no instance any more.
 func among() string {
-	return "\nand on (instance_id, region_id) (" + each("up") + " or " + gone("") + ")"
+	return "\nand on (instance_id, region_id) (" + perInstance("up") + " or " + gone("") + ")"
 }
 
 func name() column {
@@ -38,22 +38,22 @@ func canISleep() row {
 			`) or 0 * count(ALERTS{alertname="StarRocksBackupWatchdog"})`
 	}
 	return row{
-		stat("Healthy", "Instances that were read and of which no condition holds.", 3, "none", 0, none, steps(unknown, 0, neutral, 1, good),
+		stat("Healthy", "Instances that were read and have no condition.", 3, "none", 0, none, steps(unknown, 0, neutral, 1, good),
 			instant(countOf(0), "")),
 		stat("Unhealthy", "Instances with a condition that holds: the table below says which.", 3, "none", 0, none,
 			steps(unknown, 0, good, 1, bad),
 			instant(countOf(2), "")),
-		stat("Unknown", "Instances that could not be read. Their backups may be well or not.", 3, "none", 0, none, steps(unknown),
+		stat("Unknown", "Instances that could not be read. Their backups may be good or not.", 3, "none", 0, none, steps(unknown),
 			instant(countOf(1), "")),
 		stat("Nearest deadline",
 			"The instance whose newest good backup is nearest to its deadline, or furthest past it: time left until a newer one must have "+
 				"finished. Below 0 it is overdue.",
 			5, "s", 1, "no good backup seen", steps(unknown, longAgo, bad, 0, good),
-			instant("bottomk(1, "+named(until("deadline_timestamp_seconds"))+")", whom)).
+			instant("bottomk(1, "+named(until("deadline_timestamp_seconds"))+")", instanceLegend)).
 			with(object{"options": namedStat()}),
 		stat("Next expiry of a last backup", "The instance whose last restorable backup expires first, unless a newer one completes.",
 			5, "s", 1, "none expires, or not known", steps(neutral), instant("bottomk(1, "+named(until("restorable_until_timestamp_seconds"))+")",
-				whom)).
+				instanceLegend)).
 			with(object{"options": namedStat()}),
 		stat("Alerts firing", "Alerts of alerts/rules.yml that fire now, those inhibited or silenced too.", 5, "none", 0, "rules not loaded",
 			steps(unknown, 0, good, 1, bad),
@@ -97,10 +97,10 @@ func freshness() row {
 }
 
 func whichInstances() object {
-	size := each("last_success_data_size_bytes")
+	size := perInstance("last_success_data_size_bytes")
 	weekAgo := fmt.Sprintf("max by (instance_id, region_id) (starrocks_backup_last_success_data_size_bytes{%s} offset 1w)", selected)
-	allowed := each("deadline_timestamp_seconds") + " - " + each("last_success_timestamp_seconds")
-	age := each("last_success_age_seconds")
+	allowed := perInstance("deadline_timestamp_seconds") + " - " + perInstance("last_success_timestamp_seconds")
+	age := perInstance("last_success_age_seconds")
 	date := object{"unit": "dateTimeFromNow"}
 	return table("Instances, worst first",
 		"Every chosen instance. Used: the newest good backup's age, of the age it may reach before its deadline. Empty: not known, or there "+
@@ -108,8 +108,10 @@ func whichInstances() object {
 		24, "no instance seen", byInstance,
 		column{title: "State", expr: state(""), config: colored("none", states, steps(neutral)).with(object{"custom.width": 80})},
 		name(),
-		column{title: "Newest task", label: "status", expr: one(each("last_task_status", "status") + " == 1"), config: colored("none", words,
-			steps(neutral))},
+		column{
+			title: "Newest task", label: "status", expr: onePerInstance(perInstance("last_task_status", "status") + " == 1"),
+			config: colored("none", words, steps(neutral)),
+		},
 		column{title: "Age", expr: age, config: object{"unit": "s", "decimals": 1}},
 		column{title: "May reach", expr: allowed, config: object{"unit": "s", "decimals": 1}},
 		column{title: "Used", expr: "(" + age + ") / (" + allowed + ")", config: object{
@@ -120,11 +122,11 @@ func whichInstances() object {
 		}},
 		column{title: "Deadline in", expr: until("deadline_timestamp_seconds"), config: colored("s", []object{}, steps(unknown, longAgo, bad, 0,
 			good)).with(object{"decimals": 1})},
-		column{title: "Restorable", expr: each("restorable_backups")},
-		column{title: "Until", expr: "1000 * " + each("restorable_until_timestamp_seconds"), config: date},
+		column{title: "Restorable", expr: perInstance("restorable_backups")},
+		column{title: "Until", expr: "1000 * " + perInstance("restorable_until_timestamp_seconds"), config: date},
 		column{title: "Data", expr: size, config: object{"unit": "bytes", "decimals": 1}},
 		column{title: "In a week", expr: "(" + size + ") / (" + weekAgo + ") - 1", config: object{"unit": "percentunit", "decimals": 0}},
-		column{title: "Failed in a row", expr: each("consecutive_failures"), config: colored("none", []object{}, steps(unknown, 0, good, 1,
+		column{title: "Failed in a row", expr: perInstance("consecutive_failures"), config: colored("none", []object{}, steps(unknown, 0, good, 1,
 			bad))},
 		column{title: "Last read", expr: "1000 * " + held("last_read_timestamp_seconds") + among(), config: date},
 	).sorted("State", true).high(12)
@@ -133,10 +135,10 @@ func whichInstances() object {
 func history() object {
 	n := 2 * lines
 	return timeline("State of the instances",
-		fmt.Sprintf("Healthy, bad or unknown, over time; of more than %d instances those that are worst at the end. Choose fewer to see the "+
-			"others. It looks at 120 moments, so it may miss shorter problems, and its last moment may be a little old.", n),
+		fmt.Sprintf("Healthy, unhealthy or unknown over time. With more than %d instances, the chart shows those in the worst state at the end; "+
+			"choose fewer to see the others. It samples 120 moments, so it may miss short problems, and the last moment may be slightly old.", n),
 		24, "no instance seen", states,
-		query(mostly(n, state(""), state(" @ end()")), whom)).
+		query(topInstances(n, state(""), state(" @ end()")), instanceLegend)).
 		high(12).with(object{"maxDataPoints": 120})
 }
 
@@ -149,8 +151,8 @@ func finishedByDay() object {
 			"}[1d] offset -1d)%s", selected, ofOtherAccount)+"))", "{{status}}")).
 		stacked("bars", 80).with(object{"interval": "1d"}).high(10)
 	p["fieldConfig"].(object)["defaults"].(object)["custom"].(object)["barAlignment"] = 1 // a day's bar begins with the day
-	for _, one := range [][2]string{{"completed", good}, {"failed", bad}, {"canceled", "orange"}} {
-		p.override(one[0], object{"color": object{"mode": "fixed", "fixedColor": one[1]}})
+	for _, status := range []struct{ name, color string }{{"completed", good}, {"failed", bad}, {"canceled", "orange"}} {
+		p.override(status.name, object{"color": object{"mode": "fixed", "fixedColor": status.color}})
 	}
 	return p
 }
@@ -159,7 +161,7 @@ func sizes() object {
 	const metric = "last_success_data_size_bytes"
 	return chart("Data by instance", fmt.Sprintf("What the newest good backup holds, of the %d largest.", lines), 8, "bytes", 1,
 		"no good backup lists its tables",
-		query(mostly(lines, each(metric), atEnd(metric)), whom)).high(10)
+		query(topInstances(lines, perInstance(metric), atEnd(metric)), instanceLegend)).high(10)
 }
 
 func expiries() object {

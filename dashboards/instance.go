@@ -25,24 +25,30 @@ func stateAndWhy() row {
 		stat("State", "Unhealthy: a condition holds. Unknown: it could not be read, and its backups may be fine or not.", 3, "none", 0,
 			"not seen", steps(neutral), instant(state(""), "")).
 			field(object{"mappings": states}),
-		table("Why", "The conditions that hold, or why it cannot be read. What each means: the link Runbooks above.", 4,
+		table("Why", "The conditions that hold, or why it cannot be read. The link Runbooks above explains each.", 4,
 			"nothing is wrong, or it is not known", nil,
-			column{title: "Condition", label: "condition", expr: "max by (condition) (" + of("condition") + ") == 1\nor max by (condition) (" +
-				whyUnread("condition") + "\nand on (instance_id, region_id) " + unread() + ")"}).high(4),
-		table("Newest task", "Its status, and since when.", 4, "no task known", nil,
-			column{title: "Status", label: "status", expr: "max by (status) (" + of("last_task_status") + ") == 1", config: colored("none", words,
-				steps(neutral))},
 			column{
-				title: "Began", expr: "1000 * max(" + of("last_task_start_timestamp_seconds") + ")",
+				title: "Condition", label: "condition",
+				expr: "max by (condition) (" + selectedSeries("condition") + ") == 1\nor max by (condition) (" +
+					whyUnread("condition") + "\nand on (instance_id, region_id) " + unread() + ")",
+			}).high(4),
+		table("Newest task", "Its status, and since when.", 4, "no task known", nil,
+			column{
+				title: "Status", label: "status", expr: "max by (status) (" + selectedSeries("last_task_status") + ") == 1",
+				config: colored("none", words, steps(neutral)),
+			},
+			column{
+				title: "Began", expr: "1000 * max(" + selectedSeries("last_task_start_timestamp_seconds") + ")",
 				config: object{"unit": "dateTimeFromNow"},
 			}).high(4),
-		stat("Newest good backup", "Its age.", 3, "s", 1, "none, or not known", steps(neutral), instant(each("last_success_age_seconds"), "")),
+		stat("Newest good backup", "Its age.", 3, "s", 1, "none, or not known", steps(neutral),
+			instant(perInstance("last_success_age_seconds"), "")),
 		stat("Deadline in", "Time left until a newer good backup must have finished; below 0 it is overdue.", 3, "s", 1, "none, or not known",
 			steps(unknown, longAgo, bad, 0, good), instant(until("deadline_timestamp_seconds"), "")),
-		stat("Restorable backups", "Completed and not expired. 0 is well only while the very first backup runs: see State.", 2, "none", 0,
-			"unknown", steps(neutral), instant(each("restorable_backups"), "")),
+		stat("Restorable backups", "Completed and not expired. 0 is fine only while the very first backup runs: see State.", 2, "none", 0,
+			"unknown", steps(neutral), instant(perInstance("restorable_backups"), "")),
 		stat("Failed in a row", "Tasks that failed since the newest good one.", 2, "none", 0, "unknown", steps(unknown, 0, good, 1, bad),
-			instant(each("consecutive_failures"), "")),
+			instant(perInstance("consecutive_failures"), "")),
 		stat("Last read", "When the exporter last read it in full. All else is as of then.", 3, "dateTimeFromNow", 0, "not within 26 h",
 			steps(neutral), instant("1000 * "+held("last_read_timestamp_seconds"), "")),
 	}
@@ -54,15 +60,15 @@ func statusCode() string {
 		`starrocks_backup_last_task_status{%s,status="running"}[$__interval])%s) == 1) * 0 + 2`
 	all := []string{fmt.Sprintf(running, selected, ofOtherAccount)}
 	for n, s := range []string{"pending", "running", "completed", "failed", "canceled", "unknown"} {
-		all = append(all, fmt.Sprintf("(max by (instance_id, region_id) (%s) == 1) * 0 + %d", of("last_task_status", fmt.Sprintf("status=%q",
-			s)), n+1))
+		series := selectedSeries("last_task_status", fmt.Sprintf("status=%q", s))
+		all = append(all, fmt.Sprintf("(max by (instance_id, region_id) (%s) == 1) * 0 + %d", series, n+1))
 	}
 	return strings.Join(all, "\nor ")
 }
 
 func backups() object {
 	return timeline("Backups",
-		"The status of the newest task over time: how long running lasts is how long the backup took, as exactly as the picture is fine. "+
+		"The status of the newest task over time: the length of running is how long the backup took, as exactly as the chart resolves it. "+
 			"Choose a shorter time to see more.", 12, "no task seen", codes,
 		query(statusCode(), "newest task")).with(object{"maxDataPoints": 400})
 }
@@ -70,22 +76,22 @@ func backups() object {
 func deadlines() object {
 	return chart("Age against deadline",
 		"The newest good backup's age, and the age at which a newer one is due. Where they meet it is overdue.", 12, "s", 1, "no good backup",
-		query(each("last_success_age_seconds"), "age"),
-		query(each("deadline_timestamp_seconds")+" - "+each("last_success_timestamp_seconds"), "due"),
-		query(each("max_age_seconds"), "max age")).
+		query(perInstance("last_success_age_seconds"), "age"),
+		query(perInstance("deadline_timestamp_seconds")+" - "+perInstance("last_success_timestamp_seconds"), "due"),
+		query(perInstance("max_age_seconds"), "max age")).
 		override("due", object{"color": object{"mode": "fixed", "fixedColor": bad}})
 }
 
 func durations() object {
 	const metric = "last_success_duration_seconds"
 	return chart("Duration", "How long the newest good backup took, beside the median of the time shown.", 12, "s", 1, "no good backup",
-		query(each(metric), "duration"),
+		query(perInstance(metric), "duration"),
 		query(fmt.Sprintf("max by (instance_id, region_id) (quantile_over_time(0.5, starrocks_backup_%s{%s}[$__range] @ end()))", metric,
 			selected), "median"))
 }
 
 func throughput() object {
-	rate := each("last_success_data_size_bytes") + " / " + each("last_success_duration_seconds")
+	rate := perInstance("last_success_data_size_bytes") + " / " + perInstance("last_success_duration_seconds")
 	return chart("Throughput",
 		"What the newest good backup holds by the time it took, beside the median of the time shown. Sizes are whole GiB.", 12, "binBps", 1,
 		"no good backup lists its tables",
@@ -96,14 +102,14 @@ func throughput() object {
 func dataSize() object {
 	return chart("Data in total", "Sum over the tables of the newest good backup, and the cloud disk, which may be the provisioned one.", 12,
 		"bytes", 1, "no good backup lists its tables",
-		query(each("last_success_data_size_bytes"), "data"), query(each("last_success_disk_size_bytes"), "disk"))
+		query(perInstance("last_success_data_size_bytes"), "data"), query(perInstance("last_success_disk_size_bytes"), "disk"))
 }
 
 func byDatabase() object {
 	return chart("Data by database", fmt.Sprintf("Of the newest good backup, the %d largest.", lines), 12, "bytes", 1,
 		"no good backup lists its tables",
 		query(fmt.Sprintf("max by (database) (%s)\nand on (database) topk(%d, max by (database) (starrocks_backup_database_size_bytes{%s} @ "+
-			"end()))", of("database_size_bytes"), lines, selected), "{{database}}")).
+			"end()))", selectedSeries("database_size_bytes"), lines, selected), "{{database}}")).
 		stacked("line", 30)
 }
 
@@ -113,12 +119,12 @@ func largestTables() object {
 	return table("Largest tables", fmt.Sprintf("Of the newest good backup, the %d largest, and how long each took.", lines), 8,
 		"no table listed", byTable,
 		column{
-			title: "Size", expr: fmt.Sprintf("topk(%d, max by (database, table) (%s))", lines, of("subtask_size_bytes")),
+			title: "Size", expr: fmt.Sprintf("topk(%d, max by (database, table) (%s))", lines, selectedSeries("subtask_size_bytes")),
 			config: object{"unit": "bytes", "decimals": 0},
 		},
 		column{
 			title: "Took", expr: fmt.Sprintf("max by (database, table) (%s) and topk(%d, max by (database, table) (%s))",
-				of("subtask_duration_seconds"), lines, of("subtask_size_bytes")),
+				selectedSeries("subtask_duration_seconds"), lines, selectedSeries("subtask_size_bytes")),
 			config: object{"unit": "s", "decimals": 1},
 		}).sorted("Size", true).high(10)
 }
@@ -126,7 +132,7 @@ func largestTables() object {
 // changes compares with what was listed last when an older good backup was the newest. Where either lists no table nothing is said
 // to have come or gone.
 func changes() object {
-	now := "max by (database, table) (" + of("subtask_size_bytes") + ")"
+	now := "max by (database, table) (" + selectedSeries("subtask_size_bytes") + ")"
 	older := fmt.Sprintf("starrocks_backup_subtask_size_bytes{%s} and on (instance_id, region_id) (max by (instance_id, region_id) "+
 		"(starrocks_backup_last_success_timestamp_seconds{%[1]s}) < %s)",
 		selected, atEnd("last_success_timestamp_seconds"))
@@ -147,16 +153,18 @@ func changes() object {
 func failedTables() object {
 	return table("Failed tables", "Tables whose backup failed in the newest task that has ended; it may not be a good one.", 8,
 		"no table failed, or not known", byTable,
-		column{title: "Failed", expr: fmt.Sprintf("topk(100, max by (database, table) (%s))", of("subtask_failed")), config: colored("none",
-			values("1", "failed", bad), steps(neutral))}).high(10)
+		column{
+			title: "Failed", expr: fmt.Sprintf("topk(100, max by (database, table) (%s))", selectedSeries("subtask_failed")),
+			config: colored("none", values("1", "failed", bad), steps(neutral)),
+		}).high(10)
 }
 
 func window() object {
 	return chart("Recovery window",
 		"How far back one can restore, and how far back the newest good backup lies: what was written since that would be lost.", 12, "s", 1,
 		"nothing to restore",
-		query("time() - "+each("oldest_restorable_timestamp_seconds"), "oldest restorable"),
-		query(each("last_success_age_seconds"), "newest good")).
+		query("time() - "+perInstance("oldest_restorable_timestamp_seconds"), "oldest restorable"),
+		query(perInstance("last_success_age_seconds"), "newest good")).
 		override("oldest restorable", object{"custom.fillBelowTo": "newest good"})
 }
 
@@ -179,7 +187,7 @@ func snapshot() object {
 		columns = append(columns, column{title: titles[n], label: l})
 	}
 	last := len(columns) - 1
-	columns[last].expr = "max by (" + strings.Join(labels, ", ") + ") (" + of("instance_info") + ")"
+	columns[last].expr = "max by (" + strings.Join(labels, ", ") + ") (" + selectedSeries("instance_info") + ")"
 	return table("Instance", "As it was when its newest backup task was made.", 24, "no task tells, or it cannot be read", columns[:last],
 		columns[last]).high(4)
 }

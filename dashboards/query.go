@@ -12,14 +12,14 @@ const (
 	ofOtherAccount = ` unless on (instance_id, region_id) starrocks_backup_instance_info{account!~"$account"}`
 )
 
-// of returns the series of a metric of the chosen instances, with more matchers.
-func of(metric string, matchers ...string) string {
+// selectedSeries returns the series of a metric for the chosen instances, with more matchers.
+func selectedSeries(metric string, matchers ...string) string {
 	return "starrocks_backup_" + metric + "{" + strings.Join(append([]string{selected}, matchers...), ",") + "}" + ofOtherAccount
 }
 
-// each returns a metric by instance and by more labels, however many exporters read it.
-func each(metric string, by ...string) string {
-	return fmt.Sprintf("max by (%s) (%s)", strings.Join(append([]string{"instance_id", "region_id"}, by...), ", "), of(metric))
+// perInstance returns a metric by instance and by more labels, however many exporters read it.
+func perInstance(metric string, by ...string) string {
+	return fmt.Sprintf("max by (%s) (%s)", strings.Join(append([]string{"instance_id", "region_id"}, by...), ", "), selectedSeries(metric))
 }
 
 // held returns the last value of a metric within 26 h, which is how long the alerts hold what they know.
@@ -28,8 +28,8 @@ func held(metric string, by ...string) string {
 		strings.Join(append([]string{"instance_id", "region_id"}, by...), ", "), metric, selected, ofOtherAccount)
 }
 
-// one keeps one series of each instance: two exporters may disagree for a moment.
-func one(expr string) string { return "topk by (instance_id, region_id) (1, " + expr + ")" }
+// onePerInstance keeps one series of each instance: two exporters may disagree for a moment.
+func onePerInstance(expr string) string { return "topk by (instance_id, region_id) (1, " + expr + ")" }
 
 // gone returns the instances that are still configured, as recorded by the alert rules, but that no exporter reports any more. At is an
 // @ modifier or empty.
@@ -40,7 +40,7 @@ func gone(at string) string {
 }
 
 // unread returns the instances that no exporter can read.
-func unread() string { return "(" + each("up") + " == 0 or " + gone("") + ")" }
+func unread() string { return "(" + perInstance("up") + " == 0 or " + gone("") + ")" }
 
 // state returns 2 for an unhealthy instance, 1 for an unknown one, 0 for a healthy one. At is an @ modifier or empty.
 func state(at string) string {
@@ -52,11 +52,12 @@ func state(at string) string {
 
 // names returns the names of the instances, as last known.
 func names() string {
-	return one(each("instance_info", "instance_name") + " or on (instance_id, region_id) " + one(held("instance_info", "instance_name")))
+	return onePerInstance(perInstance("instance_info", "instance_name") +
+		" or on (instance_id, region_id) " + onePerInstance(held("instance_info", "instance_name")))
 }
 
 // until returns the time left until a timestamp, by instance.
-func until(metric string) string { return each(metric) + " - time()" }
+func until(metric string) string { return perInstance(metric) + " - time()" }
 
 // named adds the instance's name to each series if it is known.
 func named(expr string) string {
@@ -72,13 +73,14 @@ func whyUnread(label string) string {
 }
 
 const (
-	whom = "{{instance_name}} {{instance_id}}" // legend of named series
+	instanceLegend = "{{instance_name}} {{instance_id}}" // legend of named series
 	// lines is how many instances a chart shows at most: more are neither readable nor quick to load.
 	lines = 20
 )
 
-// mostly keeps the instances that rank highest at the end of a chart, with their names. Prometheus selects them once, not at each step.
-func mostly(n int, expr, rank string) string {
+// topInstances keeps the n instances that rank highest at the end of a chart, with their names. Prometheus selects them once, not at
+// each step.
+func topInstances(n int, expr, rank string) string {
 	chosen := fmt.Sprintf("topk(%d, %s)", n, rank)
 	return fmt.Sprintf("(%s) * on (instance_id, region_id) group_left (instance_name) (\n"+
 		"topk by (instance_id, region_id) (1, starrocks_backup_instance_info{%s} @ end()) and on (instance_id, region_id) %s\n"+

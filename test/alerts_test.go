@@ -56,7 +56,7 @@ var demoAlerts = map[string]map[string]string{
 	"ads-unknown-status":       {"StarRocksBackupStatusUnknown/status_unknown/warning": "chat"},
 	"logs-retention-too-short": {"StarRocksBackupRetentionTooShort/retention_too_short/warning": "chat"},
 	"mail-queued":              {},
-	"maps-canceled":            {},
+	"maps-canceled":            {"StarRocksBackupFailed/failing/warning": "chat"},
 	"vault-denied": {
 		"StarRocksBackupCredentialsRejected/rejected/critical":  "pager",
 		"StarRocksBackupInstanceUnreadable/unreadable/critical": inhibited,
@@ -108,7 +108,7 @@ func TestAlertmanagerExample(t *testing.T) {
 		amtool("config", "routes", "test", "--config.file="+file, "--verify.receivers="+receiver, "alertname="+r.Alert, "severity="+severity)
 		routed[receiver]++
 	}
-	if want := map[string]int{"pager": 8, "chat": 10, "deadmansswitch": 1}; !maps.Equal(routed, want) {
+	if want := map[string]int{"pager": 9, "chat": 11, "deadmansswitch": 1}; !maps.Equal(routed, want) {
 		t.Errorf("alerts by receiver: %v, want %v", routed, want)
 	}
 }

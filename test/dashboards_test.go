@@ -102,11 +102,11 @@ func TestDashboards(t *testing.T) {
 		}
 	}
 	all := len(demoAlerts)
-	shows(map[string]string{"Healthy": strconv.Itoa(all - bad), "Bad": strconv.Itoa(bad - 2), "Unknown": "2", "Exporters down": "0"})
+	shows(map[string]string{"Healthy": strconv.Itoa(all - bad), "Unhealthy": strconv.Itoa(bad - 2), "Unknown": "2", "Exporters down": "0"})
 	if err := kill(); err != nil {
 		t.Fatal(err)
 	}
-	shows(map[string]string{"Healthy": "0", "Bad": "0", "Unknown": strconv.Itoa(all), "Exporters down": "1"})
+	shows(map[string]string{"Healthy": "0", "Unhealthy": "0", "Unknown": strconv.Itoa(all), "Exporters down": "1"})
 	for title, column := range map[string]string{"Unreadable instances, and why": "A", "Instances, worst first": "A"} {
 		if rows, err := server.shown(t, title, column, values); err != nil || len(rows) != min(all, 20) {
 			t.Errorf("%s: %d rows (%v)", title, len(rows), err)
@@ -203,7 +203,7 @@ func writeHistory(t *testing.T, w *bufio.Writer, address string, from, to time.T
 			config.Instance{InstanceID: d.InstanceID, RegionID: d.RegionID, Account: "default", MaxAge: model.Duration(d.MaxAge)},
 		)
 	}
-	f, err := fleet.NewBuilder(collector.NewAPIMetrics(prometheus.NewRegistry()), clock, fleet.Shard{}).Build(c)
+	f, err := fleet.NewBuilder(collector.NewAPIMetrics(prometheus.NewRegistry()), clock, fleet.Shard{}, log.NewNopLogger()).Build(c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -384,7 +384,7 @@ func TestPageWithHostileNames(t *testing.T) {
 	if n := strings.Count(page, "&lt;script&gt;"); n != 3 { // a name, an id, a message
 		t.Errorf("the text is shown %d times", n)
 	}
-	if !strings.Contains(page, "<title>StarRocks backups: 0 bad, 2 unknown, 1 healthy</title>") {
+	if !strings.Contains(page, "<title>StarRocks backups: 0 unhealthy, 2 unknown, 1 healthy</title>") {
 		t.Error("another title")
 	}
 	for _, element := range []string{"<script", "<img", "<link", "<iframe", `<a href="javascript`, `<a href="http`} {

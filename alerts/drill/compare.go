@@ -17,22 +17,22 @@ var commonRules = []struct{ name, rules string }{
 }
 
 func ruleFile(expr, wait string) string {
-	return fmt.Sprintf("groups:\n- name: today\n  rules:\n  - alert: Today\n    expr: %s\n    for: %s\n", expr, wait)
+	return fmt.Sprintf("groups:\n- name: common\n  rules:\n  - alert: Common\n    expr: %s\n    for: %s\n", expr, wait)
 }
 
-// comparison is a score for any rules: whether an instance pages at all, by whatever alert, while something is wrong with its backups.
+// comparison scores arbitrary rules: does any alert page for an instance while something is wrong with its backups?
 type comparison struct {
 	step      time.Duration
 	incidents map[page]*anyIncident
-	wrong     map[page]bool // firing although the instance is healthy
+	falseNow  map[page]bool // firing although the instance is healthy
 	sickUntil map[string]time.Time
 	fired     map[string]bool
 
-	all, caught          map[string]int // by what is wrong
+	all, caught          map[string]int // by alert name without prefix
 	resolved, falsePages int
 }
 
-// anyIncident is a time in which one thing is wrong with an instance.
+// anyIncident is a period in which one condition holds for an instance.
 type anyIncident struct {
 	since            time.Time
 	required, caught bool
@@ -40,7 +40,7 @@ type anyIncident struct {
 
 func newComparison(step time.Duration) *comparison {
 	return &comparison{
-		step: step, incidents: map[page]*anyIncident{}, wrong: map[page]bool{}, sickUntil: map[string]time.Time{}, fired: map[string]bool{},
+		step: step, incidents: map[page]*anyIncident{}, falseNow: map[page]bool{}, sickUntil: map[string]time.Time{}, fired: map[string]bool{},
 		all: map[string]int{}, caught: map[string]int{},
 	}
 }
@@ -93,14 +93,14 @@ func (c *comparison) observe(now time.Time, truth map[page]verdict, firing map[p
 			c.resolved++
 		}
 	}
-	for p := range c.wrong {
+	for p := range c.falseNow {
 		if !firing[p] {
-			delete(c.wrong, p)
+			delete(c.falseNow, p)
 		}
 	}
 	for p := range firing {
-		if now.After(c.sickUntil[p.subject]) && !c.wrong[p] {
-			c.wrong[p] = true
+		if now.After(c.sickUntil[p.subject]) && !c.falseNow[p] {
+			c.falseNow[p] = true
 			c.falsePages++
 		}
 	}

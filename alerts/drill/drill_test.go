@@ -17,7 +17,7 @@ func ourRules(t *testing.T) string {
 	return string(text)
 }
 
-// small is a world in which everything goes wrong that can, within a few days.
+// small is a drill of a few days in which every kind of fault occurs.
 func small(t *testing.T, out *strings.Builder) program {
 	return program{
 		out: out, rules: ourRules(t), seed: 4, seeds: 1, size: size{instances: 12, days: 6, step: 5 * time.Minute, rate: 4},
@@ -33,20 +33,20 @@ func TestDrill(t *testing.T) {
 	}
 	for line := range strings.Lines(out.String()) {
 		if strings.HasPrefix(line, "| StarRocksBackup") && strings.Fields(line)[4] == "0" {
-			t.Errorf("no such incident, so nothing is shown: %s", line)
+			t.Errorf("no such incident, so the drill proves nothing about it: %s", line)
 		}
 	}
 }
 
-// TestSpoil shows that the drill bites; make drill does so for every rule.
-func TestSpoil(t *testing.T) {
+// TestMutations checks that the drill notices broken rules. make drill does so for every rule.
+func TestMutations(t *testing.T) {
 	var out strings.Builder
 	p := small(t, &out)
 	p.verbose = false
 	var some []mutation
-	for _, s := range mutations {
-		if slices.Contains([]string{"no hold", "removed instances held", "unreadable without for"}, s.name) {
-			some = append(some, s)
+	for _, m := range mutations {
+		if slices.Contains([]string{"no hold", "removed instances held", "unreadable without for"}, m.name) {
+			some = append(some, m)
 		}
 	}
 	if err := p.mutate(some); err != nil || len(some) != 3 {
@@ -54,7 +54,7 @@ func TestSpoil(t *testing.T) {
 	}
 }
 
-// The rules of today, as make drill compares them, are seen to page and to miss.
+// TestCompare checks that the common rules page for some incidents and miss others.
 func TestCompare(t *testing.T) {
 	var out strings.Builder
 	p := small(t, &out)
@@ -70,25 +70,25 @@ func TestCompare(t *testing.T) {
 		if ours := strings.Fields(cells[2]); ours[0] == "0" || ours[0] != ours[2] {
 			t.Errorf("rules.yml paged for %q", cells[2])
 		}
-		caught := 0 // of increase(…[5m]) none at all, at this step
+		caught := 0 // increase(…[5m]) catches nothing at this step
 		for _, theirs := range cells[3 : len(cells)-1] {
 			n := strings.Fields(theirs)
 			if n[0] == n[2] {
-				t.Errorf("the rules of today paged for %q", theirs)
+				t.Errorf("common rules paged for %q", theirs)
 			}
 			if n[0] != "0" {
 				caught++
 			}
 		}
 		if caught < 2 {
-			t.Errorf("the rules of today hardly page: %s", line)
+			t.Errorf("common rules hardly page: %s", line)
 		}
 		return
 	}
 	t.Errorf("no sum in\n%s", &out)
 }
 
-// TestScore plays the letters of truth against those of the alert: - no, ? either, x yes; the alert waits for two steps.
+// TestScore scores an alert against the truth, one letter per step: - no, ? either, x yes. The alert waits for two steps.
 func TestScore(t *testing.T) {
 	about := page{kind{"StarRocksBackupMissing", "critical"}, "c-1"}
 	for _, c := range []struct {

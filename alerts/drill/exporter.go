@@ -171,15 +171,17 @@ func (e *exporter) newProcess(clock func() time.Time, file string, api http.Roun
 	nonce := 0
 	load := func() (*config.Config, error) { return config.Parse("drill.yml", []byte(p.file)) }
 	apply := func(c *config.Config) error {
-		f := &fleet.Fleet{Concurrency: 1, SubtaskLimit: c.Backups.SubtaskLimit}
+		f := &fleet.Fleet{SubtaskLimit: c.Backups.SubtaskLimit}
 		clients := map[string]*apiclient.Client{}
 		p.listed = map[string]bool{}
 		for _, i := range c.Instances {
 			if clients[i.RegionID] == nil {
 				client, err := apiclient.New(apiclient.Options{
 					Endpoint: "http://api.invalid", RegionID: i.RegionID,
-					Credentials: apiclient.NewCredentials(apiclient.CredentialSource{AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret}),
-					Transport:   api, Timeout: time.Minute, MaxAttempts: 1, PageSize: 50, Limiter: apiclient.NewLimiter(rate.Inf, 1),
+					Credentials: apiclient.NewCredentials(apiclient.CredentialSource{AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret},
+						func(string, string) {}),
+					Transport: api, FreshTransport: api, Memory: apiclient.NewMemory(1 << 20), Timeout: time.Minute, MaxAttempts: 1, PageSize: 50,
+					Limiter:  apiclient.NewLimiter(rate.Inf, 1, 1),
 					Observer: observer, Now: now,
 					Nonce: func() string { nonce++; return fmt.Sprint(e.name, clock().UnixMilli(), nonce) },
 				})

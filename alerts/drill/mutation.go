@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 )
 
-// mutation is a mistake in one rule. A drill that does not count it proves nothing.
+// mutation is a deliberate mistake in one rule. The drill must count a mistake for each of them.
 type mutation struct {
 	name string
 	rule string // first line of the rule; the replaced text comes after it
@@ -87,13 +87,13 @@ var mutations = []mutation{
 	{"the dead man's switch is dead", alert + "Watchdog", "vector(1)", "vector(1) == 0"},
 }
 
-// in makes the mistake in the first possible place after the first line of the rule.
-func (s mutation) in(rules string) (string, error) {
-	before, after, found := strings.Cut(rules, s.rule)
-	if !found || !strings.Contains(after, s.old) {
-		return "", fmt.Errorf("mutation %q: the rules contain no %q after %q", s.name, s.old, s.rule)
+// in returns the rules with the first occurrence of the old text after the first line of the rule replaced.
+func (m mutation) in(rules string) (string, error) {
+	before, after, found := strings.Cut(rules, m.rule)
+	if !found || !strings.Contains(after, m.old) {
+		return "", fmt.Errorf("mutation %q: the rules contain no %q after %q", m.name, m.old, m.rule)
 	}
-	return before + s.rule + strings.Replace(after, s.old, s.with, 1), nil
+	return before + m.rule + strings.Replace(after, m.old, m.with, 1), nil
 }
 
 // printMutations prints what each mutation scored, and fails if one scored no mistake.
@@ -101,11 +101,11 @@ func printMutations(out io.Writer, mutations []mutation, sums []*score) error {
 	var unseen []error
 	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
 	fmt.Fprintln(w, "| mutation\t| missed\t| late\t| wrongly resolved\t| false pages\t|\n|---\t|---\t|---\t|---\t|---\t|")
-	for n, s := range mutations {
+	for n, m := range mutations {
 		t := sums[n].total()
-		fmt.Fprintf(w, "| %s\t| %d\t| %d\t| %d\t| %d\t|\n", s.name, t.missed, t.late, t.resolved, t.falsePages)
+		fmt.Fprintf(w, "| %s\t| %d\t| %d\t| %d\t| %d\t|\n", m.name, t.missed, t.late, t.resolved, t.falsePages)
 		if sums[n].mistakes() == 0 {
-			unseen = append(unseen, fmt.Errorf("mutation %q was not noticed", s.name))
+			unseen = append(unseen, fmt.Errorf("mutation %q was not noticed", m.name))
 		}
 	}
 	w.Flush()

@@ -14,12 +14,12 @@ type page struct {
 	subject string
 }
 
-// verdict is what an alert should see.
+// verdict is whether an alert should hold.
 type verdict int
 
 const (
 	no     verdict = iota
-	either         // nobody can know yet, and both are right
+	either         // not decidable yet: firing and not firing are both right
 	yes
 )
 
@@ -54,27 +54,27 @@ const (
 	removedAfter = hour // an instance's alerts must have ended by then
 )
 
-// oracle says what should page, from the world alone: it knows neither the collector nor the rules.
+// oracle decides what should page from the simulated world alone. It uses neither the collector nor the rules.
 type oracle struct {
 	world *world
-	// What the newest read of an instance said, and when that was.
-	said map[string]map[kind]verdict
-	read map[string]time.Time
-	// What the newest attempt to read it said of the attempts themselves.
+	// The verdicts that the newest read of an instance gave, and the time of that read.
+	verdicts map[string]map[kind]verdict
+	read     map[string]time.Time
+	// The outcome of the newest attempts to read an instance.
 	failed  map[string]map[kind]statement
 	regions map[string]statement // whether reads are throttled there
-	removed map[string]time.Time // since when no exporter has it, and one knows that it is removed
+	removed map[string]time.Time // since when no exporter lists it and at least one knows of the removal
 	seen    map[string]bool      // instances that an exporter ever listed
 	targets map[*exporter]target
 }
 
-// statement is what was said of something at last, and since when without a break.
+// statement is the newest observation of a condition, and since when it has been the same without a break.
 type statement struct {
 	holds     bool
 	since, at time.Time
 }
 
-// target is what Prometheus saw of an exporter at last.
+// target is what Prometheus last saw of an exporter.
 type target struct {
 	name    string    // the label `instance`
 	refused statement // its configuration
@@ -82,7 +82,7 @@ type target struct {
 
 func newOracle(w *world) *oracle {
 	return &oracle{
-		world: w, said: map[string]map[kind]verdict{}, read: map[string]time.Time{},
+		world: w, verdicts: map[string]map[kind]verdict{}, read: map[string]time.Time{},
 		failed: map[string]map[kind]statement{}, regions: map[string]statement{}, removed: map[string]time.Time{}, seen: map[string]bool{},
 		targets: map[*exporter]target{},
 	}
@@ -90,12 +90,12 @@ func newOracle(w *world) *oracle {
 
 func instanceKind(alert, severity string) kind { return kind{"StarRocksBackup" + alert, severity} }
 
-// judge returns what should hold now of everything that an alert could be about. What it does not name must not page.
+// judge returns the current verdict for every possible page. A page that is not in the result must not fire.
 func (o *oracle) judge() map[page]verdict {
 	v := map[page]verdict{{kind{"StarRocksBackupWatchdog", "none"}, ""}: yes}
 	for _, g := range o.world.groups {
 		for _, i := range g.instances {
-			o.look(g, i)
+			o.observe(g, i)
 			o.judgeInstance(i, v)
 		}
 		for _, e := range g.exporters {
@@ -108,14 +108,14 @@ func (o *oracle) judge() map[page]verdict {
 	return v
 }
 
-// look takes in what the exporters could see of an instance at this scrape.
-func (o *oracle) look(g *group, i *instance) {
+// observe records what the exporters can see of an instance in this scrape.
+func (o *oracle) observe(g *group, i *instance) {
 	w := o.world
 	attempts, good, rejected, throttled := 0, false, false, false
 	lists, knowsRemoved := false, false
 	for _, e := range g.exporters {
 		if e.process == nil {
-			lists = lists || e.listed[i.id] // it may come back with it
+			lists = lists || e.listed[i.id] // the exporter may come back and still list it
 			continue
 		}
 		e.listed = e.process.listed
@@ -147,28 +147,28 @@ func (o *oracle) look(g *group, i *instance) {
 	if o.failed[i.id] == nil {
 		o.failed[i.id] = map[kind]statement{}
 	}
-	say := func(k kind, holds bool) { o.failed[i.id][k] = o.failed[i.id][k].next(holds, w.now, waits[k]) }
-	say(instanceKind("InstanceUnreadable", "warning"), !good)
-	say(instanceKind("InstanceUnreadable", "critical"), !good)
-	if rejected || good { // another failure says nothing of it
-		say(rejectedKind, rejected)
+	record := func(k kind, holds bool) { o.failed[i.id][k] = o.failed[i.id][k].next(holds, w.now, waits[k]) }
+	record(instanceKind("InstanceUnreadable", "warning"), !good)
+	record(instanceKind("InstanceUnreadable", "critical"), !good)
+	if rejected || good { // a read that fails for another reason says nothing about the credentials
+		record(rejectedKind, rejected)
 	}
 	if throttled || good {
-		say(throttledKind, throttled)
+		record(throttledKind, throttled)
 	}
 	if good {
 		o.read[i.id] = w.now
-		o.said[i.id] = i.said(w.now)
+		o.verdicts[i.id] = i.verdicts(w.now)
 	}
 }
 
 func (o *oracle) judgeInstance(i *instance, v map[page]verdict) {
-	for k, said := range o.said[i.id] {
-		one := o.gate(i, statement{holds: said != no, at: o.read[i.id]}.now(o.world.now, o.world.step))
-		if one == yes {
-			one = said
+	for k, atRead := range o.verdicts[i.id] {
+		current := o.gate(i, statement{holds: atRead != no, at: o.read[i.id]}.now(o.world.now, o.world.step))
+		if current == yes {
+			current = atRead
 		}
-		v[page{k, i.id}] = one
+		v[page{k, i.id}] = current
 	}
 	for k, s := range o.failed[i.id] {
 		switch k {
@@ -181,30 +181,30 @@ func (o *oracle) judgeInstance(i *instance, v map[page]verdict) {
 	}
 }
 
-// gate is what a verdict on an instance is worth when it may have been removed.
+// gate adjusts a verdict on an instance that may have been removed.
 func (o *oracle) gate(i *instance, v verdict) verdict {
 	since, removed := o.removed[i.id]
 	switch {
 	case !o.seen[i.id] || removed && o.world.now.Sub(since) > removedAfter:
 		return no
-	case !o.world.now.Before(i.watched.to): // not everybody knows yet
+	case !o.world.now.Before(i.watched.to): // some exporters may not know yet
 		return either
 	}
 	return v
 }
 
-// judgeRegion says whether reads are throttled in a region: of any instance in it.
+// judgeRegion returns whether reads of any instance in a region are throttled.
 func (o *oracle) judgeRegion(region string) verdict {
 	now, step := o.world.now, o.world.step
 	s, held := o.regions[region], no
 	for _, i := range o.world.instances {
-		one, known := o.failed[i.id][throttledKind]
+		read, known := o.failed[i.id][throttledKind]
 		if i.region != region || !known {
 			continue
 		}
-		worth := o.gate(i, one.now(now, step))
-		held = max(held, worth)
-		if worth != no && now.Sub(one.at) <= fresh {
+		current := o.gate(i, read.now(now, step))
+		held = max(held, current)
+		if current != no && now.Sub(read.at) <= fresh {
 			s = s.next(true, now, waits[throttledKind])
 		}
 	}
@@ -213,10 +213,10 @@ func (o *oracle) judgeRegion(region string) verdict {
 	return min(held, s.raised(now, waits[throttledKind], step))
 }
 
-// fresh is how long a rejection counts as going on after it was seen: what is older may keep an alert but not raise it.
+// fresh is how long a rejection counts as current. An older one may keep an alert firing but not raise it.
 const fresh = 5 * minute
 
-// next is the statement after it is made anew. A break begins it again, unless it may have raised its alert before.
+// next returns the statement after a new observation. A break restarts it, unless its alert may already fire.
 func (s statement) next(holds bool, now time.Time, wait time.Duration) statement {
 	broken := now.Sub(s.at) > fresh && s.at.Sub(s.since)+fresh < wait
 	if !s.holds || !holds || broken {
@@ -225,7 +225,7 @@ func (s statement) next(holds bool, now time.Time, wait time.Duration) statement
 	return statement{holds, s.since, now}
 }
 
-// raised is what a statement is worth that must be repeated for as long as its alert waits.
+// raised returns the verdict on a statement that must be observed repeatedly while its alert waits.
 func (s statement) raised(now time.Time, wait, step time.Duration) verdict {
 	held := s.now(now, step)
 	switch lasted := s.at.Sub(s.since); {
@@ -237,7 +237,7 @@ func (s statement) raised(now time.Time, wait, step time.Duration) verdict {
 	return no
 }
 
-// now is what a statement is worth later, while nothing newer is known.
+// now returns the verdict on a statement at a later time, while nothing newer is known.
 func (s statement) now(t time.Time, step time.Duration) verdict {
 	switch age := t.Sub(s.at); {
 	case !s.holds || age > hold+step:
@@ -262,12 +262,12 @@ func (o *oracle) judgeExporter(g *group, e *exporter, v map[page]verdict) {
 		"warning",
 	}, t.name}
 	v[down], v[refused] = verdictOf(!e.scraped), t.refused.now(o.world.now, o.world.step)
-	if e.target != t.name { // it is no target any more, and what took over was not seen yet
+	if e.target != t.name { // no longer a target, and its successor has not been scraped yet
 		v[down], v[refused] = statement{holds: o.orphans(g), at: t.refused.at}.now(o.world.now, o.world.step), no
 	}
 }
 
-// orphans reports whether an instance of the group is watched by nobody.
+// orphans reports whether no exporter watches some instance of the group.
 func (o *oracle) orphans(g *group) bool {
 	return slices.ContainsFunc(g.instances, func(i *instance) bool {
 		return o.seen[i.id] && i.watched.has(o.world.now)
@@ -282,12 +282,12 @@ func verdictOf(holds bool) verdict {
 }
 
 // said is what the exporters may say of an instance at t, each by its own clock.
-func (i *instance) said(t time.Time) map[kind]verdict {
+func (i *instance) verdicts(t time.Time) map[kind]verdict {
 	v := map[kind]verdict{}
-	late := i.wrong(t, t.Add(maxSkew))
-	for k, holds := range i.wrong(t, t.Add(-maxSkew)) {
+	ahead := i.conditions(t, t.Add(maxSkew))
+	for k, holds := range i.conditions(t, t.Add(-maxSkew)) {
 		switch {
-		case holds != late[k]:
+		case holds != ahead[k]:
 			v[k] = either
 		case holds:
 			v[k] = yes
@@ -298,8 +298,8 @@ func (i *instance) said(t time.Time) map[kind]verdict {
 	return v
 }
 
-// wrong says which conditions hold of an instance, by the contract's words, of what the API lists at t, by a clock.
-func (i *instance) wrong(t, clock time.Time) map[kind]bool {
+// conditions returns which conditions hold according to the contract, for the tasks that the API lists at t and an exporter's clock.
+func (i *instance) conditions(t, clock time.Time) map[kind]bool {
 	list := i.visible(t)
 	state := func(k *task) string {
 		switch {
@@ -389,7 +389,7 @@ func shrunk(good []*task) bool {
 	if len(good) < 2 {
 		return false
 	}
-	holds := func(k *task) (gib int) { // what is listed, a table whose backup failed too
+	holds := func(k *task) (gib int) { // includes listed tables whose backup failed
 		for _, size := range k.contents() {
 			gib += size
 		}

@@ -38,7 +38,7 @@ type scrape struct {
 type scraper struct {
 	series   map[string]int
 	labels   []labels.Labels
-	previous map[string][]int // of a target
+	previous map[string][]int // series of the last scrape, by target
 	key      []byte           // reused
 }
 
@@ -65,7 +65,7 @@ func (s *scraper) sample(name, job, instance string, pairs []*dto.LabelPair, v f
 	return sample{n, s.labels[n], v}
 }
 
-// wanted are the metrics that rules look at; the others would only cost time.
+// wanted are the metrics that the rules use. Storing the others would only cost time.
 var wanted = map[string]bool{
 	"starrocks_backup_up":                                                    true,
 	"starrocks_backup_condition":                                             true,
@@ -73,13 +73,13 @@ var wanted = map[string]bool{
 	"starrocks_backup_scrape_errors_total":                                   true,
 	"starrocks_backup_exporter_config_last_reload_successful":                true,
 	"starrocks_backup_exporter_config_last_reload_success_timestamp_seconds": true,
-	// What the rules of today look at.
+	// For commonRules.
 	"starrocks_backup_last_success_age_seconds": true,
 	"starrocks_backup_last_task_status":         true,
 	"starrocks_backup_tasks_finished_total":     true,
 }
 
-// scrape is one scrape of a target, as Prometheus does it: series that are gone are marked stale, and up says whether it worked.
+// scrape returns the samples of one scrape as Prometheus stores them, with staleness markers for series that are gone, and up.
 func (s *scraper) scrape(job, instance string, exposition []*dto.MetricFamily) []sample {
 	samples := []sample{s.sample("up", job, instance, nil, 0)}
 	if exposition != nil {
@@ -96,13 +96,13 @@ func (s *scraper) scrape(job, instance string, exposition []*dto.MetricFamily) [
 	return s.stale(job+"/"+instance, samples)
 }
 
-// forget is what Prometheus does with the series of a target that is none any more.
+// forget marks all series of a removed target as stale.
 func (s *scraper) forget(job, instance string) []sample { return s.stale(job+"/"+instance, nil) }
 
 func (s *scraper) stale(target string, samples []sample) []sample {
 	current := make([]int, len(samples))
-	for n, one := range samples {
-		current[n] = one.series
+	for n, added := range samples {
+		current[n] = added.series
 	}
 	slices.Sort(current)
 	for _, n := range s.previous[target] {
@@ -122,7 +122,7 @@ type server struct {
 	refs  []storage.SeriesRef
 }
 
-// newServer returns a server that evaluates the rules, with all that it stores under directory.
+// newServer returns a server that evaluates the rules and stores its data under directory.
 func newServer(name, directory, ruleText string) (*server, error) {
 	directory, err := os.MkdirTemp(directory, "server")
 	if err != nil {
@@ -132,7 +132,7 @@ func newServer(name, directory, ruleText string) (*server, error) {
 	o.WALSegmentSize = -1 // nothing to recover
 	o.NoLockfile = true
 	o.RetentionDuration = (10 * 365 * day).Milliseconds()
-	o.MinBlockDuration, o.MaxBlockDuration = o.RetentionDuration, o.RetentionDuration // the head holds it all
+	o.MinBlockDuration, o.MaxBlockDuration = o.RetentionDuration, o.RetentionDuration // keep everything in the head block
 	db, err := tsdb.Open(filepath.Join(directory, "data"), nil, nil, o, nil)
 	if err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func newServer(name, directory, ruleText string) (*server, error) {
 	return nil, fmt.Errorf("%s: no group of rules", name)
 }
 
-// writeBare writes the rules without annotations, which decide nothing and cost time.
+// writeBare writes the rules without annotations: they do not affect the result and cost time.
 func writeBare(file, ruleText string) error {
 	var all struct {
 		Groups []struct {
@@ -185,10 +185,10 @@ func writeBare(file, ruleText string) error {
 
 func (s *server) close() error { return s.db.Close() }
 
-// step takes in what was scraped at a time and evaluates the rules half a minute later. It returns the alerts that fire.
+// step stores the scrapes, evaluates the rules half a minute later and returns the alerts that fire.
 func (s *server) step(ctx context.Context, now time.Time, scrapes []scrape) (map[page]bool, error) {
-	for _, one := range scrapes {
-		if err := s.ingest(ctx, one.at, one.samples); err != nil {
+	for _, stored := range scrapes {
+		if err := s.ingest(ctx, stored.at, stored.samples); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
@@ -197,15 +197,15 @@ func (s *server) step(ctx context.Context, now time.Time, scrapes []scrape) (map
 
 func (s *server) ingest(ctx context.Context, at time.Time, samples []sample) error {
 	a := s.db.AppenderV2(ctx)
-	for _, one := range samples {
-		if one.series >= len(s.refs) {
-			s.refs = append(s.refs, make([]storage.SeriesRef, one.series+1-len(s.refs))...)
+	for _, added := range samples {
+		if added.series >= len(s.refs) {
+			s.refs = append(s.refs, make([]storage.SeriesRef, added.series+1-len(s.refs))...)
 		}
-		ref, err := a.Append(s.refs[one.series], one.labels, 0, at.UnixMilli(), one.value, nil, nil, storage.AppendV2Options{})
+		ref, err := a.Append(s.refs[added.series], added.labels, 0, at.UnixMilli(), added.value, nil, nil, storage.AppendV2Options{})
 		if err != nil {
-			return fmt.Errorf("%s: %w", one.labels, err)
+			return fmt.Errorf("%s: %w", added.labels, err)
 		}
-		s.refs[one.series] = ref
+		s.refs[added.series] = ref
 	}
 	return a.Commit()
 }

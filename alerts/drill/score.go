@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// score compares what pages with what should.
+// score compares the pages that fire with those that should.
 type score struct {
 	step     time.Duration
 	waits    map[kind]time.Duration
-	report   func(time.Time, page, string) // of what is wrong; may be nil
+	report   func(time.Time, page, string) // called for each mistake; may be nil
 	trackers map[page]*tracker
 	kinds    map[kind]*tally
 }
@@ -24,18 +24,18 @@ type tally struct {
 	delays                                                []time.Duration
 }
 
-// tracker follows one page through its incidents. An incident is a time without a gap in which it may page, and at some
-// moment must.
+// tracker follows one page through its incidents. An incident is an uninterrupted period in which the page is allowed and, from
+// some moment on, required.
 type tracker struct {
-	may      time.Time // since when it may hold
-	sure     time.Time // since when it surely does, without a doubt in between
-	known    time.Time // when that could first be known in this incident
-	paged    time.Time
-	counted  bool      // as paged
-	required bool      // it has lasted for so long that it must page
-	over     time.Time // until when it may still page
-	firing   bool      // before
-	wrong    bool      // fired before when it must not
+	possibleSince time.Time // start of the current run of verdicts either or yes
+	certainSince  time.Time // start of the current run of verdicts yes
+	firstCertain  time.Time // first verdict yes of the incident; the delay counts from here
+	paged         time.Time
+	counted       bool      // the page is in the tally
+	required      bool      // the incident has lasted so long that it must page
+	allowedUntil  time.Time // the page may still fire until then
+	wasFiring     bool      // at the previous evaluation
+	wasFalse      bool      // at the previous evaluation, it fired without being allowed to
 }
 
 func newScore(step time.Duration, report func(time.Time, page, string)) *score {
@@ -53,7 +53,7 @@ func (s *score) tally(k kind) *tally {
 	return s.kinds[k]
 }
 
-// observe takes in one evaluation.
+// observe scores one evaluation.
 func (s *score) observe(now time.Time, truth map[page]verdict, firing map[page]bool) {
 	for p := range truth {
 		if s.trackers[p] == nil {
@@ -66,63 +66,63 @@ func (s *score) observe(now time.Time, truth map[page]verdict, firing map[page]b
 		}
 	}
 	for p, t := range s.trackers {
-		if wrong := t.observe(now, truth[p], firing[p], s.waits[p.kind], 2*s.step, s.tally(p.kind)); wrong != "" && s.report != nil {
-			s.report(now, p, wrong)
+		if mistake := t.observe(now, truth[p], firing[p], s.waits[p.kind], 2*s.step, s.tally(p.kind)); mistake != "" && s.report != nil {
+			s.report(now, p, mistake)
 		}
 	}
 }
 
-// observe takes in one evaluation and returns what was wrong with it.
-func (t *tracker) observe(now time.Time, should verdict, fires bool, wait, slack time.Duration, sum *tally) (wrong string) {
+// observe scores one evaluation and returns the mistake in it, if any.
+func (t *tracker) observe(now time.Time, should verdict, fires bool, wait, slack time.Duration, sum *tally) (mistake string) {
 	switch should {
 	case no:
-		wrong = t.end(sum)
+		mistake = t.end(sum)
 	case either:
-		t.sure = time.Time{}
+		t.certainSince = time.Time{}
 	case yes:
-		t.sure, t.known = earliest(t.sure, now), earliest(t.known, now)
+		t.certainSince, t.firstCertain = earliest(t.certainSince, now), earliest(t.firstCertain, now)
 	}
 	if should != no {
-		t.may = earliest(t.may, now)
+		t.possibleSince = earliest(t.possibleSince, now)
 	}
-	if !t.required && lasted(t.sure, now) >= wait+slack {
+	if !t.required && lasted(t.certainSince, now) >= wait+slack {
 		t.required = true
 		sum.incidents++
 	}
-	allowed := lasted(t.may, now) >= wait
+	allowed := lasted(t.possibleSince, now) >= wait
 	if allowed {
-		t.over = now.Add(slack)
+		t.allowedUntil = now.Add(slack)
 	}
 	if fires && allowed {
 		t.paged = earliest(t.paged, now)
 	} else if !t.counted {
 		t.paged = time.Time{}
 	}
-	if !t.counted && !t.known.IsZero() && !t.paged.IsZero() {
+	if !t.counted && !t.firstCertain.IsZero() && !t.paged.IsZero() {
 		t.counted = true
-		if lasted(t.sure, now) > wait+slack {
+		if lasted(t.certainSince, now) > wait+slack {
 			sum.late++
-			wrong = "late"
+			mistake = "late"
 		} else {
 			sum.inTime++
 		}
-		if !t.required { // an incident all the same, though it might end before it must page
+		if !t.required { // a page within an incident too short to require one
 			t.required = true
 			sum.incidents++
 		}
-		sum.delays = append(sum.delays, max(0, t.paged.Sub(t.known)))
+		sum.delays = append(sum.delays, max(0, t.paged.Sub(t.firstCertain)))
 	}
-	if t.required && should == yes && t.firing && !fires {
+	if t.required && should == yes && t.wasFiring && !fires {
 		sum.resolved++
-		wrong = "wrongly resolved"
+		mistake = "wrongly resolved"
 	}
-	falsely := fires && now.After(t.over)
-	if falsely && !t.wrong {
+	falsely := fires && now.After(t.allowedUntil)
+	if falsely && !t.wasFalse {
 		sum.falsePages++
-		wrong = "false"
+		mistake = "false"
 	}
-	t.wrong, t.firing = falsely, fires
-	return wrong
+	t.wasFalse, t.wasFiring = falsely, fires
+	return mistake
 }
 
 func earliest(t, now time.Time) time.Time {
@@ -132,7 +132,7 @@ func earliest(t, now time.Time) time.Time {
 	return t
 }
 
-// lasted is the time since t, less than nothing if it is not set.
+// lasted is the time since t, negative if t is not set.
 func lasted(t, now time.Time) time.Duration {
 	if t.IsZero() {
 		return -1
@@ -140,13 +140,13 @@ func lasted(t, now time.Time) time.Duration {
 	return now.Sub(t)
 }
 
-func (t *tracker) end(sum *tally) (wrong string) {
+func (t *tracker) end(sum *tally) (mistake string) {
 	if t.required && !t.counted {
 		sum.missed++
-		wrong = "missed"
+		mistake = "missed"
 	}
-	*t = tracker{over: t.over, firing: t.firing, wrong: t.wrong}
-	return wrong
+	*t = tracker{allowedUntil: t.allowedUntil, wasFiring: t.wasFiring, wasFalse: t.wasFalse}
+	return mistake
 }
 
 // finish ends the incidents that last until the end.
@@ -156,7 +156,7 @@ func (s *score) finish() {
 	}
 }
 
-// add puts another score's results to this one's.
+// add adds another score's results to this one.
 func (s *score) add(o *score) {
 	for k, t := range o.kinds {
 		sum := s.tally(k)
@@ -184,7 +184,7 @@ func (s *score) total() (sum tally) {
 	return sum
 }
 
-// mistakes counts what the rules must not do.
+// mistakes counts missed, late, wrongly resolved and false pages.
 func (s *score) mistakes() int {
 	t := s.total()
 	return t.missed + t.late + t.resolved + t.falsePages

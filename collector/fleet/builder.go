@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"strings"
 	"time"
 
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
 	"golang.org/x/time/rate"
 
 	"starrocks_backup_exporter/apiclient"
@@ -14,37 +17,57 @@ import (
 	"starrocks_backup_exporter/config"
 )
 
-// Builder makes fleets from configurations. It keeps what outlives a reload: the request limits, and the transport as long as its
-// settings stay the same.
+// answerMemory is how many bytes of answers are in flight at most.
+const answerMemory = 64 << 20
+
+// Builder makes fleets from configurations. It keeps what outlives a reload: the request limits, credentials whose source stays the same,
+// and connections as long as their settings and files stay the same.
 type Builder struct {
 	Recorder *recording.Recorder // of the API's answers; nil if none
 
-	observer   apiclient.Observer
-	now        func() time.Time
-	shard      Shard
-	transport  http.RoundTripper
-	httpClient config.HTTPClient // that transport was made from
-	limiters   map[laneKey]*apiclient.Limiter
+	observer    apiclient.Observer
+	now         func() time.Time
+	shard       Shard
+	logger      log.Logger
+	memory      *apiclient.Memory
+	transports  transports
+	limiters    map[laneKey]*apiclient.Limiter
+	credentials map[string]accountCredentials // by account
+}
+
+// transports are the ways to the API, and what they were made from.
+type transports struct {
+	settings    config.HTTPClient
+	files       []string
+	kept, fresh http.RoundTripper
+}
+
+type accountCredentials struct {
+	source apiclient.CredentialSource
+	*apiclient.Credentials
 }
 
 // NewBuilder returns a builder of fleets that read a shard. Their clients report to observer.
-func NewBuilder(observer apiclient.Observer, now func() time.Time, shard Shard) *Builder {
-	return &Builder{observer: observer, now: now, shard: shard, limiters: map[laneKey]*apiclient.Limiter{}}
+func NewBuilder(observer apiclient.Observer, now func() time.Time, shard Shard, logger log.Logger) *Builder {
+	return &Builder{
+		observer: observer, now: now, shard: shard, logger: logger, memory: apiclient.NewMemory(answerMemory),
+		limiters: map[laneKey]*apiclient.Limiter{}, credentials: map[string]accountCredentials{},
+	}
 }
 
-// Build makes a fleet. It makes credentials anew, so that secret files are read again. It must not be called concurrently.
+// Build makes a fleet. It reads every file again: secrets, CA and client certificates. It must not be called concurrently.
 func (b *Builder) Build(c *config.Config) (*Fleet, error) {
-	if b.transport == nil || !reflect.DeepEqual(b.httpClient, c.API.HTTPClient) {
-		t, err := c.API.HTTPClient.Transport()
-		if err != nil {
-			return nil, fmt.Errorf("api.http_client: %w", err)
-		}
-		b.transport, b.httpClient = t, c.API.HTTPClient
+	t, err := b.transportsFor(c.API.HTTPClient)
+	if err != nil {
+		return nil, fmt.Errorf("api.http_client: %w", err)
 	}
-	clients := clientCache{builder: b, config: c, credentials: map[string]*apiclient.Credentials{}, clients: map[laneKey]*apiclient.Client{}}
+	clients := clientCache{
+		builder: b, config: c, transports: t, credentials: map[string]accountCredentials{},
+		clients: map[laneKey]*apiclient.Client{},
+	}
 	f := &Fleet{
-		Shard: b.shard, Concurrency: c.API.Concurrency, RequestsPerSecond: c.API.RequestsPerSecond, PageSize: c.API.PageSize,
-		SubtaskLimit: c.Backups.SubtaskLimit,
+		Shard: b.shard, RequestsPerSecond: c.API.RequestsPerSecond, PageSize: c.API.PageSize, SubtaskLimit: c.Backups.SubtaskLimit,
+		Credentials: map[string]Identity{},
 	}
 	for _, i := range c.Instances {
 		client, err := clients.of(i.Account, i.RegionID)
@@ -60,14 +83,36 @@ func (b *Builder) Build(c *config.Config) (*Fleet, error) {
 		}
 		f.Discoveries = append(f.Discoveries, &Discovery{Discovery: d, Source: regionSource{d, b.shard, client}, Lister: client})
 	}
+	b.transports, b.credentials = t, clients.credentials
+	for account, credentials := range b.credentials {
+		f.Credentials[account] = credentials
+		credentials.Reread()
+	}
 	return f, nil
+}
+
+// transportsFor returns the transports in use, unless their settings or a file has changed.
+func (b *Builder) transportsFor(settings config.HTTPClient) (t transports, err error) {
+	t.settings = settings
+	if t.files, err = settings.Files(); err != nil {
+		return t, err
+	}
+	if b.transports.kept != nil && reflect.DeepEqual(b.transports.settings, settings) && reflect.DeepEqual(b.transports.files, t.files) {
+		return b.transports, nil
+	}
+	if t.kept, err = settings.Transport(true); err != nil {
+		return t, err
+	}
+	t.fresh, err = settings.Transport(false)
+	return t, err
 }
 
 // clientCache makes one client for each account and region, and one set of credentials for each account.
 type clientCache struct {
 	builder     *Builder
 	config      *config.Config
-	credentials map[string]*apiclient.Credentials
+	transports  transports
+	credentials map[string]accountCredentials
 	clients     map[laneKey]*apiclient.Client
 }
 
@@ -76,36 +121,58 @@ func (c clientCache) of(account, regionID string) (*apiclient.Client, error) {
 	if client := c.clients[k]; client != nil {
 		return client, nil
 	}
-	if c.credentials[account] == nil {
-		c.credentials[account] = apiclient.NewCredentials(credentialSource(c.config.Accounts[account]))
+	source := credentialSource(c.config.Accounts[account])
+	if c.credentials[account].Credentials == nil {
+		c.credentials[account] = c.builder.credentials[account]
+		if c.credentials[account].Credentials == nil || c.credentials[account].source != source {
+			c.credentials[account] = accountCredentials{source, apiclient.NewCredentials(source, c.builder.identityChanged(account))}
+		}
 	}
-	client, err := c.builder.client(c.config.API, k, c.credentials[account])
+	client, err := c.builder.client(c.config, k, c.transports, c.credentials[account].Credentials)
 	c.clients[k] = client
 	return client, err
 }
 
-func (b *Builder) client(a config.API, k laneKey, credentials *apiclient.Credentials) (*apiclient.Client, error) {
+// identityChanged logs where an account's credentials come from.
+func (b *Builder) identityChanged(account string) func(provider, before string) {
+	return func(provider, before string) {
+		if before == "" {
+			level.Info(b.logger).Log("msg", "credentials obtained", "account", account, "provider", provider)
+			return
+		}
+		level.Warn(b.logger).Log("msg", "credentials now come from another provider: instances may be invisible to its identity",
+			"account", account, "provider", provider, "previous_provider", before)
+	}
+}
+
+func (b *Builder) client(c *config.Config, k laneKey, t transports, credentials *apiclient.Credentials) (*apiclient.Client, error) {
+	a := c.API
 	limit, burst := rate.Limit(a.RequestsPerSecond), max(1, int(a.RequestsPerSecond))
 	limiter := b.limiters[k]
 	if limiter == nil {
-		limiter = apiclient.NewLimiter(limit, burst)
+		limiter = apiclient.NewLimiter(limit, burst, a.Concurrency)
 		b.limiters[k] = limiter
 	}
-	limiter.Set(limit, burst)
-	transport := b.transport
+	limiter.Set(limit, burst, a.Concurrency)
+	kept, fresh := t.kept, t.fresh
 	if b.Recorder != nil {
-		transport = b.Recorder.Transport(k.account, transport)
+		kept, fresh = b.Recorder.Transport(k.account, kept), b.Recorder.Transport(k.account, fresh)
+	}
+	words := apiclient.StatusWords{}
+	for word, status := range c.Backups.StatusWords {
+		words[strings.ToLower(strings.TrimSpace(word))] = apiclient.Status(status)
 	}
 	return apiclient.New(apiclient.Options{
-		Endpoint: a.URL(k.regionID), RegionID: k.regionID, Credentials: credentials, Transport: transport,
-		Timeout: time.Duration(a.Timeout), MaxAttempts: a.MaxAttempts, PageSize: a.PageSize,
-		Limiter: limiter, Observer: b.observer, Now: b.now, Nonce: rand.Text,
+		Endpoint: a.URL(k.regionID), RegionID: k.regionID, Credentials: credentials, Transport: kept, FreshTransport: fresh,
+		Timeout: time.Duration(a.Timeout), MaxAttempts: a.MaxAttempts, PageSize: a.PageSize, StatusWords: words, Secrets: a.HTTPClient.Secrets(),
+		Limiter: limiter, Memory: b.memory, Observer: b.observer, Now: b.now, Nonce: rand.Text,
 	})
 }
 
 func credentialSource(a config.Account) apiclient.CredentialSource {
 	return apiclient.CredentialSource{
 		AccessKeyID: a.AccessKeyID, AccessKeySecret: string(a.AccessKeySecret), AccessKeySecretFile: a.AccessKeySecretFile,
-		SecurityToken: string(a.SecurityToken), SecurityTokenFile: a.SecurityTokenFile, RoleARN: a.RoleARN,
+		SecurityToken: string(a.SecurityToken), SecurityTokenFile: a.SecurityTokenFile,
+		RoleARN: a.RoleARN, ExternalID: a.ExternalID, RoleSessionName: a.RoleSessionName,
 	}
 }

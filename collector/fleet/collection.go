@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,27 +25,20 @@ func (c *collection) run(ctx context.Context) {
 	c.history.Lock()
 	configured, discovered := c.byReader()
 	c.history.Unlock()
-	readers := map[laneKey]instanceReader{}
-	readerOf := func(k laneKey) instanceReader {
-		if _, known := readers[k]; !known {
-			readers[k] = instanceReader{progress: c.progress, places: make(places, c.fleet.Concurrency)}
-		}
-		return readers[k]
-	}
+	each := instanceReader{progress: c.progress}
 	var all sync.WaitGroup
-	for lane, slots := range configured {
-		r := readerOf(lane)
-		all.Go(func() { r.read(ctx, slots) })
+	for _, slots := range configured {
+		all.Go(func() { each.read(ctx, slots) })
 	}
 	for _, d := range c.fleet.Discoveries {
-		each, known := readerOf(d.lane()), discovered[d]
+		known := discovered[d]
 		chosen := c.readerFor(d, each)
 		found := reader(each)
 		if len(known) == 0 { // the first instances are read as later all are
 			found = chosen
 		}
 		all.Go(func() { chosen.read(ctx, known) })
-		all.Go(func() { found.read(ctx, c.discover(ctx, d, each.places)) })
+		all.Go(func() { found.read(ctx, c.discover(ctx, d)) })
 	}
 	all.Wait()
 }
@@ -72,16 +66,20 @@ func (c *collection) readerFor(d *Discovery, each instanceReader) reader {
 	return each
 }
 
+// discoveryShare is the part of a scrape's deadline that a list of instances may take.
+const discoveryShare = 1.0 / 3
+
 // discover asks a discovery's source if that is due, and returns the slots of new instances.
-func (c *collection) discover(ctx context.Context, d *Discovery, p places) []*slot {
-	if !p.take(ctx) {
-		return nil
-	}
-	defer p.free()
+func (c *collection) discover(ctx context.Context, d *Discovery) []*slot {
 	if !c.beginRefresh(d) {
 		return nil
 	}
-	found, err := d.Source.Instances(ctx)
+	listing, cancel := ctx, func() {}
+	if c.knows(d) {
+		listing, cancel = c.share(ctx, discoveryShare) // what is known must be read, too
+	}
+	defer cancel()
+	found, err := d.Source.Instances(listing)
 	c.history.Lock()
 	defer c.history.Unlock()
 	h := c.history.discovery(d)
@@ -103,6 +101,13 @@ func (c *collection) discover(ctx context.Context, d *Discovery, p places) []*sl
 		}
 	}
 	return c.add(own)
+}
+
+// knows reports whether an earlier list gave instances.
+func (c *collection) knows(d *Discovery) bool {
+	c.history.Lock()
+	defer c.history.Unlock()
+	return slices.ContainsFunc(c.history.targets(), func(t Target) bool { return t.discovery == d })
 }
 
 func (c *collection) beginRefresh(d *Discovery) bool {

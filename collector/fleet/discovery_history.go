@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,7 +23,7 @@ const (
 // discoveryHistory is what is known of a discovery from all its lists. Only history uses it.
 type discoveryHistory struct {
 	result     DiscoveryResult
-	ids        []string // in order
+	instances  []FoundInstance // by id
 	refreshing bool
 	reason     apiclient.Reason // why the last list of instances failed; empty if it did not
 	shrinks    int              // lists of instances in a row that lack most of the known ones
@@ -40,7 +41,7 @@ func newDiscoveryHistory(k discoveryKey) *discoveryHistory {
 // copyResult returns what is known, independent of what comes later.
 func (h *discoveryHistory) copyResult() DiscoveryResult {
 	r := h.result
-	r.Instances, r.LeftOut, r.Errors = len(h.ids), maps.Clone(r.LeftOut), maps.Clone(r.Errors)
+	r.Instances, r.LeftOut, r.Errors = len(h.instances), maps.Clone(r.LeftOut), maps.Clone(r.Errors)
 	return r
 }
 
@@ -56,21 +57,21 @@ func (h *discoveryHistory) beginRefresh(interval time.Duration, now time.Time) b
 // observe takes in a list of instances. It returns the reason why the list before failed, if it did; result.Err is why this one failed.
 // A list that failed or that lacks most of the known instances removes none.
 func (h *discoveryHistory) observe(f Found, err error, now time.Time) (before apiclient.Reason) {
-	if err == nil && 2*len(f.InstanceIDs) < len(h.ids) {
+	if err == nil && 2*len(f.Instances) < len(h.instances) {
 		if h.shrinks++; h.shrinks < shrinksToBelieve {
 			err = &apiclient.Error{Operation: "DescribeInstances", Reason: apiclient.ReasonBadResponse, Err: fmt.Errorf(
-				"%d instances instead of the %d known; accepted after %d such lists in a row", len(f.InstanceIDs), len(h.ids), shrinksToBelieve)}
+				"%d instances instead of the %d known; accepted after %d such lists in a row", len(f.Instances), len(h.instances), shrinksToBelieve)}
 		}
 	}
 	before, h.reason, h.result.Err = h.reason, reasonOf(err), err
 	if err != nil {
 		h.result.Errors[h.reason]++
-		f.InstanceIDs = append(f.InstanceIDs, h.ids...)
+		f.Instances = append(f.Instances, h.instances...) // what was listed now comes first
 	} else {
 		h.shrinks, h.result.LastSuccess, h.result.LeftOut = 0, now, f.LeftOut
 	}
-	slices.Sort(f.InstanceIDs)
-	h.ids = slices.Compact(f.InstanceIDs)
+	slices.SortStableFunc(f.Instances, func(a, b FoundInstance) int { return cmp.Compare(a.InstanceID, b.InstanceID) })
+	h.instances = slices.CompactFunc(f.Instances, func(a, b FoundInstance) bool { return a.InstanceID == b.InstanceID })
 	return before
 }
 

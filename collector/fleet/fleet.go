@@ -5,6 +5,7 @@ package fleet
 import (
 	"context"
 	"iter"
+	"time"
 
 	"starrocks_backup_exporter/apiclient"
 	"starrocks_backup_exporter/config"
@@ -12,6 +13,7 @@ import (
 
 // BackupLister lists backups: an *apiclient.Client.
 type BackupLister interface {
+	Acquire(ctx context.Context) (*apiclient.Place, error)
 	Backups(ctx context.Context, r apiclient.DescribeBackupsRequest) iter.Seq2[apiclient.Backup, error]
 }
 
@@ -20,6 +22,8 @@ type Target struct {
 	config.Instance
 	Lister    BackupLister
 	discovery *Discovery // that found it; nil if it is configured by id
+	// What a discovery knows of it; zero if unknown, and if none found it.
+	created, subscriptionEnd time.Time
 }
 
 func (t Target) key() instanceKey { return instanceKey{t.RegionID, t.InstanceID} }
@@ -36,11 +40,11 @@ type Discovery struct {
 
 func (d *Discovery) key() discoveryKey { return discoveryKey{d.Account, d.RegionID, d.TagList()} }
 
-func (d *Discovery) lane() laneKey { return laneKey{d.Account, d.RegionID} }
-
 // target is a discovered instance.
-func (d *Discovery) target(instanceID string) Target {
-	return Target{Instance: d.Instance(instanceID), Lister: d.Lister, discovery: d}
+func (d *Discovery) target(i FoundInstance) Target {
+	return Target{
+		Instance: d.Instance(i.InstanceID), Lister: d.Lister, discovery: d, created: i.Created, subscriptionEnd: i.SubscriptionEnd,
+	}
 }
 
 // Fleet is what one configuration says. It does not change; a reload makes a new one.
@@ -48,10 +52,15 @@ type Fleet struct {
 	Targets           []Target // configured by id
 	Discoveries       []*Discovery
 	Shard             Shard   // the part of all instances that this process reads
-	Concurrency       int     // requests in flight, per account and region
 	RequestsPerSecond float64 // per account and region
 	PageSize          int
 	SubtaskLimit      int
+	Credentials       map[string]Identity // by account
+}
+
+// Identity says where the credentials of an account come from: *apiclient.Credentials.
+type Identity interface {
+	Provider() (name, before string)
 }
 
 type (

@@ -1,6 +1,12 @@
 package fleet
 
-import "sync"
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"starrocks_backup_exporter/apiclient"
+)
 
 // history is what outlives scrapes. Its lock is the only one of this package: it also guards the collections under way.
 // Whoever calls a method, or uses what one returns, holds it.
@@ -8,10 +14,28 @@ type history struct {
 	sync.Mutex
 	fleet       *Fleet // the current one
 	last        *Result
-	settled     bool             // every discovery has been listed in full
-	tooLong     map[laneKey]bool // whether the requests took too long at the last scrape
+	tooLong     map[laneKey]bool       // whether the requests took too long at the last scrape
+	failing     map[laneKey]failedRead // instances that could not be read at the last scrape
 	instances   map[instanceKey]*instanceHistory
 	discoveries map[discoveryKey]*discoveryHistory
+}
+
+// failedRead is the instances of a lane that could not be read, and why.
+type failedRead map[instanceKey]apiclient.Reason
+
+// String returns the number of instances by reason.
+func (f failedRead) String() string {
+	counts := map[apiclient.Reason]int{}
+	for _, reason := range f {
+		counts[reason]++
+	}
+	var all []string
+	for _, reason := range apiclient.Reasons() {
+		if n := counts[reason]; n > 0 {
+			all = append(all, fmt.Sprintf("%s=%d", reason, n))
+		}
+	}
+	return strings.Join(all, ",")
 }
 
 // setFleet replaces the fleet and forgets what it does not contain.
@@ -52,12 +76,19 @@ func (h *history) targets() (all []Target) {
 		}
 		taken[t.key()] = true
 	}
+	found := map[instanceKey]FoundInstance{}
+	for _, d := range h.fleet.Discoveries {
+		for _, i := range h.discovery(d).instances {
+			found[instanceKey{d.RegionID, i.InstanceID}] = i
+		}
+	}
 	for _, t := range h.fleet.Targets {
+		t.created, t.subscriptionEnd = found[t.key()].Created, found[t.key()].SubscriptionEnd
 		add(t)
 	}
 	for _, d := range h.fleet.Discoveries {
-		for _, id := range h.discovery(d).ids {
-			add(d.target(id))
+		for _, i := range h.discovery(d).instances {
+			add(d.target(i))
 		}
 	}
 	return all

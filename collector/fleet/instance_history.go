@@ -18,12 +18,14 @@ type instanceHistory struct {
 	firstRead time.Time
 	seen      map[string]seenTask // by BackupTaskId
 	sizes     health.Sizes
-	reason    apiclient.Reason // why the last read failed; empty if it did not
-	turn      time.Time        // when it was read last, or tried to be
+	turn      time.Time // when it was read last, or tried to be
+	// forgotten is the latest end of a task that was seen to end and then forgotten. A task that ended by then was counted, or is too old.
+	forgotten time.Time
 }
 
 type seenTask struct {
 	ended  bool
+	end    time.Time
 	missed time.Time // the first read since that did not list it; zero while it is listed
 }
 
@@ -41,19 +43,13 @@ func (h *instanceHistory) copyTotals() InstanceTotals {
 	return t
 }
 
-// failed counts a failed read. It returns the reason of the read before.
-func (h *instanceHistory) failed(reason apiclient.Reason) (before apiclient.Reason) {
-	before, h.reason = h.reason, reason
-	h.totals.Errors[reason]++
-	return before
-}
+// failed counts a failed read.
+func (h *instanceHistory) failed(reason apiclient.Reason) { h.totals.Errors[reason]++ }
 
-// succeeded counts a complete read. It returns the reason why the read before failed, if it did.
-func (h *instanceHistory) succeeded(backups []apiclient.Backup, sizes health.Sizes, at time.Time) (before apiclient.Reason) {
-	before, h.reason = h.reason, ""
+// succeeded counts a complete read.
+func (h *instanceHistory) succeeded(backups []apiclient.Backup, sizes health.Sizes, at time.Time) {
 	h.sizes, h.totals.LastRead = sizes, at
 	h.countFinished(backups, at)
-	return before
 }
 
 // countFinished counts the tasks that ended since the first read: those that it saw unfinished before, and those whose end lies after
@@ -67,10 +63,11 @@ func (h *instanceHistory) countFinished(backups []apiclient.Backup, at time.Time
 	for i := range backups {
 		b := &backups[i]
 		before, known := h.seen[b.TaskID]
-		if b.Status.Ended() && !before.ended && !first && (known || health.EndOf(b).After(h.firstRead)) {
+		isNew := health.EndOf(b).After(h.firstRead) && health.EndOf(b).After(h.forgotten)
+		if b.Status.Ended() && !before.ended && !first && (known || isNew) {
 			h.totals.Finished[b.Status]++
 		}
-		h.seen[b.TaskID] = seenTask{ended: before.ended || b.Status.Ended()}
+		h.seen[b.TaskID] = seenTask{ended: before.ended || b.Status.Ended(), end: health.EndOf(b)}
 		listed[b.TaskID] = struct{}{}
 	}
 	for id, task := range h.seen {
@@ -83,6 +80,13 @@ func (h *instanceHistory) countFinished(backups []apiclient.Backup, at time.Time
 		}
 		if at.Sub(task.missed) > forgetAfter {
 			delete(h.seen, id)
+			end := task.end
+			if end.After(task.missed) { // an end in the future must not hide the tasks until then
+				end = task.missed
+			}
+			if task.ended && end.After(h.forgotten) {
+				h.forgotten = end
+			}
 		}
 	}
 }

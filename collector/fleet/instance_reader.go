@@ -2,14 +2,12 @@ package fleet
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"sync"
-	"time"
 
 	"github.com/go-kit/log/level"
 
 	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/collector/health"
 )
 
 // reader reads the backups of instances.
@@ -18,90 +16,74 @@ type reader interface {
 	read(ctx context.Context, slots []*slot)
 }
 
-// places limits the requests in flight.
-type places chan struct{}
-
-// take waits for a place. It reports false if ctx ended first.
-func (p places) take(ctx context.Context) bool {
-	select {
-	case p <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (p places) free() { <-p }
-
 // instanceReader reads each instance on its own.
 type instanceReader struct {
 	*progress
-	places places
 	// verify is told of each read and reports whether its outcome counts; nil if all do.
-	verify func(s *slot, backups []apiclient.Backup, err error) bool
+	verify func(s *slot, own *health.List, err error) bool
 }
 
+// read starts a read whenever there is a place for its first request. A read that waits for a retry has none, and holds up no other.
 func (r instanceReader) read(ctx context.Context, slots []*slot) {
 	var reads sync.WaitGroup
 	defer reads.Wait()
-	for _, s := range r.inTurn(slots) {
-		if !r.places.take(ctx) {
-			return
+	for n, s := range r.inTurn(slots) {
+		place, err := s.target.Lister.Acquire(ctx)
+		if err != nil {
+			return // ctx ended: the turn of the others did not come
 		}
-		reads.Go(func() {
-			defer r.places.free()
-			r.readOne(ctx, s)
-		})
+		r.begin(s)
+		reads.Go(func() { r.readOne(ctx, s, place, n == 0) })
 	}
 }
 
-func (r instanceReader) readOne(ctx context.Context, s *slot) {
-	began := r.begin(s)
-	buffers := r.buffers.Get().(*apiclient.BufferPool)
-	buffers.Reset()
-	defer r.buffers.Put(buffers)
-	backups, err := r.list(ctx, s.target, buffers)
-	r.took(s, began, buffers.Answers(), err)
-	if r.verify == nil || r.verify(s, backups, err) {
-		r.finish(ctx, s, began, backups, err)
+// readOne reads an instance. First says that its turn came before that of all others.
+func (r instanceReader) readOne(ctx context.Context, s *slot, place *apiclient.Place, first bool) {
+	var p apiclient.Progress
+	list, err := r.list(ctx, s, place, &p)
+	r.took(s, p, first, err)
+	if r.verify == nil || r.verify(s, list, err) {
+		r.finish(ctx, s, list, err)
 	}
 }
 
-// took notes the turn of an instance and the requests of its read. A read that only waited for our own limit was no turn.
-func (r instanceReader) took(s *slot, began time.Time, requests int, err error) {
+// took notes the turn of an instance and the requests of its read. A read that was getting on when the time was up keeps its place in the
+// order, unless it was the first: then there will never be time for it, and others go first.
+func (r instanceReader) took(s *slot, p apiclient.Progress, first bool, err error) {
 	r.history.Lock()
 	defer r.history.Unlock()
 	h := r.history.instance(s.target)
 	if h == nil {
 		return
 	}
-	if requests > 0 || sent(err) {
-		h.turn = began
+	if err == nil || p.Requests == 0 || first {
+		h.turn = s.began
 	}
 	if err == nil {
-		h.totals.Requests, h.totals.Listed = requests, false
+		h.totals.Requests, h.totals.Listed = p.Requests, false
+	} else {
+		h.totals.Requests = max(h.totals.Requests, p.Expected) // learned from a read that was cut short
 	}
 }
 
-// sent reports whether a read sent a request before it ended with err.
-func sent(err error) bool {
-	var e *apiclient.Error
-	return !errors.As(err, &e) || e.Attempts > 0
-}
-
-// list returns all tasks of an instance. Their subtasks are valid until the buffers are used again.
-func (r instanceReader) list(ctx context.Context, t Target, buffers *apiclient.BufferPool) (backups []apiclient.Backup, err error) {
-	for b, err := range t.Lister.Backups(ctx, apiclient.DescribeBackupsRequest{InstanceID: t.InstanceID, Buffers: buffers}) {
-		if err != nil {
+// list reads all tasks of an instance.
+func (r instanceReader) list(ctx context.Context, s *slot, place *apiclient.Place, p *apiclient.Progress) (*health.List, error) {
+	list := health.NewList(r.sizes(s), r.now())
+	foreign := 0
+	request := apiclient.DescribeBackupsRequest{InstanceID: s.target.InstanceID, Place: place, Progress: p}
+	for b, err := range s.target.Lister.Backups(ctx, request) {
+		switch {
+		case err != nil:
 			return nil, err
+		case b.InstanceID != "" && b.InstanceID != s.target.InstanceID:
+			foreign++
+		default:
+			list.Add(b)
 		}
-		backups = append(backups, b)
 	}
-	listed := len(backups)
-	backups = slices.DeleteFunc(backups, func(b apiclient.Backup) bool { return b.InstanceID != "" && b.InstanceID != t.InstanceID })
-	if n := listed - len(backups); n > 0 {
+	if foreign > 0 {
 		level.Warn(r.logger).Log("msg", "the API listed tasks of another instance, dropping them",
-			"instance_id", t.InstanceID, "region_id", t.RegionID, "tasks", n)
+			"instance_id", s.target.InstanceID, "region_id", s.target.RegionID, "tasks", foreign)
 	}
-	return backups, nil
+	return list, nil
 }

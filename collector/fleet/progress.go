@@ -3,8 +3,8 @@ package fleet
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/go-kit/log"
@@ -17,7 +17,7 @@ import (
 // slot holds what a collection knows of one instance.
 type slot struct {
 	target   Target
-	began    time.Time       // of its read
+	began    time.Time       // of its read; zero before its first request is sent
 	result   *InstanceResult // nil until it is read
 	timedOut bool            // counted as a timeout, by a scrape that did not wait for the read
 }
@@ -27,8 +27,8 @@ type progress struct {
 	history *history
 	logger  log.Logger
 	now     func() time.Time
-	buffers *sync.Pool // of *apiclient.BufferPool
 	fleet   *Fleet
+	ends    time.Time // the deadline of the scrape that began the collection, by the clock of this machine; zero if none
 	slots   []*slot
 	index   map[instanceKey]*slot
 }
@@ -61,15 +61,22 @@ func (p *progress) inTurn(slots []*slot) []*slot {
 	return sorted
 }
 
-// begin notes that an instance is being read.
-func (p *progress) begin(s *slot) (began time.Time) {
-	began = p.now()
+// share returns a context that ends after a part of the time that is left until the deadline of the scrape that began the collection.
+func (p *progress) share(ctx context.Context, part float64) (context.Context, context.CancelFunc) {
+	if p.ends.IsZero() {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Duration(part*float64(time.Until(p.ends))))
+}
+
+// begin notes that the first request of an instance's read is sent.
+func (p *progress) begin(s *slot) {
+	now := p.now()
 	p.history.Lock()
 	defer p.history.Unlock()
-	if s.result == nil {
-		s.began = began
+	if s.result == nil && s.began.IsZero() {
+		s.began = now
 	}
-	return began
 }
 
 // sizes returns the cached sizes of an instance's tasks.
@@ -83,60 +90,51 @@ func (p *progress) sizes(s *slot) health.Sizes {
 }
 
 // finish puts what was read of an instance, or why it could not be read, into its slot and its history.
-func (p *progress) finish(ctx context.Context, s *slot, began time.Time, backups []apiclient.Backup, err error) {
-	now := p.now()
-	r := &InstanceResult{Instance: s.target.Instance, Duration: now.Sub(began), Err: err}
+func (p *progress) finish(ctx context.Context, s *slot, list *health.List, err error) {
+	r := &InstanceResult{Instance: s.target.Instance, Err: err}
 	var sizes health.Sizes
 	if err == nil {
-		limits := health.Limits{
-			MaxAge: time.Duration(s.target.MaxAge), Schedule: s.target.Timetable(), Grace: time.Duration(s.target.Grace),
-			SubtaskLimit: p.fleet.SubtaskLimit,
-		}
-		r.Health, sizes, r.Err = health.Assess(backups, p.sizes(s), limits, now)
+		r.Health, sizes, r.Err = health.Assess(list, p.limits(s.target))
 	}
+	now := p.now()
 	p.history.Lock()
 	defer p.history.Unlock()
+	if !s.began.IsZero() {
+		r.Duration = now.Sub(s.began)
+	}
 	s.result = r
+	h := p.history.instance(s.target)
 	switch {
+	case h == nil:
 	case r.Err == nil:
-		p.succeeded(s.target, backups, sizes, now)
+		h.succeeded(list.Tasks(), sizes, now)
 	case !s.timedOut || ctx.Err() == nil:
-		p.failed(s.target, r.Err)
+		p.failed(s.target, h, r.Err)
 	}
 }
 
-// succeeded counts and logs a complete read.
-func (p *progress) succeeded(t Target, backups []apiclient.Backup, sizes health.Sizes, now time.Time) {
-	h := p.history.instance(t)
-	if h == nil {
-		return
-	}
-	if before := h.succeeded(backups, sizes, now); before != "" {
-		level.Info(p.logger).
-			Log("msg", "reading backups works again", "instance_id", t.InstanceID, "region_id", t.RegionID, "previous_reason", before)
+func (p *progress) limits(t Target) health.Limits {
+	return health.Limits{
+		MaxAge: time.Duration(t.MaxAge), Schedule: t.Timetable(), Grace: time.Duration(t.Grace),
+		StuckAfter: time.Duration(t.StuckAfter), ExpiringWithin: time.Duration(t.ExpiringWithin), ShrunkBelow: t.ShrunkBelow,
+		SubtaskLimit: p.fleet.SubtaskLimit, Created: t.created, SubscriptionEnd: t.subscriptionEnd,
 	}
 }
 
-// failed counts and logs a failed read; at debug level if the read before failed for the same reason.
-func (p *progress) failed(t Target, err error) {
+// failed counts a failed read. The caller holds the lock.
+func (p *progress) failed(t Target, h *instanceHistory, err error) {
 	reason := apiclient.ReasonOf(err)
-	logger := level.Debug(p.logger)
-	if h := p.history.instance(t); h != nil && h.failed(reason) != reason {
-		logger = level.Warn(p.logger)
-	}
-	keyvals := []any{
-		"msg", "reading backups failed", "instance_id", t.InstanceID, "region_id", t.RegionID, "account", t.Account, "reason", reason,
-	}
-	if e, ok := errors.AsType[*apiclient.Error](err); ok {
-		keyvals = append(keyvals, "attempts", e.Attempts, "request_id", e.RequestID)
-	}
-	logger.Log(append(keyvals, "err", err)...)
+	h.failed(reason)
+	level.Debug(p.logger).Log("msg", "reading the backups of an instance failed", "instance_id", t.InstanceID, "region_id", t.RegionID,
+		"account", t.Account, "reason", reason, "err", err)
 }
 
 // result returns what is read by now. Instances that are not read yet time out; those that the fleet lost meanwhile are left out.
 // The caller holds the lock.
 func (p *progress) result() *Result {
-	r := &Result{At: p.now(), Shard: p.fleet.Shard, Instances: make([]InstanceResult, 0, len(p.slots))}
+	r := &Result{
+		At: p.now(), Shard: p.fleet.Shard, RequestsPerSecond: p.fleet.RequestsPerSecond, Instances: make([]InstanceResult, 0, len(p.slots)),
+	}
 	for _, s := range p.slots {
 		one := s.result
 		if one == nil {
@@ -153,7 +151,12 @@ func (p *progress) result() *Result {
 			r.Discoveries = append(r.Discoveries, h.copyResult())
 		}
 	}
-	r.RequestTimes = requestTimes(r, p.fleet.RequestsPerSecond)
+	for _, account := range slices.Sorted(maps.Keys(p.fleet.Credentials)) {
+		if provider, before := p.fleet.Credentials[account].Provider(); provider != "" {
+			r.Credentials = append(r.Credentials, AccountCredentials{account, provider, before})
+		}
+	}
+	r.RequestTimes = requestTimes(r)
 	return r
 }
 
@@ -165,9 +168,9 @@ func (p *progress) timeOut(s *slot, now time.Time) *InstanceResult {
 		cause = errors.New("not read by the scrape deadline")
 	}
 	r.Err = &apiclient.Error{Operation: "DescribeBackups", Reason: apiclient.ReasonTimeout, Err: cause}
-	if !s.timedOut {
+	if h := p.history.instance(s.target); h != nil && !s.timedOut {
 		s.timedOut = true
-		p.failed(s.target, r.Err)
+		p.failed(s.target, h, r.Err)
 	}
 	return r
 }

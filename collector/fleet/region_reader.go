@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -18,46 +19,55 @@ type regionReader struct {
 }
 
 func (r regionReader) read(ctx context.Context, slots []*slot) {
-	if len(slots) == 0 || !r.places.take(ctx) {
+	if len(slots) == 0 {
 		return
 	}
 	l := r.readList(ctx, slots)
-	r.places.free()
 	if l.err != nil {
 		reason := apiclient.ReasonOf(l.err)
 		permanent := reason == apiclient.ReasonForbidden || reason == apiclient.ReasonInvalidRequest || reason == apiclient.ReasonNotFound
-		r.giveUp(permanent, "err", l.err)
 		r.instanceReader.read(ctx, slots)
+		// A hasty scrape says nothing about the list, nor does an API that answers nothing else either.
+		if ctx.Err() == nil && (!l.cutOff || r.hadTimeFor(l)) && (permanent || r.anyUp(slots)) {
+			r.giveUp(permanent, "err", l.err)
+		}
 		return
 	}
 	r.noteList(l)
 	single := r.instanceReader
-	single.verify = func(s *slot, backups []apiclient.Backup, err error) bool { return r.verifyList(l, s, backups, err) }
+	single.verify = func(s *slot, own *health.List, err error) bool { return r.verifyList(l, s, own, err) }
 	single.read(ctx, r.finishListed(ctx, l, slots))
 }
 
 // regionList is the backups of a region, as one list has them.
 type regionList struct {
-	began   time.Time
-	took    time.Duration
-	backups map[string][]apiclient.Backup // by instance id, of the instances asked for only
-	tasks   int                           // of all instances
-	err     error
+	began time.Time
+	took  time.Duration
+	lists map[string]*health.List // by instance id, of the instances asked for; nil if the list has no task of it
+	tasks int                     // of all instances
+	err   error
+	// cutOff says that the list had not ended after its share of the scrape's deadline.
+	cutOff bool
 }
 
-func (l *regionList) has(s *slot) bool { return l.backups[s.target.InstanceID] != nil }
+func (l *regionList) has(s *slot) bool { return l.lists[s.target.InstanceID] != nil }
 
 // lacks reports whether an instance's own read has a task that the list misses: one that started before the list began and is not
 // there, or one that had ended by then and is there with another status.
-func (l *regionList) lacks(s *slot, own []apiclient.Backup) bool {
+func (l *regionList) lacks(s *slot, own *health.List) bool {
 	listed := map[string]apiclient.Status{}
-	for _, b := range l.backups[s.target.InstanceID] {
-		listed[b.TaskID] = b.Status
+	if list := l.lists[s.target.InstanceID]; list != nil {
+		for _, b := range list.Tasks() {
+			listed[b.TaskID] = b.Status
+		}
 	}
-	for i := range own {
-		b := &own[i]
+	for _, b := range own.Tasks() {
 		status, known := listed[b.TaskID]
-		if !known && b.Start.Before(l.began) || known && status.Ended() && status != b.Status {
+		at := health.EndOf(&b)
+		if !b.Start.IsZero() {
+			at = b.Start
+		}
+		if !known && !at.IsZero() && at.Before(l.began.Add(-clockTolerance)) || known && status.Ended() && status != b.Status {
 			return true
 		}
 	}
@@ -65,25 +75,47 @@ func (l *regionList) lacks(s *slot, own []apiclient.Backup) bool {
 }
 
 func (r regionReader) readList(ctx context.Context, slots []*slot) *regionList {
-	l := &regionList{began: r.now(), backups: map[string][]apiclient.Backup{}}
-	cached := map[string]health.Sizes{}
+	l := &regionList{began: r.now(), lists: map[string]*health.List{}}
+	asked := map[string]*slot{}
 	for _, s := range slots {
-		r.begin(s)
-		cached[s.target.InstanceID] = r.sizes(s)
+		asked[s.target.InstanceID] = s
 	}
+	ctx, cancel := r.share(ctx, listShare)
+	defer cancel()
 	for b, err := range r.discovery.Lister.Backups(ctx, apiclient.DescribeBackupsRequest{}) {
 		if err != nil {
-			l.err = err
+			l.err, l.cutOff = err, ctx.Err() != nil || apiclient.ReasonOf(err) == apiclient.ReasonTimeout
 			break
 		}
 		l.tasks++
-		if sizes, asked := cached[b.InstanceID]; asked {
-			l.backups[b.InstanceID] = append(l.backups[b.InstanceID], b)
-			health.KeepNeededSubTasks(l.backups[b.InstanceID], sizes)
+		s := asked[b.InstanceID]
+		if s == nil {
+			continue
 		}
+		if l.lists[b.InstanceID] == nil {
+			l.lists[b.InstanceID] = health.NewList(r.sizes(s), l.began)
+		}
+		l.lists[b.InstanceID].Add(b)
 	}
 	l.took = r.now().Sub(l.began)
 	return l
+}
+
+const (
+	// listShare is the part of a scrape's deadline that a list may take: the rest must do for each instance on its own.
+	listShare = 0.5
+	// clockTolerance is how far the clocks of the API and of the exporter may differ.
+	clockTolerance = 15 * time.Minute
+	// listPatience is the time in which a list that has never ended should.
+	listPatience = 2 * time.Second
+)
+
+// hadTimeFor reports whether a list that was cut off had as much time as it should need: twice that of the last one that ended.
+func (r regionReader) hadTimeFor(l *regionList) bool {
+	r.history.Lock()
+	defer r.history.Unlock()
+	h := r.history.discovery(r.discovery)
+	return h != nil && l.took >= max(listPatience, 2*h.result.ListTime)
 }
 
 func (r regionReader) noteList(l *regionList) {
@@ -101,8 +133,8 @@ func (r regionReader) finishListed(ctx context.Context, l *regionList, slots []*
 	for _, s := range r.inTurn(slots) {
 		listed := l.has(s)
 		if listed {
-			r.finish(ctx, s, l.began, l.backups[s.target.InstanceID], nil)
-			r.noteListed(s)
+			r.noteListed(s, l.began)
+			r.finish(ctx, s, l.lists[s.target.InstanceID], nil)
 		}
 		if !listed || !sampled {
 			single = append(single, s)
@@ -112,24 +144,35 @@ func (r regionReader) finishListed(ctx context.Context, l *regionList, slots []*
 	return single
 }
 
-func (r regionReader) noteListed(s *slot) {
+// noteListed notes that an instance was read as part of a list that began at a time.
+func (r regionReader) noteListed(s *slot, began time.Time) {
 	r.history.Lock()
 	defer r.history.Unlock()
+	if s.began.IsZero() {
+		s.began = began
+	}
 	if h := r.history.instance(s.target); h != nil {
 		h.totals.Listed = true
 	}
 }
 
+// anyUp reports whether one of the instances could be read.
+func (r regionReader) anyUp(slots []*slot) bool {
+	r.history.Lock()
+	defer r.history.Unlock()
+	return slices.ContainsFunc(slots, func(s *slot) bool { return s.result != nil && s.result.Err == nil })
+}
+
 // verifyList compares an instance's own read with the list, and reports whether its outcome counts: if the read failed, what was listed
 // stands.
-func (r regionReader) verifyList(l *regionList, s *slot, backups []apiclient.Backup, err error) bool {
+func (r regionReader) verifyList(l *regionList, s *slot, own *health.List, err error) bool {
 	switch {
 	case err != nil:
 		return !l.has(s)
-	case l.lacks(s, backups):
+	case l.lacks(s, own):
 		r.giveUp(true, "instance_id", s.target.InstanceID)
 	case l.has(s):
-		r.noteListed(s)
+		r.noteListed(s, l.began)
 	}
 	return true
 }

@@ -1,10 +1,8 @@
 package fleet
 
-import "time"
-
 // requestTimes adds up the requests that the last reads took.
-func requestTimes(r *Result, perSecond float64) []RequestTime {
-	if perSecond <= 0 {
+func requestTimes(r *Result) []RequestTime {
+	if r.RequestsPerSecond <= 0 {
 		return nil
 	}
 	index := map[laneKey]int{}
@@ -32,8 +30,7 @@ func requestTimes(r *Result, perSecond float64) []RequestTime {
 		}
 	}
 	for i := range all {
-		beyondBurst := max(0, float64(all[i].Requests)-max(1, perSecond))
-		all[i].Time = max(all[i].Time, time.Duration(beyondBurst/perSecond*float64(time.Second)))
+		all[i].Time = max(all[i].Time, r.TimeOf(all[i].Requests))
 	}
 	return all
 }

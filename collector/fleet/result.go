@@ -11,13 +11,31 @@ import (
 // Result is a finished scrape: plain values. It has one InstanceResult for each instance, configured ones first in the order of the
 // configuration, then discovered ones.
 type Result struct {
-	At           time.Time
-	Deadline     time.Duration // that the scrape had; 0 if none
-	Shard        Shard
-	Instances    []InstanceResult
-	Discoveries  []DiscoveryResult
-	RequestTimes []RequestTime
-	Settled      bool // every region to be discovered has been listed in full since the exporter started
+	At       time.Time
+	Deadline time.Duration // that the scrape had; 0 if none
+	Shard    Shard
+	// RequestsPerSecond is the exporter's own limit, per account and region; 0 if none.
+	RequestsPerSecond float64
+	Instances         []InstanceResult
+	Discoveries       []DiscoveryResult
+	RequestTimes      []RequestTime
+	Credentials       []AccountCredentials // of the accounts whose credentials are known, by account
+}
+
+// TimeOf returns how long some requests take at the exporter's own limit, with its whole burst.
+func (r *Result) TimeOf(requests int) time.Duration {
+	if r.RequestsPerSecond <= 0 {
+		return 0
+	}
+	beyondBurst := max(0, float64(requests)-max(1, r.RequestsPerSecond))
+	return time.Duration(beyondBurst / r.RequestsPerSecond * float64(time.Second))
+}
+
+// AccountCredentials says where the credentials in use by an account come from.
+type AccountCredentials struct {
+	Account  string
+	Provider string // in the words of the vendor's library, such as oidc_role_arn
+	Before   string // the provider before it; empty if there was none since the exporter started
 }
 
 // InstanceResult is one instance in a Result. Either Err or Health is set.
@@ -31,6 +49,26 @@ type InstanceResult struct {
 
 // Reason says why the instance could not be read; empty if it could.
 func (r *InstanceResult) Reason() apiclient.Reason { return reasonOf(r.Err) }
+
+// ReadCondition is a reason why an instance cannot be read. It is the label `condition` of the metric.
+type ReadCondition struct {
+	Name  string
+	Holds bool
+}
+
+// ReadConditions returns what is known of why the instance cannot be read. A failure for one reason says nothing about the others.
+func (r *InstanceResult) ReadConditions() []ReadCondition {
+	conditions := []ReadCondition{{"unreadable", r.Err != nil}}
+	reason := r.Reason()
+	denied := reason == apiclient.ReasonUnauthorized || reason == apiclient.ReasonForbidden
+	if r.Err == nil || denied {
+		conditions = append(conditions, ReadCondition{"access_denied", denied})
+	}
+	if r.Err == nil || reason == apiclient.ReasonThrottled {
+		conditions = append(conditions, ReadCondition{"throttled", r.Err != nil})
+	}
+	return conditions
+}
 
 // State is what can be said of an instance in one word, worst first.
 type State int
@@ -62,7 +100,7 @@ type InstanceTotals struct {
 	Errors   map[apiclient.Reason]int // failed reads
 	Finished map[apiclient.Status]int // tasks seen to end
 	LastRead time.Time                // last complete read; zero before the first
-	Requests int                      // that the last complete read on its own took; 0 before the first
+	Requests int                      // that a read on its own takes, by the last one and its Total; 0 before the first
 	Listed   bool                     // the last complete read came from a list of its whole region
 }
 

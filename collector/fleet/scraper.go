@@ -2,8 +2,8 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/go-kit/log"
@@ -22,17 +22,13 @@ type Scraper struct {
 	logger  log.Logger
 	now     func() time.Time
 	onJoin  func()
-	buffers sync.Pool
 	history *history
 	current *collection // that a scrape may join; guarded by the lock of history
 }
 
 // NewScraper returns a scraper of an empty fleet. It calls onJoin for each scrape that joins a collection under way.
 func NewScraper(logger log.Logger, now func() time.Time, onJoin func()) *Scraper {
-	return &Scraper{
-		logger: logger, now: now, onJoin: onJoin, history: &history{fleet: &Fleet{}},
-		buffers: sync.Pool{New: func() any { return &apiclient.BufferPool{} }},
-	}
+	return &Scraper{logger: logger, now: now, onJoin: onJoin, history: &history{fleet: &Fleet{}}}
 }
 
 // SetFleet replaces the fleet. Scrapes that wait for a collection still get its result; no later scrape joins it.
@@ -46,7 +42,7 @@ func (s *Scraper) SetFleet(f *Fleet) {
 // Scrape returns what is read of every instance by the time ctx ends. The result is never nil: errors are in the instances.
 // Deadline is the time that ctx leaves, as the result tells it; 0 if there is no limit.
 func (s *Scraper) Scrape(ctx context.Context, deadline time.Duration) *Result {
-	c, began := s.join()
+	c, began := s.join(ctx)
 	select {
 	case <-c.done:
 	case <-ctx.Done():
@@ -69,7 +65,7 @@ func (s *Scraper) Last() *Result {
 }
 
 // join returns the collection under way, or begins one.
-func (s *Scraper) join() (c *collection, began bool) {
+func (s *Scraper) join(scrape context.Context) (c *collection, began bool) {
 	s.history.Lock()
 	defer s.history.Unlock()
 	if s.current != nil {
@@ -78,9 +74,10 @@ func (s *Scraper) join() (c *collection, began bool) {
 		return s.current, false
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	ends, _ := scrape.Deadline()
 	c = &collection{
 		progress: &progress{
-			history: s.history, logger: s.logger, now: s.now, buffers: &s.buffers, fleet: s.history.fleet, index: map[instanceKey]*slot{},
+			history: s.history, logger: s.logger, now: s.now, fleet: s.history.fleet, ends: ends, index: map[instanceKey]*slot{},
 		},
 		cancel: cancel, done: make(chan struct{}), waiters: 1,
 	}
@@ -119,14 +116,21 @@ func (s *Scraper) result(c *collection, deadline time.Duration) *Result {
 	defer s.history.Unlock()
 	r := c.result()
 	r.Deadline = deadline
-	unlisted := func(d DiscoveryResult) bool { return d.LastSuccess.IsZero() }
-	s.history.settled = s.history.settled || !slices.ContainsFunc(r.Discoveries, unlisted)
-	r.Settled = s.history.settled
 	s.logRequestTimes(r)
-	if s.history.fleet == c.fleet {
+	s.logFailures(r)
+	if s.history.fleet == c.fleet && !hastier(r, s.history.last) {
 		s.history.last = r
 	}
 	return r
+}
+
+// hastier reports whether a result lacks instances for want of time that a newer one with a longer deadline has.
+func hastier(r, last *Result) bool {
+	const newer = 5 * time.Minute
+	if last == nil || r.Deadline == 0 || last.Deadline != 0 && r.Deadline >= last.Deadline || r.At.Sub(last.At) > newer {
+		return false
+	}
+	return slices.ContainsFunc(r.Instances, func(i InstanceResult) bool { return i.Reason() == apiclient.ReasonTimeout })
 }
 
 // logRequestTimes logs once that the requests of a region have become too many for the deadline. The caller holds the lock.
@@ -140,4 +144,52 @@ func (s *Scraper) logRequestTimes(r *Result) {
 		}
 	}
 	s.history.tooLong = tooLong
+}
+
+// logFailures logs one line for each account and region in which other instances than before could not be read, or for other reasons. The
+// caller holds the lock.
+func (s *Scraper) logFailures(r *Result) {
+	failing, read := map[laneKey]failedRead{}, map[laneKey]int{}
+	examples := map[laneKey]*InstanceResult{} // of what is new
+	for i := range r.Instances {
+		one := &r.Instances[i]
+		lane, instance := laneKey{one.Instance.Account, one.Instance.RegionID}, instanceKey{one.Instance.RegionID, one.Instance.InstanceID}
+		read[lane]++
+		if one.Err == nil {
+			continue
+		}
+		if failing[lane] == nil {
+			failing[lane] = failedRead{}
+		}
+		failing[lane][instance] = one.Reason()
+		if examples[lane] == nil && s.history.failing[lane][instance] != one.Reason() {
+			examples[lane] = one
+		}
+	}
+	for lane, instances := range read {
+		now, before := failing[lane], s.history.failing[lane]
+		where := []any{"region_id", lane.regionID, "account", lane.account, "failed", len(now), "instances", instances}
+		switch example := examples[lane]; {
+		case example != nil:
+			s.logFailure(append([]any{"msg", "reading backups failed"}, append(where, "reasons", now.String())...), example)
+		case len(now) < len(before) && len(now) == 0:
+			level.Info(s.logger).Log(append([]any{"msg", "reading backups works again"}, where...)...)
+		case len(now) < len(before):
+			level.Info(s.logger).Log(append([]any{"msg", "reading backups fails for fewer instances"}, append(where, "reasons", now.String())...)...)
+		}
+	}
+	s.history.failing = failing
+}
+
+// logFailure logs a failure with the first instance that has it.
+func (s *Scraper) logFailure(keyvals []any, example *InstanceResult) {
+	keyvals = append(keyvals, "instance_id", example.Instance.InstanceID, "reason", example.Reason())
+	var e *apiclient.Error
+	if errors.As(example.Err, &e) && e.Attempts > 0 {
+		keyvals = append(keyvals, "attempts", e.Attempts)
+		if e.RequestID != "" {
+			keyvals = append(keyvals, "request_id", e.RequestID)
+		}
+	}
+	level.Warn(s.logger).Log(append(keyvals, "err", example.Err)...)
 }

@@ -24,6 +24,8 @@ type fakeLister struct {
 	calls atomic.Int32
 }
 
+func (f *fakeLister) Acquire(context.Context) (*apiclient.Place, error) { return nil, nil }
+
 func (f *fakeLister) Backups(ctx context.Context, r apiclient.DescribeBackupsRequest) iter.Seq2[apiclient.Backup, error] {
 	f.calls.Add(1)
 	return func(yield func(apiclient.Backup, error) bool) {
@@ -46,7 +48,7 @@ func (f *fakeLister) Backups(ctx context.Context, r apiclient.DescribeBackupsReq
 }
 
 func fleetOf(n int, l BackupLister) *Fleet {
-	f := &Fleet{Concurrency: 64, SubtaskLimit: 500}
+	f := &Fleet{SubtaskLimit: 500}
 	for i := range n {
 		f.Targets = append(
 			f.Targets,
@@ -123,28 +125,11 @@ func TestPatientScrapeIsNotHurriedByAHastyOne(t *testing.T) {
 	})
 }
 
-func TestTurnThatDoesNotCome(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := fleetOf(2, &fakeLister{delay: map[string]time.Duration{"c-00": time.Hour}})
-		f.Concurrency = 1
-		s, _ := newTestScraper(f)
-		r, took := scrapeWithin(s, 4*time.Second)
-		if took != 4*time.Second || r.Instances[0].Duration != 4*time.Second || r.Instances[1].Duration != 0 {
-			t.Errorf("after %v: %+v", took, r.Instances)
-		}
-		for _, i := range r.Instances {
-			if i.Reason() != apiclient.ReasonTimeout || i.Totals.Errors[apiclient.ReasonTimeout] != 1 {
-				t.Errorf("%+v", i)
-			}
-		}
-	})
-}
-
 // Between two attempts a collection that ends fails with its last real error.
 func TestLastRealErrorAtTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttled := &apiclient.Error{Operation: "DescribeBackups", Reason: apiclient.ReasonThrottled}
-		s, _ := newTestScraper(&Fleet{Concurrency: 1, Targets: []Target{{
+		s, _ := newTestScraper(&Fleet{Targets: []Target{{
 			Instance: config.Instance{InstanceID: "c-00", RegionID: "r"},
 			Lister: listerFunc(func(ctx context.Context, yield func(apiclient.Backup, error) bool) {
 				<-ctx.Done() // waiting for the next attempt
@@ -159,6 +144,8 @@ func TestLastRealErrorAtTheDeadline(t *testing.T) {
 }
 
 type listerFunc func(ctx context.Context, yield func(apiclient.Backup, error) bool)
+
+func (f listerFunc) Acquire(context.Context) (*apiclient.Place, error) { return nil, nil }
 
 func (f listerFunc) Backups(ctx context.Context, _ apiclient.DescribeBackupsRequest) iter.Seq2[apiclient.Backup, error] {
 	return func(yield func(apiclient.Backup, error) bool) { f(ctx, yield) }

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"starrocks_backup_exporter/apiclient"
 	"starrocks_backup_exporter/config"
@@ -18,8 +19,15 @@ type Source interface {
 
 // Found is what a source lists.
 type Found struct {
-	InstanceIDs []string
-	LeftOut     map[LeftOutReason]int // instances that are not watched
+	Instances []FoundInstance
+	LeftOut   map[LeftOutReason]int // instances that are not watched
+}
+
+// FoundInstance is an instance that a source lists.
+type FoundInstance struct {
+	InstanceID      string
+	Created         time.Time // zero if unknown
+	SubscriptionEnd time.Time // zero if unknown, and if the instance is not on subscription
 }
 
 // LeftOutReason says why an instance that was found is not watched. It is the label `reason` of the metric.
@@ -29,10 +37,13 @@ type LeftOutReason string
 const (
 	LeftOutRunMode LeftOutReason = "run_mode" // only shared-nothing instances can have backups
 	LeftOutStatus  LeftOutReason = "status"   // it does not exist yet, or not any more
+	LeftOutExclude LeftOutReason = "excluded" // by the configuration
 )
 
 // LeftOutReasons returns every reason.
-func LeftOutReasons() []LeftOutReason { return []LeftOutReason{LeftOutRunMode, LeftOutStatus} }
+func LeftOutReasons() []LeftOutReason {
+	return []LeftOutReason{LeftOutRunMode, LeftOutStatus, LeftOutExclude}
+}
 
 // InstanceLister lists the instances of a region: an *apiclient.Client.
 type InstanceLister interface {
@@ -54,13 +65,33 @@ func (s regionSource) Instances(ctx context.Context) (Found, error) {
 		case err != nil:
 			return found, err
 		case i.RegionID != "" && i.RegionID != s.discovery.RegionID || !s.shard.Has(s.discovery.Instance(i.InstanceID)):
+		case s.excludes(i):
+			found.LeftOut[LeftOutExclude]++
 		case slices.Contains([]string{"shared_data", "lakehouse"}, strings.ToLower(i.RunMode)):
 			found.LeftOut[LeftOutRunMode]++
-		case slices.Contains([]string{"creating", "creating_failed", "deleting", "deleted"}, strings.ToLower(i.Status)):
+		case slices.Contains(statesWithoutInstance(), strings.ToLower(i.Status)):
 			found.LeftOut[LeftOutStatus]++
 		default:
-			found.InstanceIDs = append(found.InstanceIDs, i.InstanceID)
+			found.Instances = append(found.Instances, FoundInstance{i.InstanceID, i.Created, i.SubscriptionEnd})
 		}
 	}
 	return found, nil
+}
+
+// statesWithoutInstance returns the states of DescribeInstances in which an instance does not exist yet, or not any more. An instance in
+// any other state, also an unknown one, is watched.
+func statesWithoutInstance() []string {
+	return []string{"not_init", "creating", "agent_creating", "creating_failed", "deleting", "deleted", "deleted_with_error"}
+}
+
+func (s regionSource) excludes(i apiclient.Instance) bool {
+	if slices.Contains(s.discovery.Exclude.InstanceIDs, i.InstanceID) {
+		return true
+	}
+	for key, value := range s.discovery.Exclude.Tags {
+		if carried, has := i.Tags[key]; has && carried == value {
+			return true
+		}
+	}
+	return false
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/go-kit/log"
-	"golang.org/x/time/rate"
+	"github.com/prometheus/common/model"
 
 	"starrocks_backup_exporter/apiclient"
 	"starrocks_backup_exporter/apiclient/simulator"
@@ -51,27 +51,45 @@ func (nobody) ClockSkew(string, time.Duration)               {}
 
 // virtualWorld is a fleet over a simulated API in virtual time, of requests at 10 a second.
 type virtualWorld struct {
-	sim    *simulator.Simulator
-	client *apiclient.Client
-	fleet  *Fleet
-	log    strings.Builder
+	sim     *simulator.Simulator
+	options apiclient.Options
+	client  *apiclient.Client
+	limiter *apiclient.Limiter
+	fleet   *Fleet
+	log     strings.Builder
 }
 
 func newVirtualWorld(t *testing.T, o simulator.Options) *virtualWorld {
 	t.Helper()
 	o.AccessKeys = map[string]string{"id": "secret"}
-	w := &virtualWorld{sim: simulator.New(o)}
-	client, err := apiclient.New(apiclient.Options{
-		Endpoint: "http://api", RegionID: "cn-hangzhou", Transport: direct{w.sim}, Timeout: 10 * time.Second, MaxAttempts: 1, PageSize: 50,
-		Credentials: apiclient.NewCredentials(apiclient.CredentialSource{AccessKeyID: "id", AccessKeySecret: "secret"}),
-		Limiter:     apiclient.NewLimiter(rate.Limit(10), 10), Observer: nobody{}, Now: time.Now, Nonce: rand.Text,
-	})
+	w := &virtualWorld{sim: simulator.New(o), limiter: apiclient.NewLimiter(10, 10, 16)}
+	w.options = apiclient.Options{
+		Endpoint: "http://api", RegionID: "cn-hangzhou", Transport: direct{w.sim}, FreshTransport: direct{w.sim},
+		Memory: apiclient.NewMemory(64 << 20), Timeout: 10 * time.Second, MaxAttempts: 1, PageSize: 50,
+		Credentials: apiclient.NewCredentials(apiclient.CredentialSource{AccessKeyID: "id", AccessKeySecret: "secret"}, func(string, string) {}),
+		Limiter:     w.limiter, Observer: nobody{}, Now: time.Now, Nonce: rand.Text,
+	}
+	client, err := apiclient.New(w.options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.client = client
-	w.fleet = &Fleet{Concurrency: 16, RequestsPerSecond: 10, PageSize: 50, SubtaskLimit: 500}
+	w.fleet = &Fleet{RequestsPerSecond: 10, PageSize: 50, SubtaskLimit: 500}
 	return w
+}
+
+// retry makes requests of another client, with more attempts.
+func (w *virtualWorld) retry(t *testing.T, attempts int) {
+	t.Helper()
+	o := w.options
+	o.MaxAttempts = attempts
+	client, err := apiclient.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range w.fleet.Targets {
+		w.fleet.Targets[i].Lister = client
+	}
 }
 
 // set adds an instance with some completed tasks to the API.
@@ -158,7 +176,7 @@ func TestTooLittleTime(t *testing.T) {
 func TestTooLittleTimeForManyPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newVirtualWorld(t, simulator.Options{PageCap: 2})
-		w.fleet.Concurrency = 4
+		w.limiter.Set(10, 10, 4)
 		for n := range 6 {
 			w.set(fmt.Sprintf("c-%d", n), 10, nil)
 		}
@@ -185,7 +203,7 @@ func TestTooLittleTimeForManyPages(t *testing.T) {
 func TestInstanceThatIsNeverRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newVirtualWorld(t, simulator.Options{PageCap: 1})
-		w.fleet.Concurrency = 1
+		w.limiter.Set(10, 10, 1)
 		w.set("c-0", 100, nil)
 		w.set("c-1", 1, nil)
 		w.configure("c-0", "c-1")
@@ -212,6 +230,173 @@ func TestInstanceThatHangs(t *testing.T) {
 		r := scrape(w.scraper(), 3500*time.Millisecond)
 		if hung := r.Instances[7]; ups(r) != 12 || hung.Reason() != apiclient.ReasonTimeout || hung.Totals.Errors[apiclient.ReasonTimeout] != 1 {
 			t.Errorf("%d up, the one that hangs: %+v", ups(r), hung)
+		}
+	})
+}
+
+func TestTurnThatDoesNotCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{})
+		w.limiter.Set(10, 10, 1)
+		w.set("c-0", 1, simulator.Hang())
+		w.set("c-1", 1, nil)
+		w.configure("c-0", "c-1")
+		r := scrape(w.scraper(), 4*time.Second)
+		if r.Instances[0].Duration != 4*time.Second || r.Instances[1].Duration != 0 {
+			t.Errorf("%+v", r.Instances)
+		}
+		for _, i := range r.Instances {
+			if i.Reason() != apiclient.ReasonTimeout || i.Totals.Errors[apiclient.ReasonTimeout] != 1 {
+				t.Errorf("%+v", i)
+			}
+		}
+	})
+}
+
+// Instances that ask to wait hold up no other, however many they are.
+func TestInstancesThatWaitHoldNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{})
+		w.limiter.Set(1000, 1000, 16)
+		for n := range 100 {
+			id := fmt.Sprintf("c-%02d", n)
+			fault := simulator.Fault(nil)
+			if n < 50 {
+				fault = simulator.Throttled(time.Minute)
+			}
+			w.set(id, 1, fault)
+			w.configure(id)
+		}
+		if r := scrape(w.scraper(), 9*time.Second); ups(r) != 50 {
+			t.Errorf("%d up", ups(r))
+		}
+	})
+}
+
+// Lists of instances that hang leave time for the instances that are known, in each scrape.
+func TestDiscoveriesThatHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := false
+		w := newVirtualWorld(t, simulator.Options{Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {
+			return hang && simulator.Hang()(rw, r, n)
+		}})
+		w.limiter.Set(10, 10, 2)
+		for n := range 5 {
+			w.set(fmt.Sprintf("c-%d", n), 1, nil)
+		}
+		w.discover()
+		w.discover()
+		w.fleet.Discoveries[1].Account = "other"
+		s := w.scraper()
+		if r := scrape(s, 9*time.Second); ups(r) != 5 {
+			t.Fatalf("%d up", ups(r))
+		}
+		hang = true
+		for range 3 {
+			time.Sleep(time.Hour)
+			if r := scrape(s, 9*time.Second); ups(r) != 5 {
+				t.Errorf("%d up", ups(r))
+			}
+		}
+	})
+}
+
+// A list of a region's backups that hangs leaves time to read each instance on its own in that same scrape. A hasty scrape is no failure
+// of the list.
+func TestListThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := false
+		w := newVirtualWorld(t, simulator.Options{Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {
+			return hang && r.Header.Get("x-acs-action") == "DescribeBackups" && simulator.Hang()(rw, r, n)
+		}})
+		w.limiter.Set(100, 100, 2)
+		for n := range 5 {
+			w.set(fmt.Sprintf("c-%d", n), 1, nil)
+		}
+		w.discover()
+		w.fleet.Discoveries[0].Listing, w.fleet.Discoveries[0].RefreshInterval = config.ListingRegion, model.Duration(24*time.Hour)
+		s := w.scraper()
+		if r := scrape(s, 9*time.Second); ups(r) != 5 || r.Discoveries[0].ListRequests == 0 {
+			t.Fatalf("%d up, %+v", ups(r), r.Discoveries)
+		}
+		hang = true
+		for range 5 {
+			if r := scrape(s, time.Second); ups(r) != 5 || r.Discoveries[0].ReadsEach {
+				t.Errorf("a hasty scrape: %d up, %+v", ups(r), r.Discoveries)
+			}
+		}
+		for n := range listFailuresTolerated {
+			if r := scrape(s, 9*time.Second); ups(r) != 5 || r.Discoveries[0].ReadsEach != (n == listFailuresTolerated-1) {
+				t.Errorf("scrape %d: %d up, %+v", n, ups(r), r.Discoveries)
+			}
+		}
+	})
+}
+
+// An API that is down: the reason is the API's, retries stop, and the log has one line.
+func TestAPIThatIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{})
+		w.limiter.Set(1000, 1000, 16)
+		w.fleet.RequestsPerSecond = 1000
+		const n = 200
+		for i := range n {
+			id := fmt.Sprintf("c-%03d", i)
+			w.set(id, 1, simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "down"))
+			w.configure(id)
+		}
+		w.retry(t, 3)
+		s := w.scraper()
+		for scrapes := range 5 {
+			before := w.sim.Requests("")
+			r := scrape(s, 9500*time.Millisecond)
+			for _, i := range r.Instances {
+				if i.Reason() != apiclient.ReasonServerError {
+					t.Fatalf("%s: %v", i.Instance.InstanceID, i.Err)
+				}
+			}
+			if requests := w.sim.Requests("") - before; requests > n+20 {
+				t.Errorf("scrape %d: %d requests", scrapes, requests)
+			}
+			time.Sleep(time.Minute)
+		}
+		if lines := strings.Count(w.log.String(), "level=warn"); lines != 1 || !strings.Contains(w.log.String(),
+			"failed=200 instances=200 reasons=\"server_error=200\"") {
+			t.Errorf("%d lines:\n%s", lines, w.log.String())
+		}
+	})
+}
+
+// What an instance costs is learned from a read that was cut short.
+func TestRequestsOfAnInstanceThatNeverFits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{PageCap: 10})
+		w.set("c-0", 2000, nil)
+		w.configure("c-0")
+		if r := scrape(w.scraper(), 3*time.Second); r.RequestTimes[0].Requests != 200 || r.RequestTimes[0].Time != 19*time.Second {
+			t.Errorf("%+v", r.RequestTimes)
+		}
+	})
+}
+
+// A hasty scrape does not replace what a patient one has read.
+func TestHastyScrapeKeepsTheLastResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{Latency: 100 * time.Millisecond})
+		w.set("c-0", 1, nil)
+		w.configure("c-0")
+		s := w.scraper()
+		scrape(s, 9*time.Second)
+		if r := scrape(s, 50*time.Millisecond); ups(r) != 0 {
+			t.Fatal("there was time enough")
+		}
+		if ups(s.Last()) != 1 {
+			t.Error("the last result is that of the hasty scrape")
+		}
+		time.Sleep(10 * time.Minute)
+		scrape(s, 50*time.Millisecond)
+		if ups(s.Last()) != 0 {
+			t.Error("the last result is old")
 		}
 	})
 }

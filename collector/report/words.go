@@ -66,8 +66,8 @@ func worstFirst(r *fleet.Result) []*fleet.InstanceResult {
 // urgency returns the rank of the most urgent condition that holds. Those that page at night come first, as in the alert rules.
 func urgency(r *fleet.InstanceResult) int {
 	order := []health.Condition{
-		health.Missing, health.Expiring, health.Overdue, health.Failing, health.Stuck,
-		health.Shrunk, health.TablesFailed, health.RetentionTooShort, health.StatusUnknown,
+		health.Missing, health.Expiring, health.SubscriptionEnding, health.Overdue, health.FailingRepeatedly, health.Failing, health.Stuck,
+		health.Implausible, health.Shrunk, health.TablesFailed, health.RetentionTooShort, health.StatusUnknown,
 	}
 	return slices.IndexFunc(order, func(c health.Condition) bool { return r.Health != nil && r.Health.Conditions[c] })
 }
@@ -82,6 +82,20 @@ func warnings(r *fleet.Result) (all []string) {
 					"and this scrape had %s. Some instances time out, different ones in each scrape. What helps: %s.",
 					t.Requests, t.RegionID, t.Account, roughly(t.Time), roughly(r.Deadline), fleet.TooLongHint),
 			)
+		}
+	}
+	for i := range r.Instances {
+		if one := &r.Instances[i]; one.Err != nil && one.Totals.Requests > 0 && r.TimeOf(one.Totals.Requests) > r.Deadline && r.Deadline > 0 {
+			all = append(all, fmt.Sprintf("%s (%s) can never be read in time: it takes about %d requests, "+
+				"which take %s at the exporter's own limit, "+
+				"and this scrape had %s.", one.Instance.InstanceID, one.Instance.RegionID, one.Totals.Requests,
+				roughly(r.TimeOf(one.Totals.Requests)), roughly(r.Deadline)))
+		}
+	}
+	for _, c := range r.Credentials {
+		if c.Before != "" {
+			all = append(all, fmt.Sprintf("The credentials of account %s now come from %s; before, they came from %s. "+
+				"Its identity may not see the same instances.", c.Account, c.Provider, c.Before))
 		}
 	}
 	for _, d := range r.Discoveries {

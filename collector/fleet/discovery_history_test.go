@@ -1,0 +1,144 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/config"
+)
+
+// sourceFunc is a source of instances.
+type sourceFunc func(ctx context.Context) (Found, error)
+
+func (f sourceFunc) Instances(ctx context.Context) (Found, error) { return f(ctx) }
+
+// finds is a source that always finds the same instances.
+func finds(ids ...string) sourceFunc {
+	return func(context.Context) (Found, error) {
+		var f Found
+		for _, id := range ids {
+			f.Instances = append(f.Instances, FoundInstance{InstanceID: id})
+		}
+		return f, nil
+	}
+}
+
+func fleetFoundBy(s Source, l BackupLister, listing config.Listing) *Fleet {
+	return &Fleet{SubtaskLimit: 500, PageSize: 50, Discoveries: []*Discovery{{
+		Discovery: config.Discovery{RegionID: "cn-hangzhou", Account: "default", Listing: listing}, Source: s, Lister: l,
+	}}}
+}
+
+// Two collections under way at once list the instances once.
+func TestInstancesAreListedOnceAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		s, _ := newTestScraper(fleetFoundBy(sourceFunc(func(ctx context.Context) (Found, error) {
+			calls.Add(1)
+			time.Sleep(3 * time.Second) // deaf to its context
+			return finds("c-00")(ctx)
+		}), &fakeLister{}, config.ListingInstance))
+		scrapeWithin(s, time.Second)
+		scrapeWithin(s, time.Second)
+		if n := calls.Load(); n != 1 {
+			t.Errorf("%d lists at once", n)
+		}
+		time.Sleep(time.Minute)
+		scrapeWithin(s, 5*time.Second)
+		if n := calls.Load(); n != 2 {
+			t.Errorf("%d lists after the first has ended, want 2", n)
+		}
+	})
+}
+
+// The instances are listed again once the interval since the last success has passed, and at once after a failure.
+func TestRefreshInterval(t *testing.T) {
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	h := newDiscoveryHistory(discoveryKey{})
+	list := func(at time.Time, err error) bool {
+		if !h.beginRefresh(time.Hour, at) {
+			return false
+		}
+		h.refreshing = false
+		h.observe(Found{}, err, at)
+		return true
+	}
+	if !list(now, errors.New("no")) || !list(now, nil) || list(now.Add(time.Hour-time.Second), nil) || !list(now.Add(time.Hour), nil) {
+		t.Errorf("%+v", h.result)
+	}
+}
+
+// Lists that lack most instances count only in a row: a whole list between them starts over.
+func TestShrinksInARow(t *testing.T) {
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	few, _ := finds("a")(t.Context())
+	many, _ := finds("a", "b", "c")(t.Context())
+	half, _ := finds("a", "b")(t.Context())
+	h := newDiscoveryHistory(discoveryKey{})
+	observe := func(f Found) int {
+		h.observe(Found{Instances: append([]FoundInstance(nil), f.Instances...)}, nil, now)
+		return len(h.instances)
+	}
+	for n, c := range []struct {
+		found Found
+		known int
+	}{{many, 3}, {few, 3}, {few, 3}, {many, 3}, {few, 3}, {few, 3}, {few, 1}, {many, 3}, {half, 2}, {few, 1}} {
+		if known := observe(c.found); known != c.known {
+			t.Errorf("list %d: %d instances known, want %d", n, known, c.known)
+		}
+	}
+}
+
+// What a list says of an instance replaces what was known, even if the list is not complete.
+func TestIncompleteListUpdates(t *testing.T) {
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	h := newDiscoveryHistory(discoveryKey{})
+	h.observe(Found{Instances: []FoundInstance{{InstanceID: "b"}, {InstanceID: "a"}}}, nil, now)
+	failure := &apiclient.Error{Reason: apiclient.ReasonServerError}
+	h.observe(Found{Instances: []FoundInstance{{InstanceID: "b", Created: now}}}, failure, now.Add(time.Hour))
+	if len(h.instances) != 2 || h.instances[0].InstanceID != "a" || !h.instances[1].Created.Equal(now) {
+		t.Errorf("instances %+v", h.instances)
+	}
+	if !h.result.LastSuccess.Equal(now) || h.result.Errors[apiclient.ReasonServerError] != 1 {
+		t.Errorf("%+v", h.result)
+	}
+	if before := h.observe(Found{}, failure, now); before != apiclient.ReasonServerError {
+		t.Errorf("the list before failed with %q", before)
+	}
+}
+
+// Only failures in a row end the use of a region's list of backups, for an hour. A permanent one ends it at once.
+func TestListFailuresInARow(t *testing.T) {
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	h := newDiscoveryHistory(discoveryKey{})
+	h.listFailed(false, now)
+	h.listFailed(false, now)
+	h.listSucceeded(7, time.Second)
+	if first, second := h.listFailed(false, now), h.listFailed(false, now); first || second {
+		t.Error("a success does not reset the failures")
+	}
+	if h.result.ListRequests != 7 || h.result.ListTime != time.Second {
+		t.Errorf("the last list is forgotten too early: %+v", h.result)
+	}
+	if !h.listFailed(false, now) || h.result.ListRequests != 0 || h.result.ListTime != 0 {
+		t.Errorf("the third failure in a row: %+v", h.result)
+	}
+	if h.listFailed(true, now.Add(time.Minute)) {
+		t.Error("given up twice")
+	}
+	h.listSucceeded(7, time.Second) // of a collection that began before
+	if h.result.ListRequests != 0 || !h.readsEach(now.Add(retryListAfter-time.Second)) || h.readsEach(now.Add(retryListAfter)) {
+		t.Errorf("within an hour: %+v", h.result)
+	}
+	if first, second := h.listFailed(false, now), h.listFailed(false, now); first || second {
+		t.Error("the failures of an hour ago still count")
+	}
+	if !h.listFailed(true, now) {
+		t.Error("a permanent failure does not end the use of the list")
+	}
+}

@@ -1,0 +1,123 @@
+package fleet
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/collector/health"
+	"starrocks_backup_exporter/config"
+)
+
+// A region's list that cannot work is not tried again for an hour. One that may work is tried at the next scrape.
+func TestPermanentListFailures(t *testing.T) {
+	for _, reason := range apiclient.Reasons() {
+		permanent := reason == apiclient.ReasonForbidden || reason == apiclient.ReasonInvalidRequest || reason == apiclient.ReasonNotFound
+		synctest.Test(t, func(t *testing.T) {
+			l := &fakeLister{fail: map[string]error{"": &apiclient.Error{Operation: "DescribeBackups", Reason: reason}}}
+			s, _ := newTestScraper(fleetFoundBy(finds("c-00", "c-01"), l, config.ListingRegion))
+			if r, _ := scrapeWithin(s, 10*time.Second); ups(r) != 2 || r.Discoveries[0].ReadsEach != permanent {
+				t.Errorf("%s: %d up, reads each: %v", reason, ups(r), r.Discoveries[0].ReadsEach)
+			}
+		})
+	}
+}
+
+// A success of a region's list resets its failures.
+func TestListFailuresBetweenSuccesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &fakeLister{fail: map[string]error{}, tasks: map[string][]apiclient.Backup{}}
+		listed := []apiclient.Backup{{InstanceID: "c-00", TaskID: "a", Status: apiclient.StatusRunning, Start: time.Now().Add(-time.Hour)}}
+		l.tasks[""], l.tasks["c-00"] = listed, listed
+		s, _ := newTestScraper(fleetFoundBy(finds("c-00"), l, config.ListingRegion))
+		for n, fails := range []bool{true, true, false, true, true, false, true, true, true} {
+			delete(l.fail, "")
+			if fails {
+				l.fail[""] = &apiclient.Error{Operation: "DescribeBackups", Reason: apiclient.ReasonServerError}
+			}
+			time.Sleep(time.Minute)
+			r, _ := scrapeWithin(s, 10*time.Second)
+			if ups(r) != 1 || r.Discoveries[0].ReadsEach != (n == 8) {
+				t.Errorf("scrape %d: %d up, %+v", n, ups(r), r.Discoveries[0])
+			}
+		}
+	})
+}
+
+// Which tasks of an instance's own read a list should have.
+func TestListLacks(t *testing.T) {
+	began := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	s := &slot{target: Target{Instance: config.Instance{InstanceID: "c-00"}}}
+	read := func(tasks ...apiclient.Backup) *health.List {
+		l := health.NewList(nil, began)
+		for _, b := range tasks {
+			l.Add(b)
+		}
+		return l
+	}
+	task := func(status apiclient.Status, start, finish time.Time) apiclient.Backup {
+		return apiclient.Backup{TaskID: "a", Status: status, Start: start, Finish: finish}
+	}
+	before, after, never := began.Add(-time.Hour), began.Add(time.Second), time.Time{}
+	running, completed := task(apiclient.StatusRunning, before, never), task(apiclient.StatusCompleted, before, before)
+	for name, c := range map[string]struct {
+		listed, own []apiclient.Backup
+		lacks       bool
+	}{
+		"started before":            {nil, []apiclient.Backup{running}, true},
+		"started before, ended":     {nil, []apiclient.Backup{task(apiclient.StatusCompleted, before, after)}, true},
+		"started at the same time":  {nil, []apiclient.Backup{task(apiclient.StatusRunning, began, never)}, false},
+		"started after":             {nil, []apiclient.Backup{task(apiclient.StatusRunning, after, never)}, false},
+		"ended before, no start":    {nil, []apiclient.Backup{task(apiclient.StatusCompleted, never, before)}, true},
+		"ended after, no start":     {nil, []apiclient.Backup{task(apiclient.StatusCompleted, never, after)}, false},
+		"completed without a time":  {nil, []apiclient.Backup{task(apiclient.StatusCompleted, never, never)}, false},
+		"the same":                  {[]apiclient.Backup{completed}, []apiclient.Backup{completed}, false},
+		"ended since":               {[]apiclient.Backup{running}, []apiclient.Backup{task(apiclient.StatusCompleted, before, after)}, false},
+		"ended there, runs here":    {[]apiclient.Backup{completed}, []apiclient.Backup{running}, true},
+		"completed there, not here": {[]apiclient.Backup{completed}, []apiclient.Backup{task(apiclient.StatusFailed, before, before)}, true},
+	} {
+		l := &regionList{began: began, lists: map[string]*health.List{}}
+		if c.listed != nil {
+			l.lists["c-00"] = read(c.listed...)
+		}
+		if got := l.lacks(s, read(c.own...)); got != c.lacks {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// A list that ends because all scrapes left says nothing about the list, however long it took.
+func TestListOfACanceledScrape(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &fakeLister{delay: map[string]time.Duration{"": time.Hour, "c-00": time.Hour}}
+		s, _ := newTestScraper(fleetFoundBy(finds("c-00"), l, config.ListingRegion))
+		for range listFailuresTolerated + 1 {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(10*time.Second, cancel)
+			r := s.Scrape(ctx, 0)
+			if r.Discoveries[0].ReadsEach {
+				t.Fatalf("%+v", r.Discoveries[0])
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// An entry of another instance in a region's list is counted as a task, but belongs to no instance here.
+func TestListHasUnknownInstances(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		listed := []apiclient.Backup{
+			{InstanceID: "c-00", TaskID: "a", Status: apiclient.StatusRunning, Start: time.Now().Add(-time.Hour)},
+			{InstanceID: "c-99", TaskID: "b", Status: apiclient.StatusFailed, Start: time.Now().Add(-time.Hour)},
+		}
+		l := &fakeLister{tasks: map[string][]apiclient.Backup{"": listed, "c-00": listed[:1]}}
+		s, _ := newTestScraper(fleetFoundBy(finds("c-00"), l, config.ListingRegion))
+		r, _ := scrapeWithin(s, 10*time.Second)
+		if len(r.Instances) != 1 || ups(r) != 1 || r.Instances[0].Health.Tasks[apiclient.StatusFailed] != 0 ||
+			r.Discoveries[0].ListRequests != 2 {
+			t.Errorf("%+v, %+v", r.Instances, r.Discoveries)
+		}
+	})
+}
