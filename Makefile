@@ -7,7 +7,7 @@ SHELL       := /bin/bash
 GO       ?= go
 BINARY   := starrocks_backup_exporter
 DRILL    := alerts/drill
-MODULES  := $(DRILL) dashboards deploy/kubernetes/check# modules of their own, for they need Prometheus and the schemas of Grafana and Kubernetes
+MODULES  := $(DRILL) dashboards deploy/kubernetes/check# separate modules: they need Prometheus and the schemas of Grafana and Kubernetes
 TOOLS    := $(CURDIR)/.tools/bin
 FUZZTIME ?= 10s
 
@@ -68,7 +68,7 @@ fuzz:
 	done; \
 	if ((found == 0)); then echo 'no fuzz target found' >&2; exit 1; fi
 
-# 100,000 scrapes among faults at random, as eight worlds side by side; they mostly wait.
+# 100,000 scrapes with random faults, in eight worlds side by side; they mostly wait.
 SOAK ?= 100000
 soak:
 	$(GO) test -c -o .tools/soak.test ./collector
@@ -79,7 +79,7 @@ soak:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
-# Fails where a scrape's cost, as a ratio to the floor of the machine, is half more than it was.
+# Fails if a scrape costs over 1.5 times its recorded cost. Costs are ratios to the floor measured in the same run.
 bench-guard:
 	BENCH_GUARD=5 $(GO) test -run '^$$' -bench 'Fleet/1000$$' -benchtime 1x ./test
 
@@ -91,11 +91,11 @@ drill:
 	cd $(DRILL) && ../../.tools/drill mutate --seed=3 --seeds=6 --instances=12 --days=8 --rate=3
 	cd $(DRILL) && ../../.tools/drill compare --seeds=2 --instances=18 --days=20 --step=1m
 
-# Writes dashboards/*.json anew.
+# Regenerates dashboards/*.json.
 dashboards:
 	cd dashboards && $(GO) run .
 
-# Writes the alert rules anew as Kubernetes takes them.
+# Regenerates the PrometheusRule from alerts/rules.yml.
 kubernetes: RULE := deploy/kubernetes/prometheusrule.yaml
 kubernetes:
 	{ sed '/^spec:$$/q' $(RULE); sed 's/^./  &/' alerts/rules.yml; } >$(RULE).new

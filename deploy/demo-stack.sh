@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The stack of compose.yml without containers, with the programs installed here: Prometheus and Alertmanager, and Grafana
-# where there is one. It ends on an interrupt, or when one of them ends.
+# Runs the stack of compose.yml without containers, with the locally installed Prometheus, Alertmanager and, if present,
+# Grafana. It stops on an interrupt, or when one of them exits.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,7 +15,7 @@ trap 'exit 0' INT TERM
 
 alertmanager=$(command -v prometheus-alertmanager || command -v alertmanager || true)
 if [[ -z $alertmanager ]] || ! command -v prometheus >/dev/null; then
-	echo 'demo-stack: Prometheus or Alertmanager is not installed here: make tools' >&2
+	echo 'demo-stack: Prometheus or Alertmanager is not installed; run make tools' >&2
 	exit 1
 fi
 ./starrocks_backup_exporter --demo &
@@ -29,7 +29,7 @@ if command -v grafana >/dev/null; then
 		grafana server --homepath "${GRAFANA_HOME:-/usr/share/grafana}" &
 	echo 'Grafana: http://localhost:3000/d/starrocks-backup-fleet'
 else
-	echo 'Grafana is not installed here: the dashboards are not shown.'
+	echo 'Grafana is not installed, so the dashboards are not available.'
 fi
 echo 'The exporter: http://localhost:10980/  Prometheus: http://localhost:9090/alerts  Alertmanager: http://localhost:9093/'
 wait -n

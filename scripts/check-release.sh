@@ -29,14 +29,14 @@ trap clean EXIT
 
 (cd dist && sha256sum --check --strict --quiet sha256sums.txt)
 
-# Elsewhere, later and with other modes of files.
+# Build again in another directory, later, with another umask.
 (
 	umask 077
 	git clone --quiet . "$work/clone"
 	ln -s "$PWD/.tools" "$work/clone/.tools"
 	"$work/clone/scripts/release.sh" >/dev/null
 )
-diff dist/sha256sums.txt "$work/clone/dist/sha256sums.txt" || fail 'a second run gives other bytes, or not all is committed'
+diff dist/sha256sums.txt "$work/clone/dist/sha256sums.txt" || fail 'the second build differs: it is not reproducible, or something is not committed'
 
 client=$(go list -m -f '{{.Path}}@{{.Version}}' github.com/prometheus/client_golang)
 for os in linux darwin windows; do
@@ -55,19 +55,19 @@ done
 native=$work/$name-$VERSION.linux-$(go env GOARCH)
 "$native/$name" --config.check --config.file="$native/$name.example.yml"
 
-[[ ! -e $etc ]] || fail "$etc is there already: the package is not tried on a machine that uses it"
+[[ ! -e $etc ]] || fail "$etc exists: refusing to install the package on a machine that uses it"
 installed=yes
 as_root dpkg --install dist/${package}_*_"$(dpkg --print-architecture)".deb
 /usr/bin/$name --version 2>&1 | grep -q "version $VERSION " || fail "not $VERSION: $(/usr/bin/$name --version 2>&1)"
 [[ $(stat -c '%U:%G %a' $etc $etc/$name.yml $etc/$name.env | xargs) == "root:$name 750 root:$name 640 root:root 600" ]] ||
 	fail "modes: $(stat -c '%n %U:%G %a' $etc $etc/*)"
 as_root setpriv --reuid=$name --regid=$name --clear-groups /usr/bin/$name --config.check --config.file=$etc/$name.yml
-# Its program is where it says.
+# The unit's ExecStart exists.
 systemd-analyze verify /usr/lib/systemd/system/$name.service
 [[ $(dpkg-query --show --showformat='${Conffiles}' $package | awk '{ print $1 }' | sort | xargs) == "$etc/$name.env $etc/$name.yml" ]] ||
-	fail 'the configuration is not kept at an upgrade'
+	fail 'an upgrade would overwrite the configuration'
 
-# The other kind of package holds the same, with the same modes and owners.
+# The .rpm holds the same files as the .deb, with the same modes and owners.
 for rpm in dist/*.rpm; do
 	rpm --checksig --nosignature "$rpm"
 	diff <(dpkg --contents dist/${package}_*_"$(dpkg --print-architecture)".deb | awk '!/^d/ { print $1, $2, substr($6, 2) }' | sort) \
@@ -75,4 +75,4 @@ for rpm in dist/*.rpm; do
 		fail "$rpm differs from the .deb"
 	[[ $(rpm --query --package --configfiles "$rpm" | sort | xargs) == "$etc/$name.env $etc/$name.yml" ]] || fail "$rpm: configuration"
 done
-echo 'check-release: all is well'
+echo 'check-release: passed'

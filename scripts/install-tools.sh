@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the Makefile's targets need and leaves alone what is there already.
+# Installs what the Makefile's targets need and is not installed yet.
 #   install-tools.sh           programs the system tests run (Debian packages)
 #   install-tools.sh lint      linters, built from source into .tools/bin
 #   install-tools.sh release   what packages a release: both kinds

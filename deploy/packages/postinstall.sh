@@ -1,5 +1,5 @@
 #!/bin/sh
-# An upgrade restarts what runs. Nothing starts by itself: it needs a configuration first.
+# An upgrade restarts a running service. A new installation starts nothing: the exporter needs a configuration first.
 set -e
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The user of the service, before its files are there: they belong to its group.
+# Creates the service's user before the files are unpacked, because they belong to its group.
 set -e
 user=starrocks_backup_exporter
 getent group $user >/dev/null || groupadd --system $user

@@ -1,5 +1,5 @@
 #!/bin/sh
-# dpkg says "remove", rpm 0; both say something else in an upgrade.
+# On removal, dpkg passes "remove" and rpm passes 0; on an upgrade both pass something else.
 set -e
 case ${1-} in
 remove | 0)
