@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -46,15 +48,25 @@ func lint(t *testing.T, name string, exposition []byte) {
 	}
 }
 
+// freeAddress returns an address for a program that starts later. Its port is outside the range from which the system gives ports to
+// servers and connections of other tests.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
+		if _, taken := handedOut.LoadOrStore(address, true); taken {
+			continue
+		}
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
+
+var handedOut sync.Map
 
 // start runs a program until the test ends.
 func start(t *testing.T, name string, args ...string) *os.Process {
@@ -148,7 +160,7 @@ func TestDemo(t *testing.T) {
 		"starrocks_backup_up":                                    len(simulator.DemoFleet()),
 		"starrocks_backup_up == 0":                               2,
 		"up{job='starrocks_backup'} ==1":                         1,
-		"count by (condition) (starrocks_backup_condition == 1)": 9,
+		"count by (condition) (starrocks_backup_condition == 1)": 10,
 	} {
 		eventually(t, query, func() error {
 			body, err := fetch(t, "http://"+server+"/api/v1/query?query="+url.QueryEscape(query))
