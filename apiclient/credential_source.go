@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/aliyun/credentials-go/credentials/providers"
@@ -83,14 +84,16 @@ func (e sourceError) Error() string { return string(e) }
 // that could be another identity, for which every instance is invisible.
 func defaultProvider() (providers.CredentialsProvider, error) {
 	env := os.Getenv
+	key := firstSet("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN")
+	oidc := firstSet("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_ROLE_ARN")
 	switch {
-	case env("ALIBABA_CLOUD_ACCESS_KEY_ID") != "" || env("ALIBABA_CLOUD_ACCESS_KEY_SECRET") != "":
-		if err := needs("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"); err != nil {
+	case key != "":
+		if err := needs(key, "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"); err != nil {
 			return nil, err
 		}
 		return providers.NewEnvironmentVariableCredentialsProviderBuilder().Build()
-	case env("ALIBABA_CLOUD_OIDC_TOKEN_FILE") != "" || env("ALIBABA_CLOUD_OIDC_PROVIDER_ARN") != "":
-		if err := needs("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_ROLE_ARN"); err != nil {
+	case oidc != "":
+		if err := needs(oidc, "ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_ROLE_ARN"); err != nil {
 			return nil, err
 		}
 		if _, err := os.Stat(env("ALIBABA_CLOUD_OIDC_TOKEN_FILE")); err != nil {
@@ -117,15 +120,19 @@ func defaultProvider() (providers.CredentialsProvider, error) {
 	}
 }
 
-// needs returns an error if one of some environment variables is not set.
-func needs(names ...string) error {
+// firstSet returns the first of some environment variables that is set; empty if none is.
+func firstSet(names ...string) string {
+	if i := slices.IndexFunc(names, func(name string) bool { return os.Getenv(name) != "" }); i >= 0 {
+		return names[i]
+	}
+	return ""
+}
+
+// needs returns an error if a variable is set without another one that it needs.
+func needs(set string, names ...string) error {
 	for _, missing := range names {
 		if os.Getenv(missing) == "" {
-			for _, set := range names {
-				if os.Getenv(set) != "" {
-					return sourceError(fmt.Sprintf("%s is set, %s is not", set, missing))
-				}
-			}
+			return sourceError(fmt.Sprintf("%s is set, %s is not", set, missing))
 		}
 	}
 	return nil
@@ -149,8 +156,7 @@ func exists(file string) bool {
 }
 
 // cliProfile reports whether the aliyun CLI has a profile to use. It is an error if the profile is misspelled, incomplete, or of a mode
-// that
-// is meant for a person at a terminal: the library would rewrite the file and print secrets.
+// that is meant for a person at a terminal: the library would rewrite the file and print secrets.
 func cliProfile() (configured bool, err error) {
 	if strings.EqualFold(os.Getenv("ALIBABA_CLOUD_CLI_PROFILE_DISABLED"), "true") {
 		return false, nil
@@ -174,8 +180,9 @@ func cliProfile() (configured bool, err error) {
 		return false, nil
 	}
 	p := f.profile(named)
-	if p != nil && p.Mode == "AK" && p.AccessKeyID == "" && p.AccessKeySecret == "" {
-		return false, nil // as the CLI writes it before anybody has configured it
+	// As the CLI writes it before anybody has configured it.
+	if p != nil && os.Getenv("ALIBABA_CLOUD_PROFILE") == "" && *p == (profileMode{Name: "default", Mode: "AK"}) {
+		return false, nil
 	}
 	return true, f.check(file, named, map[string]bool{})
 }

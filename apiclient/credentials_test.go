@@ -231,15 +231,21 @@ func TestDefaultProvider(t *testing.T) {
 		profiles string
 		want     string // the provider, or a part of the error
 	}{
-		"nothing":                {"", "", "ecs_ram_role"},
-		"a profile":              {"", profiles("x", ak), "cli_profile/static_ak"},
-		"a profile as installed": {"", profiles("default", `{"name":"default","mode":"AK"}`), "ecs_ram_role"},
-		"a misspelled profile":   {"ALIBABA_CLOUD_PROFILE=y", profiles("x", ak), `no CLI profile "y"`},
-		"no such current one":    {"", profiles("y", ak), `no CLI profile "y"`},
-		"an unknown mode":        {"", profiles("x", mode("Magic")), `unknown mode "Magic"`},
-		"External":               {"", profiles("x", mode("External")), "mode External, which is meant for a person at a terminal"},
-		"OAuth":                  {"", profiles("x", mode("OAuth")), "mode OAuth, which is meant"},
-		"CloudSSO":               {"", profiles("x", mode("CloudSSO")), "mode CloudSSO, which is meant"},
+		"nothing":                       {"", "", "ecs_ram_role"},
+		"a profile":                     {"", profiles("x", ak), "cli_profile/static_ak"},
+		"a profile as installed":        {"", profiles("default", `{"name":"default","mode":"AK"}`), "ecs_ram_role"},
+		"a named profile that is empty": {"", profiles("prod", `{"name":"prod","mode":"AK"}`), `CLI profile "prod"`},
+		"a default profile that is named and empty": {
+			"ALIBABA_CLOUD_PROFILE=default", profiles("default", `{"name":"default","mode":"AK"}`), `CLI profile "default"`,
+		},
+		"a token alone":        {"ALIBABA_CLOUD_SECURITY_TOKEN=canary-token", "", "ALIBABA_CLOUD_ACCESS_KEY_ID is not"},
+		"a role alone":         {"ALIBABA_CLOUD_ROLE_ARN=x", "", "ALIBABA_CLOUD_ROLE_ARN is set, ALIBABA_CLOUD_OIDC_TOKEN_FILE is not"},
+		"a misspelled profile": {"ALIBABA_CLOUD_PROFILE=y", profiles("x", ak), `no CLI profile "y"`},
+		"no such current one":  {"", profiles("y", ak), `no CLI profile "y"`},
+		"an unknown mode":      {"", profiles("x", mode("Magic")), `unknown mode "Magic"`},
+		"External":             {"", profiles("x", mode("External")), "mode External, which is meant for a person at a terminal"},
+		"OAuth":                {"", profiles("x", mode("OAuth")), "mode OAuth, which is meant"},
+		"CloudSSO":             {"", profiles("x", mode("CloudSSO")), "mode CloudSSO, which is meant"},
 		"a chain to External": {
 			"", profiles("y", mode("External"), `{"name":"y","mode":"ChainableRamRoleArn","source_profile":"x"}`), "mode External",
 		},
@@ -381,5 +387,29 @@ func TestCredentialsErrorsSayWhy(t *testing.T) {
 				t.Errorf("%v, want %s", err, c.want)
 			}
 		})
+	}
+}
+
+// If one region rejects a credential that another accepts, requests neither go to the source each time nor lose the credential.
+func TestRejectedByOneRegionAcceptedByAnother(t *testing.T) {
+	calls := 0
+	source := func() (string, error) {
+		if calls++; calls > 1 {
+			return fails()
+		}
+		return "id", nil
+	}
+	c := script(ignoreChange, source)
+	c.wait = time.Hour
+	for range 50 {
+		credential, err := c.Get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Accept(credential)
+		c.Reject(credential, &Error{Reason: ReasonUnauthorized, Code: "InvalidAccessKeyId.Inactive"})
+	}
+	if calls != 2 {
+		t.Errorf("the source was asked %d times, want once and once again after the rejection", calls)
 	}
 }

@@ -118,6 +118,19 @@ func TestLimiterSet(t *testing.T) {
 	})
 }
 
+// The budget covers every request in flight: all their connections may be dead at once.
+func TestRetryBudgetCoversTheRequestsInFlight(t *testing.T) {
+	l := NewLimiter(rate.Inf, 1, 10*leastRetries)
+	for n := range 10 * leastRetries {
+		if !l.mayRetry() {
+			t.Fatalf("%d retries", n)
+		}
+	}
+	if l.mayRetry() {
+		t.Error("no end")
+	}
+}
+
 // Retries stop once most attempts fail, and return with the successes.
 func TestRetryBudget(t *testing.T) {
 	l := NewLimiter(rate.Inf, 1, 1)

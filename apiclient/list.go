@@ -47,7 +47,7 @@ func (p *pass) short() bool { return len(p.seen) < p.total }
 // read yields each item once, in the API's order. An error is the last thing yielded.
 //
 // A list that is shorter than its own Total is read once more: items may have moved between pages, or Total may be wrong. If both passes
-// agree, Total is wrong. If they differ, both together count if they reach Total.
+// agree, Total is wrong. If they differ, the second counts if it reaches its own Total, or both together if they reach the larger one.
 func (l *list[T]) read(ctx context.Context, yield func(T, error) bool) {
 	var none T
 	yielded := map[string]struct{}{}
@@ -73,7 +73,7 @@ func (l *list[T]) read(ctx context.Context, yield func(T, error) bool) {
 	switch {
 	case err != nil:
 		yield(none, err)
-	case second == nil || len(yielded) >= max(first.total, second.total):
+	case second == nil || second.total > 0 && !second.short() || len(yielded) >= max(first.total, second.total):
 	case len(second.seen) == len(first.seen) && len(yielded) == len(first.seen): // the same items
 	default:
 		yield(none, badResponse(l.op.name, fmt.Errorf("two reads list %d and %d entries, together %d of %d",

@@ -96,7 +96,7 @@ func TestDiscoveryByTags(t *testing.T) {
 	}
 }
 
-// Instances come and go at each refresh, over several pages; a list that fails, or is not whole, takes nobody away.
+// Instances come and go at each refresh, over several pages. A failed or incomplete list removes no instance.
 func TestDiscoveryRefreshes(t *testing.T) {
 	now, broken := noon, simulator.Fault(nil)
 	total := func(n int) any { return n }
@@ -158,7 +158,7 @@ func TestDiscoveryRefreshes(t *testing.T) {
 	if up := values(t, w.get("/metrics"), "up"); len(up) != 49 || up["c-newer"] != 1 {
 		t.Errorf("a wrong Total: %d instances, the new one %v", len(up), up["c-newer"])
 	}
-	// A list of which two reads differ, and that stays short of Total, takes nobody away.
+	// If two reads of the list differ and both have fewer entries than Total, no instance is removed.
 	total = func(n int) any { return n + 5 }
 	w.sim.Remove("c-10")
 	requests := 0
@@ -583,7 +583,7 @@ func TestAnotherRegionsInstances(t *testing.T) {
 	}
 }
 
-// An empty list once in a while takes nobody away: only several in a row do.
+// A single empty list removes no instance. Several in a row do.
 func TestShortListsMustComeInARow(t *testing.T) {
 	now, empty := noon, false
 	w := newWorld(t, simulator.Options{Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {

@@ -62,6 +62,8 @@ func (h *discoveryHistory) observe(f Found, err error, now time.Time) (before ap
 			err = &apiclient.Error{Operation: "DescribeInstances", Reason: apiclient.ReasonBadResponse, Err: fmt.Errorf(
 				"%d instances instead of the %d known; accepted after %d such lists in a row", len(f.Instances), len(h.instances), shrinksToBelieve)}
 		}
+	} else {
+		h.shrinks = 0
 	}
 	before, h.reason, h.result.Err = h.reason, reasonOf(err), err
 	if err != nil {

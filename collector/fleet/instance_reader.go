@@ -43,7 +43,7 @@ func (r instanceReader) readOne(ctx context.Context, s *slot, place *apiclient.P
 	list, err := r.list(ctx, s, place, &p)
 	r.took(s, p, first, err)
 	if r.verify == nil || r.verify(s, list, err) {
-		r.finish(ctx, s, list, err)
+		r.finish(s, list, err)
 	}
 }
 

@@ -90,7 +90,7 @@ func (p *progress) sizes(s *slot) health.Sizes {
 }
 
 // finish puts what was read of an instance, or why it could not be read, into its slot and its history.
-func (p *progress) finish(ctx context.Context, s *slot, list *health.List, err error) {
+func (p *progress) finish(s *slot, list *health.List, err error) {
 	r := &InstanceResult{Instance: s.target.Instance, Err: err}
 	var sizes health.Sizes
 	if err == nil {
@@ -108,7 +108,7 @@ func (p *progress) finish(ctx context.Context, s *slot, list *health.List, err e
 	case h == nil:
 	case r.Err == nil:
 		h.succeeded(list.Tasks(), sizes, now)
-	case !s.timedOut || ctx.Err() == nil:
+	case !s.timedOut: // a failed read counts once
 		p.failed(s.target, h, r.Err)
 	}
 }

@@ -36,7 +36,7 @@ func (r regionReader) read(ctx context.Context, slots []*slot) {
 	r.noteList(l)
 	single := r.instanceReader
 	single.verify = func(s *slot, own *health.List, err error) bool { return r.verifyList(l, s, own, err) }
-	single.read(ctx, r.finishListed(ctx, l, slots))
+	single.read(ctx, r.finishListed(l, slots))
 }
 
 // regionList is the backups of a region, as one list has them.
@@ -128,13 +128,13 @@ func (r regionReader) noteList(l *regionList) {
 
 // finishListed takes what was listed into the slots, and returns those to be read on their own: those that the list lacks, and as a
 // sample the one of the others whose turn came longest ago.
-func (r regionReader) finishListed(ctx context.Context, l *regionList, slots []*slot) (single []*slot) {
+func (r regionReader) finishListed(l *regionList, slots []*slot) (single []*slot) {
 	sampled := false
 	for _, s := range r.inTurn(slots) {
 		listed := l.has(s)
 		if listed {
 			r.noteListed(s, l.began)
-			r.finish(ctx, s, l.lists[s.target.InstanceID], nil)
+			r.finish(s, l.lists[s.target.InstanceID], nil)
 		}
 		if !listed || !sampled {
 			single = append(single, s)

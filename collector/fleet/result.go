@@ -130,7 +130,7 @@ func (t RequestTime) TooLong(deadline time.Duration) bool { return deadline > 0 
 
 // TooLongHint says what helps if the requests take longer than a scrape's deadline.
 const TooLongHint = "raise Prometheus' scrape_timeout (and scrape_interval) or api.requests_per_second, set listing: region, " +
-	"or use more shards (each of which lists the whole region)"
+	"or use more shards (each shard lists the whole region)"
 
 func reasonOf(err error) apiclient.Reason {
 	if err == nil {
