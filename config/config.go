@@ -100,7 +100,7 @@ type Instance struct {
 type Discovery struct {
 	RegionID        string            `yaml:"region_id"`
 	Account         string            `yaml:"account,omitempty"`
-	Tags            map[string]string `yaml:"tags,omitempty"` // all of which an instance must carry
+	Tags            map[string]string `yaml:"tags,omitempty"` // an instance must carry all of them
 	MaxAge          model.Duration    `yaml:"max_age,omitempty"`
 	Schedule        string            `yaml:"schedule,omitempty"`
 	TimeZone        string            `yaml:"time_zone,omitempty"`
@@ -116,7 +116,7 @@ type Discovery struct {
 // Exclude names discovered instances that are not watched.
 type Exclude struct {
 	InstanceIDs []string          `yaml:"instance_ids,omitempty"`
-	Tags        map[string]string `yaml:"tags,omitempty"` // one of which an instance carries
+	Tags        map[string]string `yaml:"tags,omitempty"` // an instance that carries one of them is not watched
 }
 
 // Listing says how the backups of discovered instances are read.

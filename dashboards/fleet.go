@@ -166,8 +166,8 @@ func sizes() object {
 
 func expiries() object {
 	return table("What expires next",
-		fmt.Sprintf("When the last restorable backup of an instance expires, unless a newer one completes; the first %d. Instances of which "+
-			"one never expires are not here.", lines), 8, "nothing expires, or not known", byInstance,
+		fmt.Sprintf("When the last restorable backup of an instance expires, unless a newer one completes; the first %d. Instances "+
+			"with a backup that never expires are not shown.", lines), 8, "nothing expires, or not known", byInstance,
 		column{
 			title: "Expires in", expr: fmt.Sprintf("bottomk(%d, %s)", lines, until("restorable_until_timestamp_seconds")),
 			config: object{"unit": "s", "decimals": 1},

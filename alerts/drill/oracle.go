@@ -298,7 +298,7 @@ func (i *instance) verdicts(t time.Time) map[kind]verdict {
 	return v
 }
 
-// conditions returns which conditions hold according to the contract, for the tasks that the API lists at t and an exporter's clock.
+// conditions applies the contract to the tasks that the API lists at t, by an exporter's clock. It returns the conditions that hold.
 func (i *instance) conditions(t, clock time.Time) map[kind]bool {
 	list := i.visible(t)
 	state := func(k *task) string {
