@@ -87,7 +87,10 @@ func (m *Memory) fill(ctx context.Context, b *buffer, body io.Reader, end int64)
 			return err
 		}
 		b.reserved += more
-		b.Grow(int(step) + bytes.MinRead) // otherwise ReadFrom grows it once more to find the end
+		// Not Grow, which would take twice as much; MinRead is what ReadFrom needs to find the end without growing the buffer.
+		if size := b.Len() + int(step) + bytes.MinRead; b.Cap() < size {
+			b.Buffer = *bytes.NewBuffer(append(make([]byte, 0, size), b.Bytes()...))
+		}
 		n, err := b.ReadFrom(io.LimitReader(body, step))
 		if err != nil || n < step {
 			return err
