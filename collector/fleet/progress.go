@@ -79,12 +79,12 @@ func (p *progress) begin(s *slot) {
 	}
 }
 
-// sizes returns the cached sizes of an instance's tasks.
+// sizes returns the sizes of the tasks that the last complete read of an instance listed.
 func (p *progress) sizes(s *slot) health.Sizes {
 	p.history.Lock()
 	defer p.history.Unlock()
-	if h := p.history.instance(s.target); h != nil {
-		return h.sizes
+	if h := p.history.instance(s.target); h != nil && h.facts != nil {
+		return h.facts.Sizes
 	}
 	return nil
 }
@@ -92,9 +92,12 @@ func (p *progress) sizes(s *slot) health.Sizes {
 // finish puts what was read of an instance, or why it could not be read, into its slot and its history.
 func (p *progress) finish(s *slot, list *health.List, err error) {
 	r := &InstanceResult{Instance: s.target.Instance, Err: err}
-	var sizes health.Sizes
+	var facts *health.Facts
 	if err == nil {
-		r.Health, sizes, r.Err = health.Assess(list, p.limits(s.target))
+		facts, r.Err = health.Examine(list, p.fleet.SubtaskLimit)
+	}
+	if facts != nil {
+		r.Health = facts.Judge(p.limits(s.target), facts.ReadAt)
 	}
 	now := p.now()
 	p.history.Lock()
@@ -107,7 +110,7 @@ func (p *progress) finish(s *slot, list *health.List, err error) {
 	switch {
 	case h == nil:
 	case r.Err == nil:
-		h.succeeded(list.Tasks(), sizes, now)
+		h.succeeded(facts, now)
 	case !s.timedOut: // a failed read counts once
 		p.failed(s.target, h, r.Err)
 	}
@@ -117,7 +120,7 @@ func (p *progress) limits(t Target) health.Limits {
 	return health.Limits{
 		MaxAge: time.Duration(t.MaxAge), Schedule: t.Timetable(), Grace: time.Duration(t.Grace),
 		StuckAfter: time.Duration(t.StuckAfter), ExpiringWithin: time.Duration(t.ExpiringWithin), ShrunkBelow: t.ShrunkBelow,
-		SubtaskLimit: p.fleet.SubtaskLimit, Created: t.created, SubscriptionEnd: t.subscriptionEnd,
+		Created: t.created, SubscriptionEnd: t.subscriptionEnd,
 	}
 }
 
@@ -142,7 +145,7 @@ func (p *progress) result() *Result {
 		}
 		if h := p.history.instance(s.target); h != nil {
 			copied := *one
-			copied.Totals = h.copyTotals()
+			copied.Totals, copied.Facts, copied.Limits = h.copyTotals(), h.facts, p.limits(s.target)
 			r.Instances = append(r.Instances, copied)
 		}
 	}

@@ -115,7 +115,7 @@ func TestListHasUnknownInstances(t *testing.T) {
 		l := &fakeLister{tasks: map[string][]apiclient.Backup{"": listed, "c-00": listed[:1]}}
 		s, _ := newTestScraper(fleetFoundBy(finds("c-00"), l, config.ListingRegion))
 		r, _ := scrapeWithin(s, 10*time.Second)
-		if len(r.Instances) != 1 || ups(r) != 1 || r.Instances[0].Health.Tasks[apiclient.StatusFailed] != 0 ||
+		if len(r.Instances) != 1 || ups(r) != 1 || r.Instances[0].Health.Count[apiclient.StatusFailed] != 0 ||
 			r.Discoveries[0].ListRequests != 2 {
 			t.Errorf("%+v, %+v", r.Instances, r.Discoveries)
 		}

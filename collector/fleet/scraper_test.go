@@ -219,7 +219,7 @@ func TestForeignTasksAreDropped(t *testing.T) {
 		}}}
 		s, _ := newTestScraper(fleetOf(1, l))
 		r, _ := scrapeWithin(s, time.Second)
-		if tasks := r.Instances[0].Health.Tasks; tasks[apiclient.StatusFailed] != 0 || tasks[apiclient.StatusRunning] != 1 {
+		if tasks := r.Instances[0].Health.Count; tasks[apiclient.StatusFailed] != 0 || tasks[apiclient.StatusRunning] != 1 {
 			t.Errorf("tasks %v", tasks)
 		}
 	})

@@ -121,7 +121,7 @@ func newPageRow(r *fleet.InstanceResult) pageRow {
 	if h.Snapshot != nil {
 		row.Name = h.Snapshot.InstanceName
 	}
-	row.Status, row.Restorable, row.Until = string(h.LastStatus), h.Restorable, clock(h.RestorableUntil)
+	row.Status, row.Restorable, row.Until = string(h.LastStatus()), h.Restorable, clock(h.RestorableUntil)
 	if h.Restorable > 0 && h.RestorableUntil.IsZero() {
 		row.Until = "never expires"
 	}

@@ -109,7 +109,7 @@ func newInstance(r *fleet.InstanceResult) Instance {
 	if h.Snapshot != nil {
 		i.InstanceName = printable(h.Snapshot.InstanceName)
 	}
-	i.Conditions, i.LastTaskStatus, i.RestorableBackups = h.Holding(), h.LastStatus, &h.Restorable
+	i.Conditions, i.LastTaskStatus, i.RestorableBackups = h.Holding(), h.LastStatus(), &h.Restorable
 	i.LastSuccess, i.Deadline = known(h.LastSuccess), known(h.Deadline)
 	i.OldestRestorable, i.RestorableUntil = known(h.OldestRestorable), known(h.RestorableUntil)
 	return i
