@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/go-kit/log/level"
 
@@ -59,10 +60,13 @@ func (r instanceReader) took(s *slot, p apiclient.Progress, first bool, err erro
 	if err == nil || p.Requests == 0 || first {
 		h.turn = s.began
 	}
-	if err == nil {
-		h.totals.Requests, h.totals.Listed = p.Requests, false
-	} else {
-		h.totals.Requests = max(h.totals.Requests, p.Expected) // learned from a read that was cut short
+	took := r.now().Sub(s.began)
+	switch {
+	case err == nil:
+		h.totals.Requests, h.totals.ReadTime, h.totals.Listed = p.Requests, took, false
+	case p.Requests > 0: // learned from a read that was cut short
+		h.totals.Requests = max(h.totals.Requests, p.Expected)
+		h.totals.ReadTime = max(h.totals.ReadTime, took*time.Duration(p.Expected)/time.Duration(p.Requests))
 	}
 }
 

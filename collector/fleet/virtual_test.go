@@ -379,6 +379,24 @@ func TestRequestsOfAnInstanceThatNeverFits(t *testing.T) {
 	})
 }
 
+// An instance whose pages are slow never fits either, whatever the exporter's own limit allows. One that was read fits.
+func TestInstanceWithSlowPagesNeverFits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{PageCap: 10, Latency: time.Second})
+		w.set("c-0", 200, nil)
+		w.configure("c-0")
+		s := w.scraper()
+		r := scrape(s, 9500*time.Millisecond)
+		if needed, never := r.NeverFits(&r.Instances[0]); !never || needed < 19*time.Second || needed > 22*time.Second {
+			t.Errorf("needs %v, never fits: %v", needed, never)
+		}
+		r = scrape(s, 30*time.Second)
+		if needed, never := r.NeverFits(&r.Instances[0]); never || needed < 19*time.Second || needed > 21*time.Second {
+			t.Errorf("once read, needs %v, never fits: %v", needed, never)
+		}
+	})
+}
+
 // A hasty scrape does not replace what a patient one has read.
 func TestHastyScrapeKeepsTheLastResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
