@@ -24,6 +24,9 @@ type page[T any] struct {
 	total int // 0 if the API does not say
 	items []T
 	bytes int // of the body
+
+	fingerprint Fingerprint // none unless somebody asks
+	unchanged   bool        // the fingerprint is known: items and total are empty
 }
 
 // wireItem is an element of Data. It may share values of the previous item's model; both are nil for the first item of a page.

@@ -18,8 +18,9 @@ const (
 
 // Progress is how far the read of a list is.
 type Progress struct {
-	Requests int // answered
-	Expected int // requests that the whole list takes, as far as its Total tells; at least Requests
+	Requests    int         // answered
+	Expected    int         // requests that the whole list takes, as far as its Total tells; at least Requests
+	Fingerprint Fingerprint // of the list, if it is complete and took one request
 }
 
 // list reads the pages of an operation.
@@ -32,13 +33,15 @@ type list[T any] struct {
 	place    *Place // among the requests in flight; nil if there is none
 	began    int    // the number of the read, by its first place
 	progress *Progress
+	known    Fingerprint
 	query    func(page, size int) url.Values
 }
 
 // pass is one read of a list from the first page to the last.
 type pass struct {
-	seen  map[string]struct{}
-	total int // the largest Total
+	seen        map[string]struct{}
+	total       int // the largest Total
+	fingerprint Fingerprint
 }
 
 // short reports whether a pass has fewer items than its Total says.
@@ -63,7 +66,12 @@ func (l *list[T]) read(ctx context.Context, yield func(T, error) bool) {
 	case err != nil:
 		yield(none, err)
 		return
-	case first == nil || !first.short():
+	case first == nil:
+		return
+	case !first.short():
+		if l.progress != nil && l.progress.Requests == 1 {
+			l.progress.Fingerprint = first.fingerprint
+		}
 		return
 	case len(first.seen) == 0:
 		yield(none, badResponse(l.op.name, fmt.Errorf("no entries, but Total is %d", first.total)))
@@ -101,7 +109,13 @@ func (l *list[T]) passOf(ctx context.Context, size int, yield func(id string, it
 		if err != nil {
 			return p, err
 		}
+		if answered.unchanged {
+			l.client.memory.release(b)
+			l.note(0, 0)
+			return p, ErrUnchanged
+		}
 		before := len(p.seen)
+		p.fingerprint = answered.fingerprint
 		p.total = max(p.total, answered.total)
 		going := true
 		for i := 0; going && i < len(answered.items); i++ {
@@ -217,7 +231,7 @@ func (l *list[T]) try(ctx context.Context, n, size int, previous *Error) (*page[
 	a, b, failure := c.exchange(req, l.op.name, size, fresh)
 	if failure == nil {
 		var answered *page[T]
-		if answered, failure = interpret(a, l.op.decode); failure == nil {
+		if answered, failure = l.interpret(a, n); failure == nil {
 			c.o.Credentials.Accept(credential)
 			return answered, b, 0, nil
 		}
@@ -230,6 +244,22 @@ func (l *list[T]) try(ctx context.Context, n, size int, previous *Error) (*page[
 		return nil, nil, 0, failure
 	}
 	return nil, nil, retryAfter(a.header, c.o.Now()), failure
+}
+
+// interpret returns what an answer says. It does not decode the first page if that has not changed.
+func (l *list[T]) interpret(a *answer, n int) (*page[T], *Error) {
+	if n > 0 || l.progress == nil {
+		return interpret(a, l.op.decode)
+	}
+	found := fingerprint(l.client.seed, a.body)
+	if found != (Fingerprint{}) && found == l.known && a.status < 300 {
+		return &page[T]{unchanged: true}, nil
+	}
+	p, failure := interpret(a, l.op.decode)
+	if failure == nil {
+		p.fingerprint = found
+	}
+	return p, failure
 }
 
 // release releases the place among the requests in flight, if there is one.

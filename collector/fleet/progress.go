@@ -79,24 +79,20 @@ func (p *progress) begin(s *slot) {
 	}
 }
 
-// sizes returns the sizes of the tasks that the last complete read of an instance listed.
-func (p *progress) sizes(s *slot) health.Sizes {
+// known returns the facts of the last complete read of an instance; empty before the first.
+func (p *progress) known(s *slot) health.Facts {
 	p.history.Lock()
 	defer p.history.Unlock()
 	if h := p.history.instance(s.target); h != nil && h.facts != nil {
-		return h.facts.Sizes
+		return *h.facts
 	}
-	return nil
+	return health.Facts{}
 }
 
 // finish puts what was read of an instance, or why it could not be read, into its slot and its history.
-func (p *progress) finish(s *slot, list *health.List, err error) {
+func (p *progress) finish(s *slot, facts *health.Facts, err error) {
 	r := &InstanceResult{Instance: s.target.Instance, Err: err}
-	var facts *health.Facts
 	if err == nil {
-		facts, r.Err = health.Examine(list, p.fleet.SubtaskLimit)
-	}
-	if facts != nil {
 		r.Health = facts.Judge(p.limits(s.target), facts.ReadAt)
 	}
 	now := p.now()
