@@ -40,8 +40,8 @@ type list[T any] struct {
 // pass is one read of a list from the first page to the last.
 type pass struct {
 	seen        map[string]struct{}
-	total       int // the largest Total
-	fingerprint Fingerprint
+	total       int         // the largest Total
+	fingerprint Fingerprint // of the last page; only the first has one
 }
 
 // short reports whether a pass has fewer items than its Total says.
@@ -69,7 +69,7 @@ func (l *list[T]) read(ctx context.Context, yield func(T, error) bool) {
 	case first == nil:
 		return
 	case !first.short():
-		if l.progress != nil && l.progress.Requests == 1 {
+		if l.progress != nil {
 			l.progress.Fingerprint = first.fingerprint
 		}
 		return
@@ -248,7 +248,7 @@ func (l *list[T]) try(ctx context.Context, n, size int, previous *Error) (*page[
 
 // interpret returns what an answer says. It does not decode the first page if that has not changed.
 func (l *list[T]) interpret(a *answer, n int) (*page[T], *Error) {
-	if n > 0 || l.progress == nil {
+	if n > 0 || l.progress == nil { // a fingerprint says nothing of other pages
 		return interpret(a, l.op.decode)
 	}
 	found := fingerprint(l.client.seed, a.body)

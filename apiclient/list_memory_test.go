@@ -2,6 +2,7 @@ package apiclient_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -25,5 +26,37 @@ func TestAnswersReturnTheirMemory(t *testing.T) {
 		if (failure != nil) != (reason != "") || failure != nil && apiclient.ReasonOf(failure) != reason {
 			t.Errorf("read %d: %v", n, failure)
 		}
+	}
+}
+
+// A known answer yields no task, counts as a request, and returns its memory.
+func TestKnownAnswerOfAList(t *testing.T) {
+	c, sim, seen := newClient(t, simulator.Options{}, func(o *apiclient.Options) { o.Memory = apiclient.NewMemory(2000) })
+	tasks := []simulator.Task{{BackupTaskID: "a", Status: "COMPLETED"}}
+	sim.Set(simulator.Instance{
+		InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: func(time.Time) []simulator.Task { return tasks },
+	})
+	var p apiclient.Progress
+	if ids, err := read(t, c, apiclient.DescribeBackupsRequest{InstanceID: "c-1", Progress: &p}); len(ids) != 1 || err != nil {
+		t.Fatal(ids, err)
+	}
+	known := p.Fingerprint
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for range 9 {
+		p = apiclient.Progress{}
+		for _, err := range c.Backups(ctx, apiclient.DescribeBackupsRequest{InstanceID: "c-1", Progress: &p, Known: known}) {
+			if !errors.Is(err, apiclient.ErrUnchanged) || p.Requests != 1 || p.Expected != 1 {
+				t.Fatal(err, p)
+			}
+		}
+	}
+	if n := seen.requests.Load(); n != 10 {
+		t.Errorf("%d requests", n)
+	}
+	tasks[0].Status = "FAILED"
+	ids, err := read(t, c, apiclient.DescribeBackupsRequest{InstanceID: "c-1", Progress: &p, Known: known})
+	if len(ids) != 1 || err != nil || p.Fingerprint == known || p.Fingerprint == (apiclient.Fingerprint{}) {
+		t.Error(ids, err, p.Fingerprint)
 	}
 }

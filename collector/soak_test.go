@@ -160,7 +160,7 @@ func newSoak(t *testing.T, seed uint64) *soak {
 			simulator.Options{
 				AccessKeys: map[string]string{"id": fmt.Sprintf("secret-%d", n)},
 				Now:        s.apiTime,
-				PageCap:    7,
+				PageCap:    7 + 93*n, // a list of one page may be known
 				Fault:      s.fault(&s.region),
 			},
 		)
