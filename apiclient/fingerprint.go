@@ -9,8 +9,8 @@ import (
 // ErrUnchanged ends a list whose only answer has the fingerprint that the caller knows.
 var ErrUnchanged = errors.New("the list has not changed")
 
-// Fingerprint tells the answers that one client gets apart, so that one that has not changed need not be decoded again. The zero value is no
-// fingerprint and equals no other.
+// Fingerprint tells the answers that one client gets apart, so that one that has not changed need not be decoded again. The zero value is
+// no fingerprint and equals no other.
 type Fingerprint struct {
 	bytes int
 	hash  uint64
@@ -20,18 +20,14 @@ type Fingerprint struct {
 // member, or more than one.
 func fingerprint(seed maphash.Seed, body []byte) Fingerprint {
 	const key = `"RequestId"`
-	start := bytes.Index(body, []byte(key))
-	if start < 0 {
+	before, after, found := bytes.Cut(body, []byte(key))
+	if !found || bytes.Contains(after, []byte(key)) {
 		return Fingerprint{}
 	}
-	before, after := body[:start], body[start+len(key):]
-	if bytes.Contains(after, []byte(key)) {
-		return Fingerprint{}
-	}
-	value, found := bytes.CutPrefix(bytes.TrimLeft(after, " \t\r\n"), []byte(":"))
+	value, isMember := bytes.CutPrefix(bytes.TrimLeft(after, " \t\r\n"), []byte(":"))
 	value, isText := bytes.CutPrefix(bytes.TrimLeft(value, " \t\r\n"), []byte(`"`))
 	end := bytes.IndexAny(value, `"\`)
-	if !found || !isText || end < 0 || value[end] == '\\' {
+	if !isMember || !isText || end < 0 || value[end] == '\\' {
 		return Fingerprint{}
 	}
 	var h maphash.Hash
