@@ -33,7 +33,7 @@ import (
 
 const (
 	soakInstances = 8
-	soakTimeout   = 600 * time.Millisecond // of a scrape
+	soakTimeout   = 5 * time.Second // of a scrape
 	soakOffset    = 50 * time.Millisecond
 )
 
@@ -466,7 +466,7 @@ func (s *soak) step() {
 // pick returns a trouble for one of five.
 func pick(r *rand.Rand, kinds []trouble) *played {
 	k := kinds[r.IntN(len(kinds))]
-	if r.IntN(5) > 0 || k.name == "hanging" && r.IntN(2) > 0 {
+	if r.IntN(5) > 0 || k.name == "hanging" && r.IntN(5) > 0 {
 		return nil
 	}
 	return &played{trouble: k}
