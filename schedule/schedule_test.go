@@ -188,9 +188,9 @@ func FuzzAfter(f *testing.F) {
 		want := at.Add(early).Truncate(time.Minute).Add(time.Minute)
 		for last := want.AddDate(1, 0, 0); want.Before(last); {
 			onDay, onWeekday := values[2][want.Day()], values[4][int(want.Weekday())]
-			either := !stars[2] && !stars[4] && (onDay || onWeekday)
+			onDate := onDay && onWeekday || !stars[2] && !stars[4] && (onDay || onWeekday)
 			switch {
-			case !values[3][int(want.Month())] || !(onDay && onWeekday || either):
+			case !values[3][int(want.Month())] || !onDate:
 				want = want.Truncate(24*time.Hour).AddDate(0, 0, 1)
 			case !values[1][want.Hour()] || !values[0][want.Minute()]:
 				want = want.Add(time.Minute)

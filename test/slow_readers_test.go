@@ -43,7 +43,8 @@ func TestSlowReaders(t *testing.T) {
 	for i := range 110 {
 		id := fmt.Sprintf("c-%d", i)
 		sim.Set(simulator.Instance{
-			InstanceID: id, RegionID: "cn-hangzhou", Rendered: "all alike", Tasks: func(time.Time) []simulator.Task { return []simulator.Task{task} },
+			InstanceID: id, RegionID: "cn-hangzhou", Rendered: "all alike",
+			Tasks: func(time.Time) []simulator.Task { return []simulator.Task{task} },
 		})
 		fmt.Fprintf(&instances, "- {instance_id: %s, region_id: cn-hangzhou}\n", id)
 	}
