@@ -73,6 +73,11 @@ func TestCredentialsOfOthersRejected(t *testing.T) {
 		if got := getID(t, c); got != "first" {
 			t.Errorf("another credential was rejected: got %s", got)
 		}
+		c.Reject(first, &Error{Reason: ReasonServerError})
+		time.Sleep(time.Hour)
+		if got := getID(t, c); got != "first" {
+			t.Errorf("an outage is no rejection: got %s", got)
+		}
 		c.Accept(first)
 		c.Reject(first, &Error{Reason: ReasonForbidden})
 		time.Sleep(time.Hour)

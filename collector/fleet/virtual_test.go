@@ -226,7 +226,7 @@ func TestManyInstancesThatAreNeverRead(t *testing.T) {
 			w.set(id, 100, nil)
 			w.configure(id)
 		}
-		w.set("c-99", 1, nil)
+		w.set("c-99", 5, nil)
 		w.configure("c-99")
 		s := w.scraper()
 		for range 30 {
@@ -235,7 +235,7 @@ func TestManyInstancesThatAreNeverRead(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		t.Error("the small instance never had its turn")
+		t.Error("the instance of five pages never had its turn")
 	})
 }
 

@@ -40,11 +40,14 @@ func TestWarnings(t *testing.T) {
 	late := &apiclient.Error{Reason: apiclient.ReasonTimeout}
 	r := &fleet.Result{
 		Deadline: 9 * time.Second, RequestsPerSecond: 10,
-		Instances:   []fleet.InstanceResult{one("c-never", 200, late), one("c-late", 20, late)},
-		Credentials: []fleet.AccountCredentials{{Account: "prod", Provider: "ecs_ram_role", Before: "oidc_role_arn"}, {Account: "dev", Provider: "a"}},
+		Instances: []fleet.InstanceResult{one("c-never", 200, late), one("c-late", 20, late)},
+		Credentials: []fleet.AccountCredentials{
+			{Account: "prod", Provider: "ecs_ram_role", Before: "oidc_role_arn"}, {Account: "dev", Provider: "a"},
+		},
 	}
 	warnings := New(r).Warnings
-	if len(warnings) != 2 || !strings.Contains(warnings[0], "c-never (cn-hangzhou) can never be read in time: it takes about 200 requests") ||
+	if len(warnings) != 2 ||
+		!strings.Contains(warnings[0], "c-never (cn-hangzhou) can never be read in time: it takes about 200 requests") ||
 		!strings.Contains(warnings[1], "account prod now come from ecs_ram_role; before, they came from oidc_role_arn") {
 		t.Errorf("%q", warnings)
 	}
