@@ -95,3 +95,25 @@ func TestShardsStayTheSame(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// An instance never fits if what its read takes, by requests or by the time of its pages, is more than a scrape has.
+func TestNeverFits(t *testing.T) {
+	late := &apiclient.Error{Reason: apiclient.ReasonTimeout}
+	for name, c := range map[string]struct {
+		one      InstanceResult
+		deadline time.Duration
+		never    bool
+	}{
+		"many requests":     {InstanceResult{Err: late, Totals: InstanceTotals{Requests: 111}}, 10 * time.Second, true},
+		"just so":           {InstanceResult{Err: late, Totals: InstanceTotals{Requests: 110}}, 10 * time.Second, false},
+		"slow pages":        {InstanceResult{Err: late, Totals: InstanceTotals{Requests: 2, ReadTime: time.Minute}}, 10 * time.Second, true},
+		"read all the same": {InstanceResult{Totals: InstanceTotals{Requests: 111}}, 10 * time.Second, false},
+		"nothing known":     {InstanceResult{Err: late, Totals: InstanceTotals{ReadTime: time.Minute}}, 10 * time.Second, false},
+		"no deadline":       {InstanceResult{Err: late, Totals: InstanceTotals{Requests: 111}}, 0, false},
+	} {
+		r := &Result{RequestsPerSecond: 10, Deadline: c.deadline}
+		if needed, never := r.NeverFits(&c.one); never != c.never || needed < r.TimeOf(c.one.Totals.Requests) {
+			t.Errorf("%s: %v, needs %v", name, never, needed)
+		}
+	}
+}
