@@ -3,6 +3,10 @@ package apiclient_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,5 +62,29 @@ func TestKnownAnswerOfAList(t *testing.T) {
 	ids, err := read(t, c, apiclient.DescribeBackupsRequest{InstanceID: "c-1", Progress: &p, Known: known})
 	if len(ids) != 1 || err != nil || p.Fingerprint == known || p.Fingerprint == (apiclient.Fingerprint{}) {
 		t.Error(ids, err, p.Fingerprint)
+	}
+}
+
+// endless has another task on every page of 4 MB, most of it blank.
+type endless struct{ requests int }
+
+// RoundTrip implements http.RoundTripper.
+func (e *endless) RoundTrip(*http.Request) (*http.Response, error) {
+	e.requests++
+	body := fmt.Sprintf(`{"Success":true,"Data":[{"BackupTaskId":"bt-%d"}]}`, e.requests)
+	blank := 4_000_000 - len(body)
+	return &http.Response{
+		StatusCode: http.StatusOK, ContentLength: int64(len(body) + blank),
+		Body: io.NopCloser(io.MultiReader(strings.NewReader(body), strings.NewReader(strings.Repeat(" ", blank)))),
+	}, nil
+}
+
+// A list without an end is given up, before it takes all time: after 1 GiB.
+func TestEndlessList(t *testing.T) {
+	e := &endless{}
+	c, _, _ := newClient(t, simulator.Options{}, func(o *apiclient.Options) { o.Transport, o.FreshTransport, o.MaxAttempts = e, e, 1 })
+	_, err := read(t, c, apiclient.DescribeBackupsRequest{InstanceID: "c-1"})
+	if apiclient.ReasonOf(err) != apiclient.ReasonBadResponse || e.requests != 1<<30/4_000_000+1 {
+		t.Errorf("%d requests, %v", e.requests, err)
 	}
 }

@@ -375,7 +375,7 @@ func cpuOf(b *testing.B, pid int) time.Duration {
 }
 
 // peakOf is the most resident memory that a process had, in MB.
-func peakOf(b *testing.B, pid int) float64 {
+func peakOf(b testing.TB, pid int) float64 {
 	b.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

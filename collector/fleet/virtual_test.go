@@ -217,6 +217,48 @@ func TestInstanceThatIsNeverRead(t *testing.T) {
 	})
 }
 
+// Many instances with more pages than there is ever time for use up the limit, but not in each scrape: the others have their turn.
+func TestManyInstancesThatAreNeverRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{PageCap: 1, Latency: 500 * time.Millisecond})
+		for n := range 12 {
+			id := fmt.Sprintf("c-%02d", n)
+			w.set(id, 100, nil)
+			w.configure(id)
+		}
+		w.set("c-99", 5, nil)
+		w.configure("c-99")
+		s := w.scraper()
+		for range 30 {
+			if everRead(scrape(s, 3*time.Second)) == 1 {
+				return
+			}
+			time.Sleep(time.Second)
+		}
+		t.Error("the instance of five pages never had its turn")
+	})
+}
+
+// A read that fails at once does not make a scrape look shorter than it is.
+func TestRequestsOfAnInstanceThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{PageCap: 10})
+		w.set("c-0", 100, nil)
+		w.configure("c-0")
+		s := w.scraper()
+		for range 2 {
+			if r := scrape(s, 9*time.Second); r.RequestTimes[0].Requests != 10 {
+				t.Errorf("%+v", r.RequestTimes)
+			}
+			w.set("c-0", 100, simulator.GatewayError(http.StatusForbidden, "Forbidden.RAM", "no"))
+		}
+		w.set("c-0", 20, nil)
+		if r := scrape(s, 9*time.Second); r.RequestTimes[0].Requests != 2 {
+			t.Errorf("a complete read counts: %+v", r.RequestTimes)
+		}
+	})
+}
+
 // One instance hangs until the deadline; the other twelve are served.
 func TestInstanceThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
