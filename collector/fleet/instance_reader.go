@@ -81,9 +81,23 @@ func (r instanceReader) list(ctx context.Context, s *slot, place *apiclient.Plac
 			list.Add(b)
 		}
 	}
-	if foreign > 0 {
-		level.Warn(r.logger).Log("msg", "the API listed tasks of another instance, dropping them",
-			"instance_id", s.target.InstanceID, "region_id", s.target.RegionID, "tasks", foreign)
-	}
+	r.noteForeign(s, foreign)
 	return list, nil
+}
+
+// noteForeign logs how many tasks of another instance the API listed, if the last list had another number.
+func (r instanceReader) noteForeign(s *slot, foreign int) {
+	r.history.Lock()
+	defer r.history.Unlock()
+	h := r.history.instance(s.target)
+	if h == nil || h.foreign == foreign {
+		return
+	}
+	h.foreign = foreign
+	where := []any{"instance_id", s.target.InstanceID, "region_id", s.target.RegionID, "account", s.target.Account, "tasks", foreign}
+	if foreign == 0 {
+		level.Info(r.logger).Log(append([]any{"msg", "the API no longer lists tasks of another instance"}, where...)...)
+		return
+	}
+	level.Warn(r.logger).Log(append([]any{"msg", "the API lists tasks of another instance, dropping them"}, where...)...)
 }
