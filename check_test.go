@@ -2,16 +2,19 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -301,6 +304,25 @@ func TestCheckIsInterrupted(t *testing.T) {
 	}
 }
 
+// lockedBuffer is a log that is written to and read concurrently.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 func TestHealthcheck(t *testing.T) {
 	status := http.StatusOK
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -309,14 +331,27 @@ func TestHealthcheck(t *testing.T) {
 		}
 		w.WriteHeader(status)
 	})
-	plain, encrypted := httptest.NewServer(handler), httptest.NewTLSServer(handler)
-	defer encrypted.Close()
+	plain, encrypted, mutual := httptest.NewServer(handler), httptest.NewUnstartedServer(handler), httptest.NewUnstartedServer(handler)
+	var log lockedBuffer
+	for _, s := range []*httptest.Server{encrypted, mutual} {
+		s.Config.ErrorLog = newServerLogger(slog.New(slog.NewTextHandler(&log, nil)))
+		s.TLS = &tls.Config{}
+		defer s.Close()
+	}
+	mutual.TLS.ClientAuth = tls.RequireAnyClientCert
+	encrypted.StartTLS()
+	mutual.StartTLS()
 	address := plain.Listener.Addr().String()
 	_, port, _ := strings.Cut(address, ":")
-	for _, a := range []string{address, "0.0.0.0:" + port, "[::]:" + port, ":" + port, encrypted.Listener.Addr().String()} {
+	for _, a := range []string{address, "0.0.0.0:" + port, "[::]:" + port, ":" + port, encrypted.Listener.Addr().String(), mutual.Listener.Addr().String()} {
 		if err := healthcheck(a, "/"); err != nil {
 			t.Errorf("%s: %v", a, err)
 		}
+	}
+	encrypted.Close()
+	mutual.Close() // waits for what it logs
+	if text := log.String(); text != "" {
+		t.Errorf("the health check makes the server log:\n%s", text)
 	}
 	if status = http.StatusUnauthorized; healthcheck(address, "/") != nil {
 		t.Error("one that wants a password is taken for dead")

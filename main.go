@@ -2,14 +2,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	stdlog "log"
-	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 	_ "time/tzdata" // schedules have time zones, and not every machine has the database
@@ -21,12 +21,12 @@ import (
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
-	sloggokit "github.com/tjhop/slog-gokit"
 
 	"starrocks_backup_exporter/config"
 )
 
 func main() {
+	setVersion()
 	o, err := parse(os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "starrocks_backup_exporter: error:", err, "(try --help)")
@@ -58,6 +58,13 @@ func main() {
 	}
 }
 
+// setVersion fills in the version of a binary that was not built by make, such as that of go run.
+func setVersion() {
+	if info, ok := debug.ReadBuildInfo(); ok && version.Version == "" {
+		version.Version = cmp.Or(strings.Trim(info.Main.Version, "()"), "devel")
+	}
+}
+
 func checkConfig(path string) int {
 	c, err := config.Load(path)
 	if err != nil {
@@ -79,14 +86,14 @@ func run(o options, logger log.Logger) error {
 	if err != nil {
 		return err
 	}
-	level.Info(logger).Log("msg", "starting", "version", version.Info(), "instances", len(reloader.Current().Instances),
-		"regions", len(reloader.Current().Discovery), "shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo, "playback",
-		o.playback)
+	level.Info(logger).Log("msg", "starting", "version", version.Version, "revision", version.GetRevision(), "go_version", version.GoVersion,
+		"instances", len(reloader.Current().Instances), "regions", len(reloader.Current().Discovery),
+		"shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo, "playback", o.playback)
 
 	server := &http.Server{
 		Handler:           handlers(o, scraper, reloader, registry, logger),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: stdlog.New(log.NewStdlibAdapter(level.Warn(logger)), "", 0),
+		ErrorLog: newServerLogger(newSlogLogger(o)),
 	}
 	return serve(server, o, reloader, logger)
 }
@@ -104,7 +111,7 @@ func serve(server *http.Server, o options, reloader *config.Reloader, logger log
 	defer stop()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- web.ListenAndServe(server, o.web, slog.New(sloggokit.NewGoKitHandler(logger, nil)))
+		ended <- web.ListenAndServe(server, o.web, newSlogLogger(o))
 	}()
 	select {
 	case err := <-ended:
