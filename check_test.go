@@ -343,7 +343,9 @@ func TestHealthcheck(t *testing.T) {
 	mutual.StartTLS()
 	address := plain.Listener.Addr().String()
 	_, port, _ := strings.Cut(address, ":")
-	for _, a := range []string{address, "0.0.0.0:" + port, "[::]:" + port, ":" + port, encrypted.Listener.Addr().String(), mutual.Listener.Addr().String()} {
+	for _, a := range []string{
+		address, "0.0.0.0:" + port, "[::]:" + port, ":" + port, encrypted.Listener.Addr().String(), mutual.Listener.Addr().String(),
+	} {
 		if err := healthcheck(a, "/"); err != nil {
 			t.Errorf("%s: %v", a, err)
 		}

@@ -35,7 +35,7 @@ func main() {
 	logger := newLogger(o)
 	switch {
 	case o.configCheck:
-		os.Exit(checkConfig(o.configFile))
+		os.Exit(checkConfig(o, os.Stdout, os.Stderr))
 	case o.command == commandCheck:
 		status, err := check(o, logger, os.Stdout)
 		if err != nil {
@@ -65,16 +65,6 @@ func setVersion() {
 	}
 }
 
-func checkConfig(path string) int {
-	c, err := config.Load(path)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	fmt.Printf("%s: OK, %d instances, %d regions to discover\n", path, len(c.Instances), len(c.Discovery))
-	return 0
-}
-
 func run(o options, logger log.Logger) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
@@ -86,6 +76,7 @@ func run(o options, logger log.Logger) error {
 	if err != nil {
 		return err
 	}
+	logWarnings(reloader.Current(), logger)
 	level.Info(logger).Log("msg", "starting", "version", version.Version, "revision", version.GetRevision(), "go_version", version.GoVersion,
 		"instances", len(reloader.Current().Instances), "regions", len(reloader.Current().Discovery),
 		"shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo, "playback", o.playback)

@@ -134,7 +134,8 @@ func TestLogOfRequests(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const line = `level=debug msg="API request" operation=DescribeBackups region_id=cn-hangzhou instance_id=c-%d page=1 attempt=%d duration=0s `
+	const line = `level=debug msg="API request" operation=DescribeBackups region_id=cn-hangzhou ` +
+		`instance_id=c-%d page=1 attempt=%d duration=0s `
 	got := strings.Split(text.String(), "\n")
 	for i, want := range []string{
 		fmt.Sprintf(line, 1, 1) + `status=400 request_id=32A44F0D-BFF6-5664-999A-218BBDE7BBBB err="DescribeBackups: throttled: `,

@@ -26,7 +26,8 @@ func TestLog(t *testing.T) {
 	if err := os.WriteFile(webConfig, []byte("tls_server_config: {cert_file: "+certificate+", key_file: "+key+"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	begins := regexp.MustCompile(`^ts=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (caller=[a-z_]+\.go:\d+ level=[a-z]+|level=[a-z]+ caller=[a-z_]+\.go:\d+) `)
+	const caller, level = `caller=[a-z_]+\.go:\d+ `, `level=[a-z]+ `
+	begins := regexp.MustCompile(`^ts=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (` + caller + level + `|` + level + caller + `)`)
 	empty := regexp.MustCompile(`=( |$)`)
 	for _, format := range []string{"logfmt", "json"} {
 		var out bytes.Buffer
@@ -60,7 +61,8 @@ func TestLog(t *testing.T) {
 		for line := range strings.Lines(text) {
 			line = strings.TrimSuffix(line, "\n")
 			if format == "json" {
-				if !json.Valid([]byte(line)) || strings.Contains(line, `":""`) || strings.Count(line, `"ts":`) != 1 || !strings.Contains(line, `"caller":"`) {
+				if !json.Valid([]byte(line)) || strings.Contains(line, `":""`) || strings.Count(line, `"ts":`) != 1 ||
+					!strings.Contains(line, `"caller":"`) {
 					t.Errorf("not a good line: %s", line)
 				}
 			} else if !begins.MatchString(line) || strings.Contains(line, " time=") || empty.MatchString(line) {
