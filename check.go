@@ -9,12 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/term"
 
 	"starrocks_backup_exporter/collector/report"
 )
@@ -50,7 +52,13 @@ func writeReport(r *report.Report, format string, w io.Writer) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(r)
 	}
-	return r.WriteTable(w)
+	return r.WriteTable(w, wantsColor(w))
+}
+
+// wantsColor reports whether w is a terminal whose user does not object to colors, see https://no-color.org.
+func wantsColor(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 // healthcheck checks that the exporter at an address of this machine is alive. Any answer but a server error counts: an exporter that asks
