@@ -14,6 +14,7 @@ import (
 	"time"
 	_ "time/tzdata" // schedules have time zones, and not every machine has the database
 
+	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +28,8 @@ import (
 
 func main() {
 	setVersion()
+	kingpin.ManPageTemplate = manPage(kingpin.ManPageTemplate)                  // for --help-man
+	kingpin.BashCompletionTemplate = completion(kingpin.BashCompletionTemplate) // for --completion-script-bash
 	o, err := parse(os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "starrocks_backup_exporter: error:", err, "(try --help)")
