@@ -134,6 +134,7 @@ func reload(r *config.Reloader, logger log.Logger) error {
 		level.Error(logger).Log("msg", "reload failed, keeping the previous configuration", "err", err)
 		return err
 	}
+	logWarnings(r.Current(), logger)
 	level.Info(logger).Log("msg", "configuration reloaded", "instances", len(r.Current().Instances), "regions", len(r.Current().Discovery))
 	return nil
 }

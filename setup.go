@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"github.com/go-kit/log"
-	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -17,15 +15,6 @@ import (
 	"starrocks_backup_exporter/collector/fleet"
 	"starrocks_backup_exporter/config"
 )
-
-func newLogger(o options) log.Logger {
-	newFormat := log.NewLogfmtLogger
-	if o.logFormat == "json" {
-		newFormat = log.NewJSONLogger
-	}
-	logger := log.With(newFormat(log.NewSyncWriter(os.Stderr)), "ts", log.DefaultTimestampUTC)
-	return level.NewFilter(logger, level.Allow(level.ParseDefault(o.logLevel, level.InfoValue())))
-}
 
 // setUp loads the configuration and returns the scraper of its fleet. It registers the metrics that outlive scrapes.
 func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*fleet.Scraper, *config.Reloader, error) {

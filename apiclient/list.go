@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/go-kit/log/level"
+
 	"starrocks_backup_exporter/apiclient/internal/secretscan"
 )
 
@@ -177,7 +179,7 @@ func (l *list[T]) call(ctx context.Context, n, size int) (*page[T], *buffer, err
 	var last *Error
 	refreshed := false
 	for attempt := 1; ; attempt++ {
-		answered, b, hint, failure := l.try(ctx, n, size, last)
+		answered, b, hint, failure := l.try(ctx, n, size, attempt, last)
 		if failure == nil {
 			limiter.succeeded()
 			return answered, b, nil
@@ -202,7 +204,7 @@ func (l *list[T]) call(ctx context.Context, n, size int) (*page[T], *buffer, err
 
 // try signs, sends and decodes one request. With a failure it returns how long the API asks to wait; 0 if it does not. Previous is why the
 // last attempt failed, nil if there was none.
-func (l *list[T]) try(ctx context.Context, n, size int, previous *Error) (*page[T], *buffer, time.Duration, *Error) {
+func (l *list[T]) try(ctx context.Context, n, size, attempt int, previous *Error) (*page[T], *buffer, time.Duration, *Error) {
 	c := l.client
 	credential, failure := c.credential(ctx)
 	if failure != nil {
@@ -228,17 +230,34 @@ func (l *list[T]) try(ctx context.Context, n, size int, previous *Error) (*page[
 	}
 	sign(req, credential, c.o.Now(), c.o.Nonce())
 	fresh := previous != nil && (previous.Reason == ReasonNetwork || previous.Reason == ReasonTimeout)
+	began := c.o.Now()
 	a, b, failure := c.exchange(req, l.op.name, size, fresh)
+	took := c.o.Now().Sub(began)
+	secrets := func() secretscan.Scanner {
+		return secretscan.New(append([]string{credential.AccessKeySecret, credential.SecurityToken}, c.o.Secrets...)...)
+	}
 	if failure == nil {
 		var answered *page[T]
 		if answered, failure = l.interpret(a, n); failure == nil {
+			id := lazy(func() string {
+				if secrets().In(answered.requestID) {
+					return leftOut
+				}
+				return answered.requestID
+			})
+			l.logAttempt(n, attempt, took, "status", a.status, "request_id", id, "bytes", len(a.body), "unchanged", answered.unchanged)
 			c.o.Credentials.Accept(credential)
 			return answered, b, 0, nil
 		}
 		c.memory.release(b)
 	}
-	failure.hide(secretscan.New(append([]string{credential.AccessKeySecret, credential.SecurityToken}, c.o.Secrets...)...))
-	failure.sent = true
+	failure.hide(secrets())
+	failure.Operation, failure.sent = l.op.name, true
+	status := any(failure.HTTPStatus)
+	if failure.HTTPStatus == 0 {
+		status = ""
+	}
+	l.logAttempt(n, attempt, took, "status", status, "request_id", failure.RequestID, "err", failure)
 	c.o.Credentials.Reject(credential, failure)
 	if a == nil {
 		return nil, nil, 0, failure
@@ -260,6 +279,20 @@ func (l *list[T]) interpret(a *answer, n int) (*page[T], *Error) {
 		p.fingerprint = found
 	}
 	return p, failure
+}
+
+// lazy is a value that is computed only if it is logged.
+type lazy func() string
+
+// String implements fmt.Stringer.
+func (f lazy) String() string { return f() }
+
+// logAttempt logs a request and what came of it.
+func (l *list[T]) logAttempt(n, attempt int, took time.Duration, outcome ...any) {
+	level.Debug(l.client.o.Logger).Log(append([]any{
+		"msg", "API request", "operation", l.op.name, "region_id", l.client.o.RegionID, "instance_id", l.key,
+		"page", l.first + n, "attempt", attempt, "duration", took,
+	}, outcome...)...)
 }
 
 // release releases the place among the requests in flight, if there is one.

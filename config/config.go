@@ -34,7 +34,12 @@ type Config struct {
 	Accounts  map[string]Account `yaml:"accounts,omitempty"`
 	Instances []Instance         `yaml:"instances,omitempty"`
 	Discovery []Discovery        `yaml:"discovery,omitempty"`
+
+	warnings []string
 }
+
+// Warnings returns what is probably wrong in the file, with file, line and field.
+func (c *Config) Warnings() []string { return c.warnings }
 
 // API says how to reach the API.
 type API struct {

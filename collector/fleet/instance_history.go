@@ -18,6 +18,7 @@ type instanceHistory struct {
 	firstRead time.Time
 	seen      map[string]seenTask // by BackupTaskId
 	facts     *health.Facts       // of the last complete read; nil before the first
+	foreign   int                 // tasks of another instance in the last list
 	turn      time.Time           // when it was read last, or tried to be
 	// forgotten is the latest end of a task that was seen to end and then forgotten. A task that ended by then was counted, or is too old.
 	forgotten time.Time

@@ -93,13 +93,27 @@ func (r instanceReader) facts(ctx context.Context, s *slot, place *apiclient.Pla
 			list.Add(b)
 		}
 	}
-	if foreign > 0 {
-		level.Warn(r.logger).Log("msg", "the API listed tasks of another instance, dropping them",
-			"instance_id", s.target.InstanceID, "region_id", s.target.RegionID, "tasks", foreign)
-	}
+	r.noteForeign(s, foreign)
 	facts, err := health.Examine(list, r.fleet.SubtaskLimit)
 	if err == nil && facts.Certain {
 		facts.Answer = p.Fingerprint
 	}
 	return facts, err
+}
+
+// noteForeign logs how many tasks of another instance the API listed, if the last list had another number.
+func (r instanceReader) noteForeign(s *slot, foreign int) {
+	r.history.Lock()
+	defer r.history.Unlock()
+	h := r.history.instance(s.target)
+	if h == nil || h.foreign == foreign {
+		return
+	}
+	h.foreign = foreign
+	where := []any{"instance_id", s.target.InstanceID, "region_id", s.target.RegionID, "account", s.target.Account, "tasks", foreign}
+	if foreign == 0 {
+		level.Info(r.logger).Log(append([]any{"msg", "the API no longer lists tasks of another instance"}, where...)...)
+		return
+	}
+	level.Warn(r.logger).Log(append([]any{"msg", "the API lists tasks of another instance, dropping them"}, where...)...)
 }

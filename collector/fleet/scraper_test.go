@@ -225,12 +225,17 @@ func TestForeignTasksAreDropped(t *testing.T) {
 		if tasks := r.Instances[0].Health.Count; tasks[apiclient.StatusFailed] != 0 || tasks[apiclient.StatusRunning] != 1 {
 			t.Errorf("tasks %v", tasks)
 		}
-		if !strings.Contains(logs.String(), "tasks of another instance, dropping them\" instance_id=c-00 region_id=cn-hangzhou tasks=1") {
+		scrapeWithin(s, time.Second)
+		if n := strings.Count(logs.String(), "\n"); n != 1 ||
+			!strings.Contains(logs.String(), "tasks of another instance, dropping them\" instance_id=c-00 region_id=cn-hangzhou "+
+				"account=default tasks=1") {
 			t.Errorf("log:\n%s", logs.String())
 		}
 		l.tasks["c-00"] = l.tasks["c-00"][:1]
 		logs.Reset()
-		if scrapeWithin(s, time.Second); strings.Contains(logs.String(), "another instance") {
+		scrapeWithin(s, time.Second)
+		scrapeWithin(s, time.Second)
+		if n := strings.Count(logs.String(), "\n"); n != 1 || !strings.Contains(logs.String(), "no longer lists tasks of another instance") {
 			t.Errorf("log:\n%s", logs.String())
 		}
 	})
