@@ -42,6 +42,7 @@ const benchAccept = "application/openmetrics-text;version=1.0.0,application/open
 type cost struct {
 	Wall, CPU time.Duration // of one
 	Peak      float64       // MB of resident memory, at the most
+	Lines     int           // of the log, of all scrapes
 }
 
 func buildExporter(b *testing.B) (binary string) {
@@ -194,12 +195,56 @@ func BenchmarkManyTables(b *testing.B) {
 	}
 }
 
+// BenchmarkManyDatabases scrapes an instance of 2,000 and one of 20,000 databases: ten times as many cost ten times as much.
+func BenchmarkManyDatabases(b *testing.B) {
+	binary := buildExporter(b)
+	for _, databases := range []int{2000, 20000} {
+		b.Run(fmt.Sprint(databases), func(b *testing.B) {
+			start := time.Now().Truncate(time.Hour).Add(-2 * time.Hour)
+			task := simulator.Task{
+				BackupTaskID: "bt-1", InstanceID: "null", Status: "COMPLETED", BackupType: "FullBackup",
+				Start: simulator.Millis(start), Finish: simulator.Millis(start.Add(time.Hour)),
+			}
+			for i := range databases {
+				task.SubTasks = append(task.SubTasks, simulator.SubTask{Database: fmt.Sprintf("database_%d", i), Table: "t", Status: "success", Size: 1})
+			}
+			api := newBenchAPI(b, binary, func(time.Time) []simulator.Task { return []simulator.Task{task} })
+			api.changing.Store(true)
+			for b.Loop() {
+				c := api.scrape(b, binary, 1, true)
+				b.ReportMetric(c.CPU.Seconds()*1000, "cpu-ms")
+				b.ReportMetric(c.Peak, "peak-MB")
+				b.ReportMetric(0, "ns/op")
+			}
+		})
+	}
+}
+
+// BenchmarkOutage scrapes 1,000 instances while the API answers nothing but 503.
+func BenchmarkOutage(b *testing.B) {
+	binary := buildExporter(b)
+	api := newBenchAPI(b, binary, benchTasks)
+	api.down.Store(true)
+	for b.Loop() {
+		before := api.requests.Load()
+		c := api.scrape(b, binary, 1000, true)
+		scrapes := float64(1 + benchScrapes(1000))
+		b.ReportMetric(float64(api.requests.Load()-before)/scrapes, "requests/scrape")
+		b.ReportMetric(float64(c.Lines)/scrapes, "log-lines/scrape")
+		b.ReportMetric(c.CPU.Seconds()*1000, "cpu-ms")
+		b.ReportMetric(c.Wall.Seconds()*1000, "wall-ms")
+		b.ReportMetric(0, "ns/op")
+	}
+}
+
 // benchAPI is the simulator, and the same bytes without it for the floor.
 type benchAPI struct {
 	url  string
 	body []byte // an answer
 	// changing makes each answer differ from the one before.
 	changing atomic.Bool
+	down     atomic.Bool // each answer is 503
+	requests atomic.Int64
 	answers  atomic.Int64
 }
 
@@ -237,6 +282,9 @@ func newBenchAPI(b *testing.B, binary string, tasks func(time.Time) []simulator.
 			time.Sleep(benchLatency)
 			w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 			_, _ = w.Write(a.body)
+		case a.down.Load():
+			a.requests.Add(1)
+			simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "no")(w, r, 1)
 		case a.body == nil:
 			answer := httptest.NewRecorder()
 			sim.ServeHTTP(answer, r)
@@ -321,10 +369,13 @@ func (a *benchAPI) scrape(b *testing.B, binary string, n int, gzip bool) cost {
 	address := l.Addr().String()
 	_ = l.Close()
 	cmd := exec.Command(binary, "--config.file="+file, "--web.listen-address="+address, "--scrape.timeout=2m")
+	logged := &bytes.Buffer{}
+	cmd.Stderr = logged
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	end := sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	defer end()
 
 	get := func() {
 		req, err := http.NewRequest(http.MethodGet, "http://"+address+"/metrics", nil)
@@ -346,7 +397,7 @@ func (a *benchAPI) scrape(b *testing.B, binary string, n int, gzip bool) cost {
 			}
 			size, err := io.Copy(io.Discard, res.Body)
 			_ = res.Body.Close()
-			if err != nil || res.StatusCode != http.StatusOK || size < int64(n)*100 || gzip != (res.Header.Get("Content-Encoding") == "gzip") {
+			if err != nil || res.StatusCode != http.StatusOK || size < int64(n)*30 || gzip != (res.Header.Get("Content-Encoding") == "gzip") {
 				b.Fatal(res.Status, size, err, res.Header)
 			}
 			return
@@ -358,7 +409,10 @@ func (a *benchAPI) scrape(b *testing.B, binary string, n int, gzip bool) cost {
 		get()
 	}
 	scrapes := time.Duration(benchScrapes(n))
-	return cost{time.Since(began) / scrapes, (cpuOf(b, cmd.Process.Pid) - before) / scrapes, peakOf(b, cmd.Process.Pid)}
+	c := cost{Wall: time.Since(began) / scrapes, CPU: (cpuOf(b, cmd.Process.Pid) - before) / scrapes, Peak: peakOf(b, cmd.Process.Pid)}
+	end()
+	c.Lines = bytes.Count(logged.Bytes(), []byte("\n"))
+	return c
 }
 
 // cpuOf is the CPU time of a process so far.

@@ -89,6 +89,24 @@ func (p *progress) known(s *slot) health.Facts {
 	return health.Facts{}
 }
 
+// due returns the slots to be read. An instance that was read young enough (api.min_interval), and since the last reload, is served from
+// that read and judged at the current time.
+func (p *progress) due(slots []*slot) (due []*slot) {
+	now := p.now()
+	p.history.Lock()
+	defer p.history.Unlock()
+	for _, s := range slots {
+		h := p.history.instance(s.target)
+		if h == nil || h.facts == nil || h.fleet != p.fleet || !h.facts.Certain ||
+			now.Before(h.facts.ReadAt) || now.Sub(h.facts.ReadAt) >= p.fleet.MinInterval {
+			due = append(due, s)
+			continue
+		}
+		s.result = &InstanceResult{Instance: s.target.Instance, Health: h.facts.Judge(p.limits(s.target), now), ReadBefore: true}
+	}
+	return due
+}
+
 // finish puts what was read of an instance, or why it could not be read, into its slot and its history.
 func (p *progress) finish(s *slot, facts *health.Facts, err error) {
 	r := &InstanceResult{Instance: s.target.Instance, Err: err}
@@ -106,7 +124,7 @@ func (p *progress) finish(s *slot, facts *health.Facts, err error) {
 	switch {
 	case h == nil:
 	case r.Err == nil:
-		h.succeeded(facts, now)
+		h.succeeded(facts, p.fleet, now)
 	case !s.timedOut: // a failed read counts once
 		p.failed(s.target, h, r.Err)
 	}

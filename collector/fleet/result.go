@@ -51,9 +51,11 @@ type InstanceResult struct {
 	Err      error         // why the instance could not be read in full
 	Duration time.Duration // of reading it; 0 if its turn did not come
 	Health   *health.Health
-	Facts    *health.Facts // of the last complete read; nil before the first
-	Limits   health.Limits // what the facts are judged with
-	Totals   InstanceTotals
+	// ReadBefore says that the instance was read by an earlier scrape, and need not be read in this one.
+	ReadBefore bool
+	Facts      *health.Facts // of the last complete read; nil before the first
+	Limits     health.Limits // what the facts are judged with
+	Totals     InstanceTotals
 }
 
 // Reason says why the instance could not be read; empty if it could.

@@ -460,3 +460,63 @@ func TestHastyScrapeKeepsTheLastResult(t *testing.T) {
 		}
 	})
 }
+
+// An instance that was read less than the interval ago is not read again, but judged at the time of the scrape. A reload, and an earlier
+// time, read it again.
+func TestMinInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{})
+		w.set("c-0", 1, nil)
+		w.configure("c-0")
+		w.fleet.MinInterval = time.Minute
+		s := w.scraper()
+		first := scrape(s, time.Second).Instances[0]
+		for _, c := range []struct {
+			wait     time.Duration
+			requests int
+		}{{59 * time.Second, 1}, {time.Second, 2}, {30 * time.Second, 2}} {
+			time.Sleep(c.wait)
+			r := scrape(s, time.Second).Instances[0]
+			n, again := w.sim.Requests("c-0"), c.wait == time.Second
+			if n != c.requests || r.Err != nil || !r.Health.At.Equal(time.Now()) || r.ReadBefore == again {
+				t.Errorf("after %v: %d requests, %+v", c.wait, n, r)
+			}
+		}
+		again := scrape(s, time.Second).Instances[0]
+		age, read := again.Health.At.Sub(first.Health.At), again.Totals.LastRead.Sub(first.Totals.LastRead)
+		if age != 90*time.Second || read != time.Minute {
+			t.Errorf("judged %v later, read %v later", age, read)
+		}
+		changed := *w.fleet
+		s.SetFleet(&changed)
+		if scrape(s, time.Second); w.sim.Requests("c-0") != 3 {
+			t.Error("a reload did not read it again")
+		}
+	})
+}
+
+// A fleet that does not fit one scrape fits the interval: each scrape reads a part, and no instance flips between up and down.
+func TestFleetThatIsReadInParts(t *testing.T) {
+	for interval, want := range map[time.Duration]int{0: 30, 110 * time.Second: 40} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newVirtualWorld(t, simulator.Options{})
+			for n := range 40 {
+				id := fmt.Sprintf("c-%02d", n)
+				w.set(id, 1, nil)
+				w.configure(id)
+			}
+			w.fleet.MinInterval = interval
+			s := w.scraper()
+			for n := range 20 {
+				r := scrape(s, 2050*time.Millisecond)
+				if got := ups(r); n > 0 && got != want {
+					t.Errorf("min_interval %v, scrape %d: %d up, want %d", interval, n, got, want)
+				}
+				if n > 1 && r.RequestTimes[0].TooLong(r.Deadline) != (interval == 0) {
+					t.Errorf("min_interval %v, scrape %d: %+v", interval, n, r.RequestTimes)
+				}
+				time.Sleep(time.Minute - 2050*time.Millisecond)
+			}
+		})
+	}
+}
