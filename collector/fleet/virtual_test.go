@@ -230,7 +230,7 @@ func TestManyInstancesThatAreNeverRead(t *testing.T) {
 		w.configure("c-99")
 		s := w.scraper()
 		for range 30 {
-			if everRead(scrape(s, 3*time.Second)) == 1 {
+			if everRead(scrape(s, 4*time.Second)) == 1 {
 				return
 			}
 			time.Sleep(time.Second)
