@@ -42,8 +42,7 @@ func TestUnchangedAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			raw := answering{200, c.before}
 			client, _, _ := newClient(t, simulator.Options{}, func(o *apiclient.Options) {
-				o.Transport, o.FreshTransport,
-					o.MaxAttempts = &raw, &raw, 1
+				o.Transport, o.FreshTransport, o.MaxAttempts = &raw, &raw, 1
 			})
 			var known apiclient.Progress
 			if _, err := read(t, client, apiclient.DescribeBackupsRequest{Progress: &known}); err != nil {

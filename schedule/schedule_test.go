@@ -167,8 +167,9 @@ func TestTenMinutesEarlyExactly(t *testing.T) {
 // Any expression of numbers runs when the second implementation says so.
 func FuzzAfter(f *testing.F) {
 	start := time.Date(2026, 1, 10, 2, 30, 0, 0, time.UTC)
-	for _, expression := range []string{"30 2 * * *", "0 2 1,15 * 1", "*/7 1-5/2 29 2 1", "0 2 31 */2 0-6/3", "5/20 23 */10 12 *", "0 " +
-		"0 1 1 ,"} {
+	for _, expression := range []string{
+		"30 2 * * *", "0 2 1,15 * 1", "*/7 1-5/2 29 2 1", "0 2 31 */2 0-6/3", "5/20 23 */10 12 *", "0 0 1 1 ,",
+	} {
 		f.Add(expression, uint32(1))
 	}
 	f.Fuzz(func(t *testing.T, expression string, later uint32) {

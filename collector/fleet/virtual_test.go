@@ -309,6 +309,7 @@ func TestInstancesThatWaitHoldNoPlace(t *testing.T) {
 			w.set(id, 1, fault)
 			w.configure(id)
 		}
+		w.retry(t, 3)
 		if r := scrape(w.scraper(), 9*time.Second); ups(r) != 50 {
 			t.Errorf("%d up", ups(r))
 		}
