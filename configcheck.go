@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -23,8 +24,8 @@ func checkConfig(o options, stdout, stderr io.Writer) (status int) {
 	for _, warning := range warnings {
 		fmt.Fprintln(stderr, "warning:", warning)
 	}
-	if err := web.Validate(*o.web.WebConfigFile); err != nil {
-		fmt.Fprintf(stderr, "%s: %s\n", *o.web.WebConfigFile, quoted.ReplaceAllString(err.Error(), "the value"))
+	if err := checkWebConfig(*o.web.WebConfigFile); err != nil {
+		fmt.Fprintln(stderr, err)
 		status = 1
 	}
 	if status == 0 {
@@ -34,8 +35,23 @@ func checkConfig(o options, stdout, stderr io.Writer) (status int) {
 	return status
 }
 
+// checkWebConfig checks the file of --web.config.file, if there is one.
+func checkWebConfig(file string) error {
+	if err := web.Validate(file); err != nil {
+		return fmt.Errorf("%s: %s", file, quoted.ReplaceAllString(err.Error(), "the value"))
+	}
+	return nil
+}
+
 // quoted matches what an error of the YAML parser quotes of the file, which may be part of a password's hash.
 var quoted = regexp.MustCompile("`[^`]*`")
+
+// logLines logs an error that has a line for each mistake.
+func logLines(logger log.Logger, msg string, err error) {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		level.Error(logger).Log("msg", msg, "err", line)
+	}
+}
 
 // logWarnings logs what is probably wrong with a configuration.
 func logWarnings(c *config.Config, logger log.Logger) {

@@ -72,3 +72,16 @@ func TestWarningsAreLogged(t *testing.T) {
 		t.Errorf("logged %q", out.String())
 	}
 }
+
+// Each mistake is a line of the log.
+func TestMistakesAreLogged(t *testing.T) {
+	_, err := config.Parse("x.yml", []byte("api: {timeout: 10, page_size: 0}"))
+	if err == nil {
+		t.Fatal("no mistake is found")
+	}
+	var out strings.Builder
+	logLines(log.NewLogfmtLogger(&out), "reload failed", err)
+	if lines := strings.Count(out.String(), `level=error msg="reload failed" err="x.yml:1: `); lines != 3 || strings.Contains(out.String(), `\n`) {
+		t.Errorf("%d lines:\n%s", lines, out.String())
+	}
+}

@@ -131,7 +131,7 @@ func (w *limitedWriter) Write(p []byte) (int, error) {
 func reload(r *config.Reloader, logger log.Logger) error {
 	err := r.Reload()
 	if err != nil {
-		level.Error(logger).Log("msg", "reload failed, keeping the previous configuration", "err", err)
+		logLines(logger, "reload failed, keeping the previous configuration", err)
 		return err
 	}
 	logWarnings(r.Current(), logger)

@@ -56,7 +56,7 @@ func main() {
 		debug.SetGCPercent(50) // trades CPU for about 20 % less memory at 1,000 instances
 	}
 	if err := run(o, logger); err != nil {
-		level.Error(logger).Log("msg", "running failed", "err", err)
+		logLines(logger, "running failed", err)
 		os.Exit(1)
 	}
 }
@@ -75,6 +75,9 @@ func run(o options, logger log.Logger) error {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		versioncollector.NewCollector("starrocks_backup_exporter"),
 	)
+	if err := checkWebConfig(*o.web.WebConfigFile); err != nil {
+		return err
+	}
 	scraper, reloader, err := setUp(o, logger, registry)
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*fleet
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, fmt.Errorf("configuration: %w (name another file with --config.file, or try --demo)", err)
 	case err != nil:
-		return nil, nil, fmt.Errorf("configuration:\n%w", err)
+		return nil, nil, err
 	}
 	return scraper, reloader, nil
 }
