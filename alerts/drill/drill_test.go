@@ -20,7 +20,7 @@ func ourRules(t *testing.T) string {
 // small is a drill of a few days in which every kind of fault occurs.
 func small(t *testing.T, out *strings.Builder) program {
 	return program{
-		out: out, rules: ourRules(t), seed: 4, seeds: 1, size: size{instances: 12, days: 6, step: 5 * time.Minute, rate: 4},
+		out: out, rules: ourRules(t), seed: 4, seeds: 1, size: size{instances: 12, days: 6, rate: 4},
 		verbose: true,
 	}
 }

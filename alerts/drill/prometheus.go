@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -28,25 +30,29 @@ type sample struct {
 	value  float64
 }
 
+// endpoint is a target of Prometheus.
+type endpoint struct{ cluster, job, instance string }
+
 // scrape is what Prometheus stores of one scrape.
 type scrape struct {
 	at      time.Time
 	samples []sample
+	late    []sample // visible only after the next evaluation
 }
 
 // scraper turns expositions into samples, once for all servers.
 type scraper struct {
 	series   map[string]int
 	labels   []labels.Labels
-	previous map[string][]int // series of the last scrape, by target
-	key      []byte           // reused
+	previous map[endpoint][]int // series of the last scrape
+	key      []byte             // reused
 }
 
-func newScraper() *scraper { return &scraper{series: map[string]int{}, previous: map[string][]int{}} }
+func newScraper() *scraper { return &scraper{series: map[string]int{}, previous: map[endpoint][]int{}} }
 
-func (s *scraper) sample(name, job, instance string, pairs []*dto.LabelPair, v float64) sample {
+func (s *scraper) sample(name string, of endpoint, pairs []*dto.LabelPair, v float64) sample {
 	s.key = append(s.key[:0], name...)
-	for _, part := range []string{job, instance} {
+	for _, part := range []string{of.cluster, of.job, of.instance} {
 		s.key = append(append(s.key, 0xff), part...)
 	}
 	for _, p := range pairs {
@@ -55,7 +61,8 @@ func (s *scraper) sample(name, job, instance string, pairs []*dto.LabelPair, v f
 	n, known := s.series[string(s.key)]
 	if !known {
 		n = len(s.labels)
-		b := labels.NewBuilder(labels.EmptyLabels()).Set(model.MetricNameLabel, name).Set("job", job).Set("instance", instance)
+		b := labels.NewBuilder(labels.EmptyLabels()).Set(model.MetricNameLabel, name).
+			Set("cluster", of.cluster).Set("job", of.job).Set("instance", of.instance)
 		for _, p := range pairs {
 			b.Set(p.GetName(), p.GetValue())
 		}
@@ -67,12 +74,15 @@ func (s *scraper) sample(name, job, instance string, pairs []*dto.LabelPair, v f
 
 // wanted are the metrics that the rules use. Storing the others would only cost time.
 var wanted = map[string]bool{
-	"starrocks_backup_up":                                                    true,
-	"starrocks_backup_condition":                                             true,
-	"starrocks_backup_consecutive_failures":                                  true,
-	"starrocks_backup_scrape_errors_total":                                   true,
-	"starrocks_backup_exporter_config_last_reload_successful":                true,
-	"starrocks_backup_exporter_config_last_reload_success_timestamp_seconds": true,
+	"starrocks_backup_up":                                     true,
+	"starrocks_backup_condition":                              true,
+	"starrocks_backup_read_condition":                         true,
+	"starrocks_backup_discovery_complete":                     true,
+	"starrocks_backup_shard_instances":                        true,
+	"starrocks_backup_total_shards":                           true,
+	"starrocks_backup_credentials_provider_info":              true,
+	"starrocks_backup_exporter_build_info":                    true,
+	"starrocks_backup_exporter_config_last_reload_successful": true,
 	// For commonRules.
 	"starrocks_backup_last_success_age_seconds": true,
 	"starrocks_backup_last_task_status":         true,
@@ -80,8 +90,8 @@ var wanted = map[string]bool{
 }
 
 // scrape returns the samples of one scrape as Prometheus stores them, with staleness markers for series that are gone, and up.
-func (s *scraper) scrape(job, instance string, exposition []*dto.MetricFamily) []sample {
-	samples := []sample{s.sample("up", job, instance, nil, 0)}
+func (s *scraper) scrape(of endpoint, exposition []*dto.MetricFamily) []sample {
+	samples := []sample{s.sample("up", of, nil, 0)}
 	if exposition != nil {
 		samples[0].value = 1
 		for _, f := range exposition {
@@ -89,41 +99,48 @@ func (s *scraper) scrape(job, instance string, exposition []*dto.MetricFamily) [
 				continue
 			}
 			for _, m := range f.GetMetric() {
-				samples = append(samples, s.sample(f.GetName(), job, instance, m.GetLabel(), m.GetGauge().GetValue()+m.GetCounter().GetValue()))
+				samples = append(samples, s.sample(f.GetName(), of, m.GetLabel(), m.GetGauge().GetValue()+m.GetCounter().GetValue()))
 			}
 		}
 	}
-	return s.stale(job+"/"+instance, samples)
+	return s.stale(of, samples)
 }
 
 // forget marks all series of a removed target as stale.
-func (s *scraper) forget(job, instance string) []sample { return s.stale(job+"/"+instance, nil) }
+func (s *scraper) forget(of endpoint) []sample { return s.stale(of, nil) }
 
-func (s *scraper) stale(target string, samples []sample) []sample {
+// restart loses what the last scrapes had: no series becomes stale that is gone by the next ones.
+func (s *scraper) restart() { clear(s.previous) }
+
+func (s *scraper) stale(of endpoint, samples []sample) []sample {
 	current := make([]int, len(samples))
 	for n, added := range samples {
 		current[n] = added.series
 	}
 	slices.Sort(current)
-	for _, n := range s.previous[target] {
+	for _, n := range s.previous[of] {
 		if _, there := slices.BinarySearch(current, n); !there {
 			samples = append(samples, sample{n, s.labels[n], math.Float64frombits(value.StaleNaN)})
 		}
 	}
-	s.previous[target] = current
+	s.previous[of] = current
 	return samples
 }
 
-// server is a Prometheus: its storage, and a group of rules.
+// server is a Prometheus: its storage, and its groups of rules.
 type server struct {
 	name  string
 	db    *tsdb.DB
-	group *rules.Group
+	lag   time.Duration
+	file  string // with the rules
 	refs  []storage.SeriesRef
+	steps int // since it started
+	// The groups, by name. They take turns in being the first: rules must not depend on the order.
+	groups []*rules.Group
 }
 
-// newServer returns a server that evaluates the rules and stores its data under directory.
-func newServer(name, directory, ruleText string) (*server, error) {
+// newServer returns a server that evaluates the rules on data older than lag, and stores its data under directory.
+func newServer(name, directory, ruleText string, lag time.Duration) (*server, error) {
 	directory, err := os.MkdirTemp(directory, "server")
 	if err != nil {
 		return nil, err
@@ -137,26 +154,41 @@ func newServer(name, directory, ruleText string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(directory, "rules.yml")
-	if err := writeBare(file, ruleText); err != nil {
+	s := &server{name: name, db: db, lag: lag, file: filepath.Join(directory, "rules.yml")}
+	if err := writeBare(s.file, ruleText); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: 50_000_000, Timeout: time.Minute})
-	manager := rules.NewManager(&rules.ManagerOptions{
-		QueryFunc: rules.EngineQueryFunc(engine, db), Queryable: db, AppendableV2: db, Context: context.Background(),
-		NotifyFunc: func(context.Context, string, ...*rules.Alert) {}, Logger: slog.New(slog.DiscardHandler),
-	})
-	groups, errs := manager.LoadGroups(time.Minute, labels.EmptyLabels(), "", nil, false, file)
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("%s: %w", name, errs[0])
+	if err := s.start(); err != nil {
+		return nil, err
 	}
-	for _, g := range groups {
+	for _, g := range s.groups {
 		for _, r := range g.AlertingRules() {
 			r.SetRestored(true) // there is no earlier run to restore; until then no ALERTS are written
 		}
-		return &server{name: name, db: db, group: g}, nil
 	}
-	return nil, fmt.Errorf("%s: no group of rules", name)
+	s.steps = restored
+	return s, nil
+}
+
+// restored is the number of evaluations after which Prometheus restores how long alerts have been active.
+const restored = 2
+
+// start loads the rules. What they knew is lost, except what is stored.
+func (s *server) start() error {
+	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: 50_000_000, Timeout: time.Minute})
+	manager := rules.NewManager(&rules.ManagerOptions{
+		QueryFunc: rules.EngineQueryFunc(engine, s.db), Queryable: s.db, AppendableV2: s.db, Context: context.Background(),
+		NotifyFunc: func(context.Context, string, ...*rules.Alert) {}, Logger: slog.New(slog.DiscardHandler),
+		OutageTolerance: hour, ForGracePeriod: 10 * minute, // the defaults of Prometheus
+		DefaultRuleQueryOffset: func() time.Duration { return s.lag },
+	})
+	groups, errs := manager.LoadGroups(time.Minute, labels.EmptyLabels(), "", nil, false, s.file)
+	if len(errs) > 0 {
+		return fmt.Errorf("%s: %w", s.name, errs[0])
+	}
+	s.groups = slices.SortedFunc(maps.Values(groups), func(a, b *rules.Group) int { return cmp.Compare(a.Name(), b.Name()) })
+	s.steps = 0
+	return nil
 }
 
 // writeBare writes the rules without annotations: they do not affect the result and cost time.
@@ -186,13 +218,21 @@ func writeBare(file, ruleText string) error {
 func (s *server) close() error { return s.db.Close() }
 
 // step stores the scrapes, evaluates the rules half a minute later and returns the alerts that fire.
-func (s *server) step(ctx context.Context, now time.Time, scrapes []scrape) (map[page]bool, error) {
+func (s *server) step(ctx context.Context, now time.Time, scrapes []scrape) (firing map[page]bool, err error) {
 	for _, stored := range scrapes {
 		if err := s.ingest(ctx, stored.at, stored.samples); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	return s.evaluate(ctx, now.Add(30*time.Second))
+	if firing, err = s.evaluate(ctx, now.Add(30*time.Second)); err != nil {
+		return nil, err
+	}
+	for _, stored := range scrapes {
+		if err := s.ingest(ctx, stored.at, stored.late); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return firing, nil
 }
 
 func (s *server) ingest(ctx context.Context, at time.Time, samples []sample) error {
@@ -211,32 +251,44 @@ func (s *server) ingest(ctx context.Context, at time.Time, samples []sample) err
 }
 
 func (s *server) evaluate(ctx context.Context, at time.Time) (map[page]bool, error) {
-	s.group.Eval(ctx, at)
 	firing := map[page]bool{}
-	for _, r := range s.group.Rules() {
-		if err := r.LastError(); err != nil {
-			return nil, fmt.Errorf("%s at %s: rule %s: %w", s.name, at, r.Name(), err)
+	s.steps++
+	for n := range s.groups {
+		g := s.groups[(n+s.steps)%len(s.groups)]
+		g.Eval(ctx, at)
+		if s.steps == restored {
+			g.RestoreForState(at)
 		}
-		alerting, ok := r.(*rules.AlertingRule)
-		if !ok {
-			continue
+		for _, r := range g.Rules() {
+			if err := r.LastError(); err != nil {
+				return nil, fmt.Errorf("%s at %s: rule %s: %w", s.name, at, r.Name(), err)
+			}
 		}
-		for _, a := range alerting.ActiveAlerts() {
-			if a.State == rules.StateFiring {
-				firing[page{kind{a.Labels.Get("alertname"), a.Labels.Get("severity")}, subjectOf(a.Labels)}] = true
+		for _, r := range g.AlertingRules() {
+			for _, a := range r.ActiveAlerts() {
+				if a.State == rules.StateFiring {
+					note(firing, a.Labels)
+				}
 			}
 		}
 	}
 	return firing, nil
 }
 
-// subjectOf is what an alert is about: an instance, else a region, else an exporter.
-func subjectOf(l labels.Labels) string {
-	if id := l.Get("instance_id"); id != "" {
-		return id
+// note notes that an alert fires. One on an exporter is also one on its fleet.
+func note(firing map[page]bool, l labels.Labels) {
+	k, cluster := kind{l.Get("alertname"), l.Get("severity")}, l.Get("cluster")
+	switch {
+	case l.Has("instance_id"):
+		firing[page{k, subject(cluster, l.Get("instance_id"))}] = true
+	case l.Has("region_id"):
+		firing[page{k, subject(cluster, l.Get("region_id"))}] = true
+	case l.Has("instance"):
+		firing[page{k, subject(cluster, l.Get("job"), l.Get("instance"))}] = true
+		if k == downKind {
+			firing[page{k, subject(cluster, l.Get("job"))}] = true
+		}
+	default:
+		firing[page{k, subject(cluster, l.Get("job"))}] = true
 	}
-	if region := l.Get("region_id"); region != "" {
-		return region
-	}
-	return l.Get("instance")
 }

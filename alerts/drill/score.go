@@ -11,7 +11,7 @@ import (
 
 // score compares the pages that fire with those that should.
 type score struct {
-	step     time.Duration
+	slack    time.Duration // see setting.slack
 	waits    map[kind]time.Duration
 	report   func(time.Time, page, string) // called for each mistake; may be nil
 	trackers map[page]*tracker
@@ -38,8 +38,8 @@ type tracker struct {
 	wasFalse      bool      // at the previous evaluation, it fired without being allowed to
 }
 
-func newScore(step time.Duration, report func(time.Time, page, string)) *score {
-	s := &score{step: step, waits: waits, report: report, trackers: map[page]*tracker{}, kinds: map[kind]*tally{}}
+func newScore(slack time.Duration, report func(time.Time, page, string)) *score {
+	s := &score{slack: slack, waits: waits, report: report, trackers: map[page]*tracker{}, kinds: map[kind]*tally{}}
 	for k := range waits {
 		s.kinds[k] = &tally{}
 	}
@@ -66,7 +66,7 @@ func (s *score) observe(now time.Time, truth map[page]verdict, firing map[page]b
 		}
 	}
 	for p, t := range s.trackers {
-		if mistake := t.observe(now, truth[p], firing[p], s.waits[p.kind], 2*s.step, s.tally(p.kind)); mistake != "" && s.report != nil {
+		if mistake := t.observe(now, truth[p], firing[p], s.waits[p.kind], s.slack, s.tally(p.kind)); mistake != "" && s.report != nil {
 			s.report(now, p, mistake)
 		}
 	}
