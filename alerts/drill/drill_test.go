@@ -113,7 +113,7 @@ func TestScore(t *testing.T) {
 		{"may resolve in doubt", "--xxxxx?xx", "----xxx---", tally{incidents: 1, inTime: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newScore(minute, nil)
+			s := newScore(setting{scrape: minute, step: minute}, nil)
 			s.waits = map[kind]time.Duration{about.kind: 2 * minute}
 			for n := range c.truth {
 				truth := map[page]verdict{about: map[byte]verdict{'-': no, '?': either, 'x': yes}[c.truth[n]]}

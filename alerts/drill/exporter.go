@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-kit/log"
@@ -78,7 +80,8 @@ type process struct {
 	registry *prometheus.Registry
 	file     string // the configuration file
 	refused  bool   // at the last reload
-	// What its configuration and the last lists of instances say, for the oracle.
+	// What its configuration and the last lists of instances say, for the oracle. Lists come concurrently.
+	mu         sync.Mutex
 	configured map[string]bool
 	found      map[string]fleet.FoundInstance
 	unlisted   map[string]bool // regions that have not been listed since it started
@@ -200,7 +203,7 @@ func (e *exporter) newProcess(w *world, file string, api http.RoundTripper) *pro
 		found: map[string]fleet.FoundInstance{}, unlisted: map[string]bool{},
 	}
 	p.registry.MustRegister(version.NewCollector("starrocks_backup_exporter"))
-	nonce := 0
+	var nonce atomic.Int64
 	clients := map[string]*apiclient.Client{}
 	clientOf := func(region string) (_ *apiclient.Client, err error) {
 		if clients[region] == nil {
@@ -211,7 +214,7 @@ func (e *exporter) newProcess(w *world, file string, api http.RoundTripper) *pro
 				Transport: api, FreshTransport: api, Memory: apiclient.NewMemory(1 << 20), Timeout: time.Minute, MaxAttempts: 1, PageSize: 50,
 				Limiter:  apiclient.NewLimiter(rate.Inf, 1, 1),
 				Observer: observer, Now: now,
-				Nonce: func() string { nonce++; return fmt.Sprint(e.index, w.now.UnixMilli(), nonce) },
+				Nonce: func() string { return fmt.Sprint(e.index, w.now.UnixMilli(), nonce.Add(1)) },
 			})
 		}
 		return clients[region], err
@@ -273,6 +276,8 @@ func (s source) Instances(context.Context) (found fleet.Found, err error) {
 	if s.isUnlisted(s.entry.RegionID) {
 		return found, &apiclient.Error{Operation: "DescribeInstances", Reason: apiclient.ReasonForbidden, Err: errors.New("denied")}
 	}
+	s.process.mu.Lock()
+	defer s.process.mu.Unlock()
 	delete(s.process.unlisted, s.entry.RegionID)
 	for _, i := range s.group.instances {
 		if !i.discovered || i.region != s.entry.RegionID || i.plan.name != s.entry.Tags["plan"] {

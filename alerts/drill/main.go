@@ -32,7 +32,7 @@ func drill(ctx context.Context, directory string, w *world, candidates []candida
 	truth, scrapes := newOracle(w), newScraper()
 	servers := make([]*server, len(candidates))
 	for n, p := range candidates {
-		if servers[n], err = newServer(p.name, directory, p.rules, w.lag); err != nil {
+		if servers[n], err = newServer(p.name, directory, p.rules, w); err != nil {
 			return e, err
 		}
 		defer servers[n].close()
@@ -227,9 +227,9 @@ func (p *program) report(rules string) func(time.Time, page, string) {
 
 func (p *program) score() error {
 	scores := map[uint64]*score{}
-	sum, watched := newScore(0, nil), exposure{}
+	sum, watched := newScore(setting{}, nil), exposure{}
 	err := p.worlds(func(seed uint64, s setting) []candidate {
-		scores[seed] = newScore(s.slack(), p.report(fmt.Sprintf("seed %d (%s)", seed, s.name)))
+		scores[seed] = newScore(s, p.report(fmt.Sprintf("seed %d (%s)", seed, s.name)))
 		return []candidate{{"rules.yml", p.rules, scores[seed]}}
 	}, func(seed uint64, e exposure) {
 		scores[seed].finish()
@@ -255,7 +255,7 @@ func (p *program) mutate(all []mutation) error {
 	sums := make([]*score, len(all))
 	var mistakes []error
 	for n, s := range all {
-		sums[n] = newScore(0, nil)
+		sums[n] = newScore(setting{}, nil)
 		if _, err := s.in(p.rules); err != nil {
 			mistakes = append(mistakes, err)
 		}
@@ -266,7 +266,7 @@ func (p *program) mutate(all []mutation) error {
 	scores := map[uint64][]*score{}
 	err := p.worlds(func(seed uint64, chosen setting) (candidates []candidate) {
 		for _, s := range all {
-			scores[seed] = append(scores[seed], newScore(chosen.slack(), p.report(s.name)))
+			scores[seed] = append(scores[seed], newScore(chosen, p.report(s.name)))
 		}
 		for n, s := range all {
 			rules, _ := s.in(p.rules)

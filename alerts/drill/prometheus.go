@@ -129,18 +129,19 @@ func (s *scraper) stale(of endpoint, samples []sample) []sample {
 
 // server is a Prometheus: its storage, and its groups of rules.
 type server struct {
-	name  string
-	db    *tsdb.DB
-	lag   time.Duration
-	file  string // with the rules
-	refs  []storage.SeriesRef
-	steps int // since it started
-	// The groups, by name. They take turns in being the first: rules must not depend on the order.
-	groups []*rules.Group
+	name   string
+	db     *tsdb.DB
+	lag    time.Duration
+	file   string // with the rules
+	refs   []storage.SeriesRef
+	steps  int            // since it started
+	groups []*rules.Group // in the order of their evaluation
+	// reversed turns the order of the groups around: rules must not depend on it.
+	reversed bool
 }
 
-// newServer returns a server that evaluates the rules on data older than lag, and stores its data under directory.
-func newServer(name, directory, ruleText string, lag time.Duration) (*server, error) {
+// newServer returns a server that evaluates the rules in the setting of a world, and stores its data under directory.
+func newServer(name, directory, ruleText string, w *world) (*server, error) {
 	directory, err := os.MkdirTemp(directory, "server")
 	if err != nil {
 		return nil, err
@@ -154,7 +155,7 @@ func newServer(name, directory, ruleText string, lag time.Duration) (*server, er
 	if err != nil {
 		return nil, err
 	}
-	s := &server{name: name, db: db, lag: lag, file: filepath.Join(directory, "rules.yml")}
+	s := &server{name: name, db: db, lag: w.lag, reversed: w.reversed, file: filepath.Join(directory, "rules.yml")}
 	if err := writeBare(s.file, ruleText); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -187,6 +188,9 @@ func (s *server) start() error {
 		return fmt.Errorf("%s: %w", s.name, errs[0])
 	}
 	s.groups = slices.SortedFunc(maps.Values(groups), func(a, b *rules.Group) int { return cmp.Compare(a.Name(), b.Name()) })
+	if s.reversed {
+		slices.Reverse(s.groups)
+	}
 	s.steps = 0
 	return nil
 }
@@ -253,8 +257,7 @@ func (s *server) ingest(ctx context.Context, at time.Time, samples []sample) err
 func (s *server) evaluate(ctx context.Context, at time.Time) (map[page]bool, error) {
 	firing := map[page]bool{}
 	s.steps++
-	for n := range s.groups {
-		g := s.groups[(n+s.steps)%len(s.groups)]
+	for _, g := range s.groups {
 		g.Eval(ctx, at)
 		if s.steps == restored {
 			g.RestoreForState(at)

@@ -46,6 +46,14 @@ func (s setting) slack() time.Duration {
 	return slack
 }
 
+// early is how much sooner a page may fire: until the end of a condition is delivered, it seems to last.
+func (s setting) early() time.Duration {
+	if s.late {
+		return s.scrape
+	}
+	return 0
+}
+
 // days is how long a world lasts. Worlds with shorter steps are shorter, so that each takes about as much work.
 func (s setting) days(longest int) int {
 	return max(min(longest, 4), longest*int(s.step/minute)/4)

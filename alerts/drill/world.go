@@ -18,6 +18,7 @@ type world struct {
 	groups    []*group
 	faults    []fault
 	stops     []span // of Prometheus
+	reversed  bool   // the order in which it evaluates groups of rules
 
 	now    time.Time
 	reader int // index of the exporter that reads now: exporters may see different faults
@@ -35,6 +36,7 @@ func newWorld(seed uint64, chosen setting, s size) *world {
 	w.start = time.Date(2026, time.January, 20, 0, 0, 0, 0, time.UTC).AddDate(0, int(seed%12), 0)
 	w.end = w.start.AddDate(0, 0, chosen.days(s.days))
 	w.now = w.start
+	w.reversed = w.chance(0.5)
 	w.groups = w.newGroups(s.rate)
 	for n := range s.instances {
 		round, g := n/len(w.groups), w.groups[n%len(w.groups)]
