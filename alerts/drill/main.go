@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,15 +30,20 @@ type candidate struct {
 // drill runs all candidates on one world at once.
 func drill(ctx context.Context, directory string, w *world, candidates []candidate) (e exposure, err error) {
 	api := inProcess{w.simulate()}
-	truth, scrapes := newOracle(w), newScraper()
+	var texts []string
 	servers := make([]*server, len(candidates))
 	for n, p := range candidates {
-		if servers[n], err = newServer(p.name, directory, p.rules, w); err != nil {
+		text, err := bare(p.rules)
+		if err != nil {
+			return e, fmt.Errorf("%s: %w", p.name, err)
+		}
+		if servers[n], err = newServer(p.name, directory, text, w); err != nil {
 			return e, err
 		}
+		texts = append(texts, text)
 		defer servers[n].close()
 	}
-	settled := w.start
+	truth, scrapes, settled := newOracle(w), newScraper(strings.Join(texts, "\n")), w.start
 	for ; w.now.Before(w.end); w.now = w.now.Add(w.step) {
 		if during(w.stops, w.now) {
 			continue
@@ -159,6 +165,9 @@ func main() {
 		app.Command("score", "Score the rules, and fail if a page is missed, late, wrongly resolved or false.").FullCommand(): p.score,
 		app.Command("mutate",
 			"Make one mistake in each rule, and fail if the drill does not count it.").FullCommand(): func() error { return p.mutate(mutations) },
+		app.Command("bench", "Measure an evaluation of the rules in a large fleet, and fail if it takes too long.").FullCommand(): func() error {
+			return p.bench([]int{1000, 10000})
+		},
 		app.Command("compare", "Compare with rules in common use.").FullCommand(): p.compare,
 	}
 	command := kingpin.MustParse(app.Parse(os.Args[1:]))

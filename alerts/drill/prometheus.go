@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -42,13 +43,16 @@ type scrape struct {
 
 // scraper turns expositions into samples, once for all servers.
 type scraper struct {
+	rules    string // only metrics that they name are stored: others would only cost time
 	series   map[string]int
 	labels   []labels.Labels
 	previous map[endpoint][]int // series of the last scrape
 	key      []byte             // reused
 }
 
-func newScraper() *scraper { return &scraper{series: map[string]int{}, previous: map[endpoint][]int{}} }
+func newScraper(ruleText string) *scraper {
+	return &scraper{rules: ruleText, series: map[string]int{}, previous: map[endpoint][]int{}}
+}
 
 func (s *scraper) sample(name string, of endpoint, pairs []*dto.LabelPair, v float64) sample {
 	s.key = append(s.key[:0], name...)
@@ -72,30 +76,13 @@ func (s *scraper) sample(name string, of endpoint, pairs []*dto.LabelPair, v flo
 	return sample{n, s.labels[n], v}
 }
 
-// wanted are the metrics that the rules use. Storing the others would only cost time.
-var wanted = map[string]bool{
-	"starrocks_backup_up":                                     true,
-	"starrocks_backup_condition":                              true,
-	"starrocks_backup_read_condition":                         true,
-	"starrocks_backup_discovery_complete":                     true,
-	"starrocks_backup_shard_instances":                        true,
-	"starrocks_backup_total_shards":                           true,
-	"starrocks_backup_credentials_provider_info":              true,
-	"starrocks_backup_exporter_build_info":                    true,
-	"starrocks_backup_exporter_config_last_reload_successful": true,
-	// For commonRules.
-	"starrocks_backup_last_success_age_seconds": true,
-	"starrocks_backup_last_task_status":         true,
-	"starrocks_backup_tasks_finished_total":     true,
-}
-
 // scrape returns the samples of one scrape as Prometheus stores them, with staleness markers for series that are gone, and up.
 func (s *scraper) scrape(of endpoint, exposition []*dto.MetricFamily) []sample {
 	samples := []sample{s.sample("up", of, nil, 0)}
 	if exposition != nil {
 		samples[0].value = 1
 		for _, f := range exposition {
-			if !wanted[f.GetName()] {
+			if !strings.Contains(s.rules, f.GetName()) {
 				continue
 			}
 			for _, m := range f.GetMetric() {
@@ -129,6 +116,7 @@ func (s *scraper) stale(of endpoint, samples []sample) []sample {
 
 // server is a Prometheus: its storage, and its groups of rules.
 type server struct {
+	engine *promql.Engine
 	name   string
 	db     *tsdb.DB
 	lag    time.Duration
@@ -156,8 +144,8 @@ func newServer(name, directory, ruleText string, w *world) (*server, error) {
 		return nil, err
 	}
 	s := &server{name: name, db: db, lag: w.lag, reversed: w.reversed, file: filepath.Join(directory, "rules.yml")}
-	if err := writeBare(s.file, ruleText); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	if err := os.WriteFile(s.file, []byte(ruleText), 0o600); err != nil {
+		return nil, err
 	}
 	if err := s.start(); err != nil {
 		return nil, err
@@ -176,9 +164,9 @@ const restored = 2
 
 // start loads the rules. What they knew is lost, except what is stored.
 func (s *server) start() error {
-	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: 50_000_000, Timeout: time.Minute})
+	s.engine = promql.NewEngine(promql.EngineOpts{MaxSamples: 50_000_000, Timeout: time.Minute})
 	manager := rules.NewManager(&rules.ManagerOptions{
-		QueryFunc: rules.EngineQueryFunc(engine, s.db), Queryable: s.db, AppendableV2: s.db, Context: context.Background(),
+		QueryFunc: rules.EngineQueryFunc(s.engine, s.db), Queryable: s.db, AppendableV2: s.db, Context: context.Background(),
 		NotifyFunc: func(context.Context, string, ...*rules.Alert) {}, Logger: slog.New(slog.DiscardHandler),
 		OutageTolerance: hour, ForGracePeriod: 10 * minute, // the defaults of Prometheus
 		DefaultRuleQueryOffset: func() time.Duration { return s.lag },
@@ -195,8 +183,8 @@ func (s *server) start() error {
 	return nil
 }
 
-// writeBare writes the rules without annotations: they do not affect the result and cost time.
-func writeBare(file, ruleText string) error {
+// bare returns rules without annotations: they do not affect what fires, and cost time.
+func bare(ruleText string) (string, error) {
 	var all struct {
 		Groups []struct {
 			Name     string           `yaml:"name"`
@@ -205,18 +193,15 @@ func writeBare(file, ruleText string) error {
 		} `yaml:"groups"`
 	}
 	if err := yaml.Unmarshal([]byte(ruleText), &all); err != nil {
-		return err
+		return "", err
 	}
 	for _, g := range all.Groups {
 		for _, r := range g.Rules {
 			delete(r, "annotations")
 		}
 	}
-	bare, err := yaml.Marshal(all)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, bare, 0o600)
+	text, err := yaml.Marshal(all)
+	return string(text), err
 }
 
 func (s *server) close() error { return s.db.Close() }
