@@ -43,31 +43,44 @@ var waits = map[kind]time.Duration{
 	{"StarRocksBackupStatusUnknown", "warning"}:       0,
 	{"StarRocksBackupImplausible", "warning"}:         0,
 	{"StarRocksBackupSubscriptionEnding", "critical"}: 0,
-	unreadableKind:       30 * minute,
-	regionUnreadableKind: 30 * minute,
-	rejectedKind:         10 * minute,
-	throttledKind:        30 * minute,
-	refusedKind:          5 * minute,
-	downKind:             10 * minute,
-	watchdogKind:         0,
+	unreadableKind:         30 * minute,
+	unreadableForHoursKind: 6 * hour,
+	regionUnreadableKind:   regionUnreadableWait,
+	rejectedKind:           10 * minute,
+	regionRejectedKind:     regionRejectedWait,
+	throttledKind:          30 * minute,
+	identityKind:           0,
+	unlistedKind:           10 * minute,
+	neverListedKind:        10 * minute,
+	refusedKind:            5 * minute,
+	downKind:               10 * minute,
+	watchdogKind:           0,
 }
 
 var (
-	unreadableKind       = kind{"StarRocksBackupInstanceUnreadable", "warning"}
-	regionUnreadableKind = kind{"StarRocksBackupRegionUnreadable", "critical"}
-	rejectedKind         = kind{"StarRocksBackupCredentialsRejected", "critical"}
-	throttledKind        = kind{"StarRocksBackupAPIThrottled", "warning"}
-	refusedKind          = kind{"StarRocksBackupConfigReloadFailed", "warning"}
-	downKind             = kind{"StarRocksBackupExporterDown", "critical"}
-	watchdogKind         = kind{"StarRocksBackupWatchdog", "none"}
+	unreadableKind         = kind{"StarRocksBackupInstanceUnreadable", "warning"}
+	unreadableForHoursKind = kind{"StarRocksBackupInstanceUnreadable", "critical"}
+	regionUnreadableKind   = kind{"StarRocksBackupRegionUnreadable", "critical"}
+	rejectedKind           = kind{"StarRocksBackupCredentialsRejected", "critical"}
+	regionRejectedKind     = kind{"StarRocksBackupRegionRejected", "critical"}
+	throttledKind          = kind{"StarRocksBackupAPIThrottled", "warning"}
+	identityKind           = kind{"StarRocksBackupCredentialsChanged", "warning"}
+	unlistedKind           = kind{"StarRocksBackupDiscoveryFailed", "warning"}
+	neverListedKind        = kind{"StarRocksBackupDiscoveryFailed", "critical"}
+	refusedKind            = kind{"StarRocksBackupConfigReloadFailed", "warning"}
+	downKind               = kind{"StarRocksBackupExporterDown", "critical"}
+	watchdogKind           = kind{"StarRocksBackupWatchdog", "none"}
 )
 
 const (
 	hold         = 26 * hour   // how long a missing exporter counts as one that may come back
-	refusedHold  = hour        // how long a refused configuration is known of an exporter that does not answer
 	longStop     = 15 * minute // Prometheus may forget what it knew in a stop as long as this
 	shrinkDelay  = 20 * minute // an exporter keeps the last instances of a region until three lists lack them
 	settlingTime = 15 * minute // after a stop: alerts wait anew, or as long as before
+	noticed      = hour        // how long a change of identity pages, and how long a region may go unlisted
+
+	regionUnreadableWait = 25 * minute
+	regionRejectedWait   = 10 * minute
 )
 
 // oracle decides what should page from the simulated world alone. It uses neither the collector nor the rules.
@@ -77,6 +90,11 @@ type oracle struct {
 	memory   map[string]map[kind]verdict
 	released map[string]time.Time // since when nothing holds what is known of an instance
 	targets  map[*exporter]target
+	outages  map[page]time.Time         // since when most instances of a region share a trouble
+	used     map[*group]map[string]*use // by provider of credentials
+	// By region, of the fleet that discovers instances: when it was listed, and whether it never was since the exporter started.
+	listed map[string]time.Time
+	never  map[string]bool
 }
 
 // target is what Prometheus last saw of an exporter.
@@ -88,7 +106,8 @@ type target struct {
 
 func newOracle(w *world) *oracle {
 	return &oracle{
-		world: w, memory: map[string]map[kind]verdict{}, released: map[string]time.Time{}, targets: map[*exporter]target{},
+		world: w, memory: map[string]map[kind]verdict{}, released: map[string]time.Time{}, targets: map[*exporter]target{}, outages: map[page]time.Time{},
+		used: map[*group]map[string]*use{}, listed: map[string]time.Time{}, never: map[string]bool{},
 	}
 }
 
@@ -124,6 +143,8 @@ func (o *oracle) judge() map[page]verdict {
 			o.judgeExporter(g, e, v)
 		}
 		o.judgeGroup(g, v)
+		o.judgeIdentity(g, v)
+		o.judgeLists(g, v)
 	}
 	for _, cluster := range []string{"east", "west"} {
 		for _, region := range regions {
@@ -180,7 +201,7 @@ func (o *oracle) observe(g *group, i *instance, missing verdict) {
 	}
 	if reads > 0 {
 		delete(o.released, i.id)
-		o.take(i, reads, outcomes, subscriptionKnown(g, i))
+		o.take(i, outcomes, subscriptionKnown(g, i))
 		return
 	}
 	if held != no {
@@ -209,19 +230,13 @@ func subscriptionKnown(g *group, i *instance) time.Time {
 }
 
 // take takes in the outcomes of an instance's reads. A read that fails for one reason says nothing about the others.
-func (o *oracle) take(i *instance, reads int, outcomes map[string]int, subscriptionEnds time.Time) {
+func (o *oracle) take(i *instance, outcomes map[string]int, subscriptionEnds time.Time) {
 	if o.memory[i.id] == nil {
 		o.memory[i.id] = map[kind]verdict{}
 	}
 	known, good := o.memory[i.id], outcomes[""]
-	switch good {
-	case 0:
-		known[unreadableKind] = yes
-	case reads:
-		known[unreadableKind] = no
-	default: // one of a pair can read it
-		known[unreadableKind] = either
-	}
+	known[unreadableKind] = verdictOf(good == 0) // one of a pair that can read it suffices
+	known[unreadableForHoursKind] = known[unreadableKind]
 	if rejected := outcomes["forbidden"] + outcomes["unauthorized"]; rejected+good > 0 {
 		known[rejectedKind] = verdictOf(rejected > 0)
 	}
@@ -248,37 +263,132 @@ func (o *oracle) judgeInstance(i *instance, v map[page]verdict) {
 // judgeRegion judges what is wrong with all instances of a region in a cluster.
 func (o *oracle) judgeRegion(cluster, region string, v map[page]verdict) {
 	throttled := no
+	for _, i := range o.world.instances {
+		if i.cluster == cluster && i.region == region {
+			throttled = max(throttled, o.memory[i.id][throttledKind])
+		}
+	}
+	v[page{throttledKind, subject(cluster, region)}] = throttled
+	o.judgeOutage(cluster, region, v, regionUnreadableKind, unreadableKind, unreadableForHoursKind)
+	o.judgeOutage(cluster, region, v, regionRejectedKind, rejectedKind)
+}
+
+// judgeOutage judges whether most instances of a region share a trouble. Then one page for the region is enough, after its wait.
+func (o *oracle) judgeOutage(cluster, region string, v map[page]verdict, whole kind, each ...kind) {
 	surely, perhaps, all := 0, 0, 0
 	var instances []page
 	for _, i := range o.world.instances {
-		if i.cluster != cluster || i.region != region {
-			continue
-		}
-		throttled = max(throttled, o.memory[i.id][throttledKind])
-		p := page{unreadableKind, i.subject()}
-		judged, known := v[p]
-		if !known {
+		judged, known := v[page{each[0], i.subject()}]
+		if i.cluster != cluster || i.region != region || !known {
 			continue
 		}
 		all++
-		instances = append(instances, p)
 		if judged == yes {
 			surely++
 		}
 		if judged != no {
 			perhaps++
 		}
+		for _, k := range each {
+			instances = append(instances, page{k, i.subject()})
+		}
 	}
-	about := subject(cluster, region)
-	v[page{throttledKind, about}] = throttled
-	outage := func(unreadable int) bool { return unreadable >= 5 && 2*unreadable > all }
-	whole := verdictOf(outage(surely))
-	if whole == no && outage(perhaps) {
-		whole = either
+	most := func(n int) bool { return n >= 5 && 2*n > all }
+	about, judged := page{whole, subject(cluster, region)}, no
+	switch {
+	case most(surely):
+		judged = yes
+	case most(perhaps):
+		judged = either
 	}
-	v[page{regionUnreadableKind, about}] = whole
-	for _, p := range instances { // one page for the region is enough
-		v[p] = min(v[p], yes-whole)
+	v[about] = judged
+	if judged == no {
+		delete(o.outages, about)
+		return
+	}
+	o.outages[about] = earliest(o.outages[about], o.world.now)
+	allowed := either
+	if judged == yes && o.world.now.Sub(o.outages[about]) > waits[whole] {
+		allowed = no
+	}
+	for _, p := range instances {
+		v[p] = min(v[p], allowed)
+	}
+}
+
+// use is when a fleet used a provider of credentials.
+type use struct {
+	last    time.Time
+	changed time.Time // when it came instead of, or beside another; zero if it was there from the start
+	doubt   bool      // it may have been used before
+}
+
+// judgeIdentity judges whether a fleet uses a provider of credentials that it did not use until an hour ago, when it used another.
+func (o *oracle) judgeIdentity(g *group, v map[page]verdict) {
+	now, slack, judged := o.world.now, o.world.slack(), no
+	if o.used[g] == nil {
+		o.used[g] = map[string]*use{}
+	}
+	for _, e := range g.exporters {
+		if !e.scraped {
+			continue
+		}
+		provider, _ := identity{o.world, e}.Provider()
+		u := o.used[g][provider]
+		if gap := time.Duration(0); u == nil || now.Sub(u.last) > hold-hour {
+			if u != nil {
+				gap = now.Sub(u.last)
+			}
+			u = &use{doubt: gap > 0 && gap < hold+2*hour || now.Sub(o.world.start) < 2*hour}
+			if len(o.used[g]) > 0 {
+				u.changed = now
+			}
+			o.used[g][provider] = u
+		}
+		u.last = now
+	}
+	for _, u := range o.used[g] {
+		switch since, unused := now.Sub(u.changed), now.Sub(u.last); {
+		case u.changed.IsZero() || since > noticed+slack || unused > 10*minute+slack:
+		case u.doubt || unused > 0 || since > noticed-slack:
+			judged = max(judged, either)
+		default:
+			judged = yes
+		}
+	}
+	v[page{identityKind, g.subject()}] = judged
+}
+
+// judgeLists judges whether the instances of the regions of a fleet are listed.
+func (o *oracle) judgeLists(g *group, v map[page]verdict) {
+	now, slack := o.world.now, o.world.slack()+5*minute // the interval of lists
+	for _, i := range g.instances {
+		warning, critical := page{unlistedKind, subject(g.cluster, i.region)}, page{neverListedKind, subject(g.cluster, i.region)}
+		if i.discovered && !now.Before(i.watched.to) && now.Sub(i.watched.to) < hold+hour { // few instances may be left
+			v[warning] = max(v[warning], either)
+		}
+		e := g.exporters[0]
+		if t := o.targets[e]; !i.discovered || t.name == "" || now.Sub(t.at) > 10*minute+slack {
+			continue
+		}
+		if e.scraped {
+			o.never[i.region] = e.process.unlisted[i.region]
+			if !o.world.isUnlisted(i.region) {
+				o.listed[i.region] = now
+			}
+		}
+		never, ago := verdictOf(o.never[i.region]), now.Sub(o.listed[i.region])
+		late := never
+		if ago > noticed-slack {
+			late = max(late, either)
+		}
+		if ago > noticed+slack {
+			late = yes
+		}
+		if !e.scraped { // known for 10 minutes
+			never, late = min(never, either), min(late, either)
+		}
+		v[warning], v[critical] = max(v[warning], late), max(v[critical], never)
 	}
 }
 
@@ -294,7 +404,7 @@ func (o *oracle) judgeExporter(g *group, e *exporter, v map[page]verdict) {
 	}
 	v[page{downKind, about}] = verdictOf(!e.scraped)
 	if t.refused {
-		v[page{refusedKind, about}] = o.since(t.at, refusedHold)
+		v[page{refusedKind, about}] = o.since(t.at, hold)
 	}
 }
 

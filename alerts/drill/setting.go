@@ -39,7 +39,7 @@ func settingOf(name string, seed uint64) (setting, error) {
 
 // slack is how much later than its due time a page is still in time, and how much longer it may fire.
 func (s setting) slack() time.Duration {
-	slack := 2*max(s.scrape, s.step) + s.lag
+	slack := 2*max(s.scrape, s.step) + minute + s.lag
 	if s.late {
 		slack += s.scrape
 	}
