@@ -101,7 +101,7 @@ func TestScore(t *testing.T) {
 		{"ends a little later", "--xxxxxx---", "----xxxxxx-", tally{incidents: 1, inTime: 1}},
 		{"too short to page", "--xxx-----", "----------", tally{}},
 		{"short, but paged", "--xxx-----", "----x-----", tally{incidents: 1, inTime: 1}},
-		{"late", "--xxxxxx--", "-------x--", tally{incidents: 1, late: 1}},
+		{"late", "--xxxxxxx-", "--------x-", tally{incidents: 1, late: 1}},
 		{"missed", "--xxxxxx--", "----------", tally{incidents: 1, missed: 1}},
 		{"missed until the end", "----xxxxxx", "----------", tally{incidents: 1, missed: 1}},
 		{"wrongly resolved", "--xxxxxxxx", "----xx-xxx", tally{incidents: 1, inTime: 1, resolved: 1}},
