@@ -75,20 +75,20 @@ func run(o options, logger log.Logger) error {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		versioncollector.NewCollector("starrocks_backup_exporter"),
 	)
-	scraper, reloader, err := setUp(o, logger, registry)
+	e, err := setUp(o, logger, registry)
 	if err != nil {
 		return err
 	}
-	level.Info(logger).Log("msg", "starting", "version", version.Info(), "instances", len(reloader.Current().Instances),
-		"regions", len(reloader.Current().Discovery), "shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo, "playback",
+	level.Info(logger).Log("msg", "starting", "version", version.Info(), "instances", len(e.reloader.Current().Instances),
+		"regions", len(e.reloader.Current().Discovery), "shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo, "playback",
 		o.playback)
 
 	server := &http.Server{
-		Handler:           handlers(o, scraper, reloader, registry, logger),
+		Handler:           handlers(o, e, registry, logger),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: stdlog.New(log.NewStdlibAdapter(level.Warn(logger)), "", 0),
 	}
-	return serve(server, o, reloader, logger)
+	return serve(server, o, e.reloader, logger)
 }
 
 // serve runs until a termination signal. SIGHUP reloads.

@@ -13,7 +13,7 @@ func TestWarningOfAShortDeadline(t *testing.T) {
 		Deadline:     9 * time.Second,
 		RequestTimes: []fleet.RequestTime{{Account: "prod", RegionID: "cn-hangzhou", Requests: 300, Time: 14 * time.Second}},
 	}
-	warning := strings.Join(New(r).Warnings, "\n")
+	warning := strings.Join(New(r, r.At).Warnings, "\n")
 	for _, want := range []string{
 		"deadline is too short", "300 requests for cn-hangzhou (account prod) take 14 s", "had 9 s",
 		"listing: region",
@@ -23,7 +23,7 @@ func TestWarningOfAShortDeadline(t *testing.T) {
 		}
 	}
 	r.Deadline = 15 * time.Second
-	if warning = strings.Join(New(r).Warnings, "\n"); strings.Contains(warning, "deadline") {
+	if warning = strings.Join(New(r, r.At).Warnings, "\n"); strings.Contains(warning, "deadline") {
 		t.Errorf("warned of a deadline that is long enough: %q", warning)
 	}
 }
