@@ -66,9 +66,9 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	result, collecting := p.freshness.result()
 	report := New(result, p.options.Now())
 	if at, err := p.options.ReloadFailure(); err != nil {
-		report.Warnings = append([]string{fmt.Sprintf("The configuration could not be reloaded (%s, %s ago). "+
-			"The exporter keeps the previous one. %s", clock(at), roughly(report.At.Sub(at)), printable(strings.ReplaceAll(err.Error(), "\n", "; ")))},
-			report.Warnings...)
+		text := fmt.Sprintf("The configuration could not be reloaded (%s, %s ago). The exporter keeps the previous one. %s",
+			clock(at), roughly(report.At.Sub(at)), printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
+		report.Warnings = append([]string{text}, report.Warnings...)
 	}
 	q := query{r.URL.Query()}
 	header := w.Header()

@@ -135,7 +135,8 @@ func TestOldDataIsUnknown(t *testing.T) {
 		t.Errorf("after %s: %s", staleAfter, report.State)
 	}
 	report = New(r, noon.Add(staleAfter+time.Minute))
-	if report.State != "unknown" || report.Instances[0].Reasons[0] != "Not read for a while. What is known is from 2026-03-04 12:00 UTC, 6 min ago." {
+	if report.State != "unknown" || report.Instances[0].Reasons[0] != "Not read for a while. What is known is from 2026-03-04 12:00 "+
+		"UTC, 6 min ago." {
 		t.Errorf("%s: %s", report.State, report.Instances[0].Reasons)
 	}
 }
@@ -148,7 +149,8 @@ func TestUnreadable(t *testing.T) {
 	r := result(known, never)
 	r.At = noon.Add(3 * time.Hour)
 	body, _ := get(t, at(r, r.At), "")
-	lacks(t, body, "Nothing is known: none of 2 instances could be read.", "2 of 2 instances cannot be read: the API did not answer in time (timeout).",
+	lacks(t, body, "Nothing is known: none of 2 instances could be read.", "2 of 2 instances cannot be read: the API did not answer in "+
+		"time (timeout).",
 		">orders</a>", `<tr class="instance late stale"`, "1 d 4 h old", "2 h 30 min late", ">0 unhealthy<", ">2 unknown<", ">0 healthy<",
 		"Cannot be read: the API did not answer in time. What is known is from 2026-03-04 12:00 UTC, 3 h ago.", "Overdue by 2 h 30 min",
 		"Cannot be read: the API did not answer in time. It was never read since the exporter started.",
@@ -168,7 +170,8 @@ func TestUnlistedRegion(t *testing.T) {
 	r := result()
 	r.Discoveries = []fleet.DiscoveryResult{{Account: "prod", RegionID: "cn-hangzhou", Err: denied}}
 	body, _ := get(t, at(r, noon), "")
-	lacks(t, body, `<p class="verdict unknown">No instance is watched. The instances of 1 region are not known for certain.</p>`, ">1 region unknown<",
+	lacks(t, body, `<p class="verdict unknown">No instance is watched. The instances of 1 region are not known for certain.</p>`, ">1 "+
+		"region unknown<",
 		"No instance is known. Which ones there are is unknown until their regions can be listed.",
 		"The instances of cn-hangzhou (account prod) have not been listed yet.")
 	r.Instances = []fleet.InstanceResult{read(t, daily(), task(apiclient.StatusCompleted, 4))}
@@ -176,7 +179,8 @@ func TestUnlistedRegion(t *testing.T) {
 	body, _ = get(t, at(r, noon), "")
 	lacks(t, body, `<p class="verdict unknown">All 1 instance that are known are healthy. The instances of 1 region`, ">1 region unknown<",
 		"They were last listed 2026-03-04 11:00 UTC.")
-	if report := New(r, noon); report.Regions[0].State != "unknown" || report.Regions[0].Error.Reason != "forbidden" || report.State != "unknown" {
+	if report := New(r, noon); report.Regions[0].State != "unknown" || report.Regions[0].Error.Reason != "forbidden" ||
+		report.State != "unknown" {
 		t.Errorf("%s %+v", report.State, report.Regions[0])
 	}
 	r.Discoveries[0].Err = nil
@@ -216,7 +220,8 @@ func TestJSON(t *testing.T) {
 	text, _ := get(t, page, "", "Accept", "text/html,application/xhtml+xml,application/json;q=0.9")
 	for name, ask := range map[string][]string{"?format=json": nil, "": {"Accept", "application/json"}} {
 		body, header := get(t, page, name, ask...)
-		if strings.TrimSpace(body) != html.UnescapeString(string(want)) || header.Get("Content-Type") != "application/json" || header.Get("Vary") != "Accept" {
+		if strings.TrimSpace(body) != html.UnescapeString(string(want)) || header.Get("Content-Type") != "application/json" ||
+			header.Get("Vary") != "Accept" {
 			t.Errorf("%q: %v\n%s", name, header, body)
 		}
 	}
@@ -312,14 +317,17 @@ func TestOpenRow(t *testing.T) {
 		t.Error("it is open")
 	}
 	open, header := get(t, page, "?open="+url.QueryEscape("cn-hangzhou/c-1"))
-	lacks(t, open, `href="./" aria-expanded="true"`, "Restore points: 1 restore point, the oldest of 2026-03-03 09:00 UTC; the last one expires 2026-03-17",
-		`<td class="bad" title="bt-4">failed</td><td>2026-03-04 08:00 UTC</td><td>1 h</td>`, "<td>1 h</td><td>1 TiB</td><td>2026-03-17 09:00 UTC</td>",
+	lacks(t, open, `href="./" aria-expanded="true"`, "Restore points: 1 restore point, the oldest of 2026-03-03 09:00 UTC; the last "+
+		"one expires 2026-03-17",
+		`<td class="bad" title="bt-4">failed</td><td>2026-03-04 08:00 UTC</td><td>1 h</td>`, "<td>1 h</td><td>1 TiB</td><td>2026-03-17 "+
+			"09:00 UTC</td>",
 		"expired 2026-03-01 21:00 UTC", `<td class="name">dwd.orders</td><td>60 GiB</td>`, "<ul><li>ods.events</li></ul>", "90 GiB",
 		"https://grafana.example/d/starrocks-backup-instance?var-account=prod&var-instance=c-1&var-region=cn-hangzhou",
 		"https://example.org/alerts/README.md#starrocksbackupfailed", "metrics#:~:text=c-1", "cn-hangzhou/resource/all/serverless/starrocks")
 	policy := header.Get("Content-Security-Policy")
 	lacks(t, policy, "default-src 'none'", "style-src 'sha256-", "script-src 'sha256-", "connect-src 'self'", "form-action 'self'")
-	if strings.Contains(policy, "unsafe") || strings.Contains(open, "style=") || strings.Contains(open, " onclick") || strings.Contains(pageJS, "innerHTML") {
+	if strings.Contains(policy, "unsafe") || strings.Contains(open, "style=") || strings.Contains(open, " onclick") ||
+		strings.Contains(pageJS, "innerHTML") {
 		t.Error("the policy is not strict, or would forbid what is there")
 	}
 }

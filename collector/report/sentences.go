@@ -102,14 +102,16 @@ func retentionTooShort(h *health.Health, _ *fleet.InstanceResult) string {
 func shrunk(h *health.Health, r *fleet.InstanceResult) string {
 	text := ""
 	if h.LastSuccessDataBytes < r.Limits.ShrunkBelow*h.BaselineBytes {
-		text = fmt.Sprintf("Shrunk from %s to %s (%.0f %%): the newest good backup holds less than %.0f %% of the largest of the seven before it.",
+		text = fmt.Sprintf("Shrunk from %s to %s (%.0f %%): the newest good backup holds less than %.0f %% of the largest of the seven "+
+			"before it.",
 			sizeInWords(h.BaselineBytes), sizeInWords(h.LastSuccessDataBytes), 100*h.LastSuccessDataBytes/h.BaselineBytes, 100*r.Limits.ShrunkBelow)
 	}
 	if n := len(h.MissingDatabases); n > 0 {
 		if text != "" {
 			text += " "
 		}
-		text += fmt.Sprintf("The newest good backup lacks %s that the one before it had: %s.", plural(n, "database"), enumerate(h.MissingDatabases))
+		text += fmt.Sprintf("The newest good backup lacks %s that the one before it had: %s.", plural(n, "database"),
+			enumerate(h.MissingDatabases))
 	}
 	return text
 }
@@ -129,7 +131,8 @@ func statusUnknown(h *health.Health, _ *fleet.InstanceResult) string {
 	if h.LastStatus() != apiclient.StatusUnknown {
 		return "A table of the newest good backup has a status that the exporter does not know."
 	}
-	return fmt.Sprintf("The newest task has the status %q, which the exporter does not know. Map it in backups.status_words.", h.Tasks[0].StatusWord)
+	return fmt.Sprintf("The newest task has the status %q, which the exporter does not know. Map it in backups.status_words.",
+		h.Tasks[0].StatusWord)
 }
 
 func implausible(h *health.Health, _ *fleet.InstanceResult) string {

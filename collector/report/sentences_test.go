@@ -95,31 +95,38 @@ func TestSentences(t *testing.T) {
 			"(max_age 1 d 2 h), but the newest good backup ended 2026-02-25 04:00 UTC (7 d 8 h ago)."},
 		"overdue by schedule": {scheduled, []apiclient.Backup{task(completed, 33.5)}, health.Overdue, "Overdue by 7 h 30 min: due by " +
 			"2026-03-04 04:30 UTC (schedule 30 2 * * 1-5, grace 2 h), but the newest good backup ended 2026-03-03 03:30 UTC (1 d 8 h ago)."},
-		"never":     {daily(), nil, health.Missing, "Nothing to restore: the instance has no backup task."},
-		"none good": {daily(), []apiclient.Backup{task(failed, 9), task(failed, 5)}, health.Missing, "Nothing to restore: none of its 2 tasks is a good backup."},
+		"never": {daily(), nil, health.Missing, "Nothing to restore: the instance has no backup task."},
+		"none good": {daily(), []apiclient.Backup{task(failed, 9), task(failed, 5)}, health.Missing, "Nothing to restore: none of its 2 " +
+			"tasks is a good backup."},
 		"expired": {daily(), []apiclient.Backup{gone}, health.Missing, "Nothing to restore: the newest good backup, of 2026-03-03 07:00 UTC, " +
 			"expired 2026-03-04 07:00 UTC (5 h ago)."},
-		"failed once": {daily(), []apiclient.Backup{task(failed, 4), task(completed, 20)}, health.Failing, "The last task ended without a backup: " +
+		"failed once": {daily(), []apiclient.Backup{task(failed, 4), task(completed, 20)}, health.Failing, "The last task ended without a " +
+			"backup: " +
 			"failed 2026-03-04 09:00 UTC (3 h ago)."},
 		"failed often": {
-			daily(), []apiclient.Backup{task(failed, 4), task(apiclient.StatusCanceled, 28), task(failed, 52), task(completed, 76), task(failed, 100)},
+			daily(),
+			[]apiclient.Backup{task(failed, 4), task(apiclient.StatusCanceled, 28), task(failed, 52), task(completed, 76), task(failed, 100)},
 			health.FailingRepeatedly, "The last 3 tasks ended without a backup: since 2026-03-02 09:00 UTC (2 d 3 h ago); " +
 				"the newest failed 2026-03-04 09:00 UTC (3 h ago).",
 		},
-		"stuck": {daily(), []apiclient.Backup{task(apiclient.StatusRunning, 8), task(completed, 20)}, health.Stuck, "Stuck: a task has been running " +
+		"stuck": {daily(), []apiclient.Backup{task(apiclient.StatusRunning, 8), task(completed, 20)}, health.Stuck, "Stuck: a task has " +
+			"been running " +
 			"for 8 h, since 2026-03-04 04:00 UTC; the longest completed run took 1 h (limit: 4 h, and three times the longest run)."},
-		"expiring": {daily(), []apiclient.Backup{task(failed, 4), task(completed, 14*24-4)}, health.Expiring, "The last restorable backup expires " +
+		"expiring": {daily(), []apiclient.Backup{task(failed, 4), task(completed, 14*24-4)}, health.Expiring, "The last restorable backup " +
+			"expires " +
 			"2026-03-04 17:00 UTC (in 5 h), and no newer one has replaced it."},
 		"retention": {daily(), []apiclient.Backup{short}, health.RetentionTooShort, "Retention is too short: the newest good backup expires " +
 			"2026-03-04 18:00 UTC (in 6 h), which is 10 h before the next one is due."},
 		"shrunk": {
 			daily(),
 			[]apiclient.Backup{task(completed, 4, table("ods", "a", "success", 100)), task(completed, 28, table("ods", "a", "success", 400))},
-			health.Shrunk, "Shrunk from 400 GiB to 100 GiB (25 %): the newest good backup holds less than 50 % of the largest of the seven before it.",
+			health.Shrunk, "Shrunk from 400 GiB to 100 GiB (25 %): the newest good backup holds less than 50 % of the largest of the seven " +
+				"before it.",
 		},
 		"without a database": {
 			daily(), []apiclient.Backup{
-				task(completed, 4, table("ods", "a", "success", 100)), task(completed, 28, table("ods", "a", "success", 100), table("dwd", "b", "success", 1)),
+				task(completed, 4, table("ods", "a", "success", 100)), task(completed, 28, table("ods", "a", "success", 100), table("dwd", "b",
+					"success", 1)),
 			}, health.Shrunk, "The newest good backup lacks 1 database that the one before it had: dwd.",
 		},
 		"tables": {
@@ -129,17 +136,27 @@ func TestSentences(t *testing.T) {
 					table("a", "4", "failed", 0), table("a", "5", "success", 9)),
 			}, health.TablesFailed, "The newest good backup lacks 4 tables that failed: a.1, a.2, a.3 and 1 more.",
 		},
-		"a status": {daily(), []apiclient.Backup{merging, task(completed, 4)}, health.StatusUnknown, `The newest task has the status "MERGING", ` +
-			"which the exporter does not know. Map it in backups.status_words."},
+		"a status": {
+			daily(),
+			[]apiclient.Backup{merging, task(completed, 4)},
+			health.StatusUnknown,
+			`The newest task has the status "MERGING", ` +
+				"which the exporter does not know. Map it in backups.status_words.",
+		},
 		"a table's status": {
-			daily(), []apiclient.Backup{task(completed, 4, table("a", "1", "odd", 1))}, health.StatusUnknown,
+			daily(),
+			[]apiclient.Backup{task(completed, 4, table("a", "1", "odd", 1))},
+			health.StatusUnknown,
 			"A table of the newest good backup has a status that the exporter does not know.",
 		},
-		"backwards": {daily(), []apiclient.Backup{backwards, task(completed, 20)}, health.Implausible, "Task bt-5 is implausible and does not count " +
+		"backwards": {daily(), []apiclient.Backup{backwards, task(completed, 20)}, health.Implausible, "Task bt-5 is implausible and does " +
+			"not count " +
 			"as a backup: it finished at 2026-03-04 06:00 UTC, before it started at 2026-03-04 07:00 UTC."},
-		"in the future": {daily(), []apiclient.Backup{ahead, task(completed, 20)}, health.Implausible, "Task bt--3 is implausible and does not count " +
+		"in the future": {daily(), []apiclient.Backup{ahead, task(completed, 20)}, health.Implausible, "Task bt--3 is implausible and " +
+			"does not count " +
 			"as a backup: it finished in the future, at 2026-03-04 16:00 UTC."},
-		"subscription": {subscribed, []apiclient.Backup{task(completed, 4)}, health.SubscriptionEnding, "The subscription ends 2026-03-05 08:00 UTC " +
+		"subscription": {subscribed, []apiclient.Backup{task(completed, 4)}, health.SubscriptionEnding, "The subscription ends 2026-03-05 " +
+			"08:00 UTC " +
 			"(in 20 h). The instance and its backups are released at 2026-03-12 08:00 UTC."},
 	} {
 		one := read(t, c.limits, c.tasks...)

@@ -75,7 +75,8 @@ func unlisted(d *fleet.DiscoveryResult) string {
 	case d.LastSuccess.IsZero():
 		text = fmt.Sprintf("The instances of %s have not been listed yet. Instances found only there are not watched.", where)
 	case d.Err != nil:
-		text = fmt.Sprintf("The instances of %s cannot be listed. Known instances are still watched. They were last listed %s.", where, clock(d.LastSuccess))
+		text = fmt.Sprintf("The instances of %s cannot be listed. Known instances are still watched. They were last listed %s.", where,
+			clock(d.LastSuccess))
 	default:
 		return ""
 	}
