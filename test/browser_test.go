@@ -4,6 +4,7 @@ package test
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -36,8 +37,8 @@ func newBrowser(t *testing.T) *browser {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(
-		t.Context(), "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--remote-debugging-pipe", "--hide-scrollbars",
+		context.WithoutCancel(t.Context()), "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe", "--hide-scrollbars",
 		"--user-data-dir="+filepath.Join(t.TempDir(), "chromium"), "about:blank",
 	)
 	cmd.ExtraFiles = []*os.File{requests, answers} // 3 and 4
@@ -48,8 +49,9 @@ func newBrowser(t *testing.T) *browser {
 	answers.Close()
 	b := &browser{t: t, to: write, from: bufio.NewReaderSize(read, 1<<20)}
 	t.Cleanup(func() {
-		write.Close() // Chromium ends with its pipe
+		fmt.Fprint(write, `{"id": -1, "method": "Browser.close"}`+"\x00")
 		_ = cmd.Wait()
+		write.Close()
 		read.Close()
 	})
 	target := b.call("Target.createTarget", object{"url": "about:blank"})

@@ -82,7 +82,7 @@ func down(one fleet.InstanceResult, err error) fleet.InstanceResult {
 func TestJudgedWhenShown(t *testing.T) {
 	r := result(read(t, daily(), task(apiclient.StatusCompleted, 26.99)))
 	body, _ := get(t, at(r, noon.Add(time.Second)), "")
-	lacks(t, body, "Every instance is healthy.", "Read <b>1 s ago</b>")
+	lacks(t, body, "Every instance is healthy.", "Collected <b>1 s ago</b>")
 	body, _ = get(t, at(r, noon.Add(59*time.Second)), "")
 	lacks(t, body, "1 of 1 instance is unhealthy.", "Overdue by")
 }
@@ -111,16 +111,16 @@ func TestFreshness(t *testing.T) {
 			}
 		}
 		takes = 8 * time.Second
-		expect(1, takes, "Read <b>0 s ago</b>") // there is nothing else to show
+		expect(1, takes, "Collected <b>0 s ago</b>") // there is nothing else to show
 		time.Sleep(time.Minute)
-		expect(1, 0, "Read <b>1 min ago</b>")
+		expect(1, 0, "Collected <b>1 min ago</b>")
 		time.Sleep(time.Second)
 		s.last.Deadline = 30 * time.Second
 		go page.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))
 		synctest.Wait()
-		expect(2, patience, "Read <b>1 min 6 s ago</b> ("+s.last.At.UTC().Format("2006-01-02 15:04:05 UTC")+"), being read anew")
+		expect(2, patience, "Collected <b>1 min 6 s ago</b> ("+s.last.At.UTC().Format("2006-01-02 15:04:05 UTC")+"), being collected anew")
 		time.Sleep(3 * time.Second)
-		expect(2, 0, "Read <b>0 s ago</b>")
+		expect(2, 0, "Collected <b>0 s ago</b>")
 		if s.deadlines[0] != 10*time.Second || s.deadlines[1] != 30*time.Second {
 			t.Errorf("deadlines %v", s.deadlines)
 		}
@@ -152,6 +152,7 @@ func TestUnreadable(t *testing.T) {
 	lacks(t, body, "Nothing is known: none of 2 instances could be read.", "2 of 2 instances cannot be read: the API did not answer in "+
 		"time (timeout).",
 		">orders</a>", `<tr class="instance late stale"`, "1 d 4 h old", "2 h 30 min late", ">0 unhealthy<", ">2 unknown<", ">0 healthy<",
+		">0 overdue <small>+ 1 last known</small><",
 		"Cannot be read: the API did not answer in time. What is known is from 2026-03-04 12:00 UTC, 3 h ago.", "Overdue by 2 h 30 min",
 		"Cannot be read: the API did not answer in time. It was never read since the exporter started.",
 		"DescribeBackups: timeout: no answer before the scrape's deadline")

@@ -45,6 +45,7 @@ type view struct {
 type facet struct {
 	Title, Class string
 	Count        int
+	Before       int // instances that had the condition when they could be read last
 	URL          string
 	Selected     bool
 }
@@ -110,13 +111,17 @@ func newView(report *Report, q query, links Links) *view {
 }
 
 func (v *view) addFacets(q query) {
-	byCondition := map[health.Condition]int{}
+	holding, before := map[health.Condition]int{}, map[health.Condition]int{}
 	regions, accounts := map[string]bool{}, map[string]bool{}
 	for i := range v.Instances {
 		one := &v.Instances[i]
 		regions[one.RegionID], accounts[one.Account] = true, true
 		for _, c := range one.Conditions {
-			byCondition[c]++
+			if one.State == fleet.Unknown.String() {
+				before[c]++
+			} else {
+				holding[c]++
+			}
 		}
 	}
 	for state, n := range map[fleet.State]int{
@@ -127,22 +132,24 @@ func (v *view) addFacets(q query) {
 	slices.SortFunc(v.States, func(a, b facet) int { return -cmp.Compare(a.Title, b.Title) }) // unknown, unhealthy, healthy
 	v.States[0], v.States[1] = v.States[1], v.States[0]
 	for _, c := range byUrgency() {
-		if n := byCondition[c]; n > 0 {
-			v.Conditions = append(v.Conditions, newFacet(q, conditionParameter, string(c), n))
+		if holding[c]+before[c] > 0 {
+			f := newFacet(q, conditionParameter, string(c), holding[c])
+			f.Before = before[c]
+			v.Conditions = append(v.Conditions, f)
 		}
 	}
 	v.Choices = []choice{
 		newChoice(q, regionParameter, "Region", regions), newChoice(q, accountParameter, "Account", accounts),
 	}
-	var all, holding []string
+	var states, conditions []string
 	for _, f := range v.States {
-		all = append(all, f.Title)
+		states = append(states, f.Title)
 	}
 	for _, f := range v.Conditions {
-		holding = append(holding, f.Title)
+		conditions = append(conditions, f.Title)
 	}
 	v.Choices = append(v.Choices,
-		choice{stateParameter, "State", all, q.get(stateParameter)}, choice{conditionParameter, "Condition", holding, q.get(conditionParameter)})
+		choice{stateParameter, "State", states, q.get(stateParameter)}, choice{conditionParameter, "Condition", conditions, q.get(conditionParameter)})
 }
 
 func newFacet(q query, parameter, value string, n int) facet {
