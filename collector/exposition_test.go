@@ -61,7 +61,10 @@ func newWorld(t testing.TB, o simulator.Options, now func() time.Time, configura
 	scrape := func(r *http.Request) *fleet.Result { return deadlines.Scrape(w.scraper, r) }
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", collector.NewHandler(scrape, prometheus.NewRegistry(), logger))
-	mux.Handle("/", report.NewPage(w.scraper.Last, scrape, now, report.Links{MetricsPath: "/metrics", Version: "test"}, logger))
+	mux.Handle("/", report.NewPage(report.Options{
+		Scraper: w.scraper, Deadline: deadlines.Timeout, Now: now, Logger: logger, Links: report.Links{MetricsPath: "/metrics", Version: "test"},
+		ReloadFailure: func() (time.Time, error) { return time.Time{}, nil },
+	}))
 	w.exporter = httptest.NewServer(mux)
 	t.Cleanup(w.exporter.Close)
 	return w

@@ -258,10 +258,10 @@ func (s *soak) restart() {
 	scrape := func(r *http.Request) *fleet.Result { return deadlines.Scrape(s.scraper, r) }
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", collector.NewHandler(scrape, own, log.NewNopLogger()))
-	mux.Handle(
-		"/",
-		report.NewPage(s.scraper.Last, scrape, s.exporterTime, report.Links{MetricsPath: "/metrics", Version: "soak"}, log.NewNopLogger()),
-	)
+	mux.Handle("/", report.NewPage(report.Options{
+		Scraper: s.scraper, Deadline: soakTimeout, Now: s.exporterTime, Logger: log.NewNopLogger(), ReloadFailure: reloader.Failure,
+		Links: report.Links{MetricsPath: "/metrics", Version: "soak"},
+	}))
 	s.exporter = httptest.NewServer(mux)
 }
 

@@ -34,6 +34,7 @@ type Facts struct {
 	Tables           []Table                  // of the newest success, largest first
 	TablesDropped    int                      // left out of Tables by the limit
 	FailedTables     []Table                  // of the newest ended task, by name
+	LackingTables    []Table                  // that the newest success lacks because their subtask failed or was canceled, by name
 	MissingDatabases []string                 // that the newest success lacks and the success before it has
 	SubTasks         map[apiclient.Status]int // of the newest task; nil if it lists none
 	Snapshot         *apiclient.InstanceSnapshot
@@ -161,6 +162,7 @@ func (f *Facts) addSubTasks(tasks []apiclient.Backup, good []*apiclient.Backup, 
 	if err != nil {
 		return err
 	}
+	f.LackingTables = failedTables(subtasks, limit)
 	for _, s := range subtasks {
 		f.tablesFailed = f.tablesFailed || endedWithoutBackup(s.Status)
 		f.statusUnknown = f.statusUnknown || s.Status == apiclient.StatusUnknown

@@ -76,6 +76,7 @@ func startOf(b *apiclient.Backup) time.Time {
 type Task struct {
 	ID          string // BackupTaskId
 	Status      apiclient.Status
+	StatusWord  string    // as the API wrote it; only if Status is unknown
 	Start       time.Time // BackupStartTime
 	Finish      time.Time // BackupFinishedTime; a running task may carry one, so the status decides
 	Expire      time.Time // ExpireTime; zero if the backup never expires
@@ -84,10 +85,14 @@ type Task struct {
 }
 
 func newTask(b *apiclient.Backup, implausible bool) Task {
-	return Task{
+	t := Task{
 		ID: b.TaskID, Status: b.Status, Start: b.Start, Finish: b.Finish, Expire: b.Expire, DiskBytes: b.DiskBytes,
 		Implausible: implausible,
 	}
+	if t.Status == apiclient.StatusUnknown {
+		t.StatusWord = b.StatusWord
+	}
+	return t
 }
 
 // End returns when the task ended. A task without a finish time counts as ended at its start.

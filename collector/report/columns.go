@@ -10,8 +10,8 @@ import (
 // gap separates the columns of a table.
 const gap = "  "
 
-// columns returns how many columns of a terminal a text takes: Chinese characters take two each.
-func columns(s string) (n int) {
+// textWidth returns how many columns of a terminal a text takes: Chinese characters take two each.
+func textWidth(s string) (n int) {
 	for _, r := range s {
 		n += runeColumns(r)
 	}
@@ -47,7 +47,7 @@ func fitWidths(rows [][]string, most int, elastic ...int) []int {
 	widths := make([]int, len(rows[0]))
 	for _, cells := range rows {
 		for i, c := range cells {
-			widths[i] = max(widths[i], columns(c))
+			widths[i] = max(widths[i], textWidth(c))
 		}
 	}
 	excess := (len(widths)-1)*len(gap) - most
@@ -67,11 +67,11 @@ func fitWidths(rows [][]string, most int, elastic ...int) []int {
 func joinCells(cells []string, widths []int) string {
 	var b strings.Builder
 	for i, c := range cells {
-		if columns(c) > widths[i] {
+		if textWidth(c) > widths[i] {
 			c, _ = split(c, widths[i]-1)
 			c += "…"
 		}
-		b.WriteString(c + strings.Repeat(" ", widths[i]-columns(c)) + gap)
+		b.WriteString(c + strings.Repeat(" ", widths[i]-textWidth(c)) + gap)
 	}
 	return strings.TrimRight(b.String(), " ")
 }
@@ -87,13 +87,13 @@ func wrap(text string, most, indent int) string {
 		line = ""
 	}
 	for word := range strings.FieldsSeq(text) {
-		if line != "" && indent+columns(line)+1+columns(word) > most {
+		if line != "" && indent+textWidth(line)+1+textWidth(word) > most {
 			end()
 		}
 		if line != "" {
 			line += " "
 		}
-		for line += word; indent+columns(line) > most; { // a word wider than a line
+		for line += word; indent+textWidth(line) > most; { // a word wider than a line
 			var rest string
 			line, rest = split(line, most-indent)
 			end()

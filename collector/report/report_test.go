@@ -15,7 +15,7 @@ func TestWarningOfAShortDeadline(t *testing.T) {
 		Deadline:     9 * time.Second,
 		RequestTimes: []fleet.RequestTime{{Account: "prod", RegionID: "cn-hangzhou", Requests: 300, Time: 14 * time.Second}},
 	}
-	warning := strings.Join(New(r).Warnings, "\n")
+	warning := strings.Join(New(r, r.At).Warnings, "\n")
 	for _, want := range []string{
 		"deadline is too short", "300 requests for cn-hangzhou (account prod) take 14 s", "had 9 s",
 		"listing: region",
@@ -25,7 +25,7 @@ func TestWarningOfAShortDeadline(t *testing.T) {
 		}
 	}
 	r.Deadline = 15 * time.Second
-	if warning = strings.Join(New(r).Warnings, "\n"); strings.Contains(warning, "deadline") {
+	if warning = strings.Join(New(r, r.At).Warnings, "\n"); strings.Contains(warning, "deadline") {
 		t.Errorf("warned of a deadline that is long enough: %q", warning)
 	}
 }
@@ -45,10 +45,10 @@ func TestWarnings(t *testing.T) {
 			{Account: "prod", Provider: "ecs_ram_role", Before: "oidc_role_arn"}, {Account: "dev", Provider: "a"},
 		},
 	}
-	warnings := New(r).Warnings
-	if len(warnings) != 2 ||
-		!strings.Contains(warnings[0], "c-never (cn-hangzhou) can never be read in time: it takes about 200 requests") ||
-		!strings.Contains(warnings[1], "account prod now come from ecs_ram_role; before, they came from oidc_role_arn") {
+	warnings := warnings(r)
+	if len(warnings) != 3 ||
+		!strings.Contains(warnings[1], "c-never (cn-hangzhou) can never be read in time: it takes about 200 requests") ||
+		!strings.Contains(warnings[2], "account prod now come from ecs_ram_role; before, they came from oidc_role_arn") {
 		t.Errorf("%q", warnings)
 	}
 }

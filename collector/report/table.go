@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,7 +40,7 @@ func (r *Report) WriteTable(w io.Writer, color bool) error {
 		count[i.State]++
 		b.WriteString(paint(i.State, i.State) + strings.TrimPrefix(line, i.State) + "\n")
 		for k, detail := range i.details() {
-			if k == 0 && columns(i.InstanceName) > widths[name] {
+			if k == 0 && textWidth(i.InstanceName) > widths[name] {
 				detail = i.InstanceName + ": " + detail
 			}
 			b.WriteString(wrap(detail, tableWidth, widths[0]+len(gap)))
@@ -88,13 +89,7 @@ func (i *Instance) cells(at time.Time) []string {
 
 // details says why the instance is not healthy.
 func (i *Instance) details() (all []string) {
-	words := make([]string, len(i.Conditions))
-	for n, c := range i.Conditions {
-		words[n] = string(c)
-	}
-	if len(words) > 0 {
-		all = append(all, strings.Join(words, ", "))
-	}
+	all = slices.Clone(i.Reasons)
 	if i.Error != nil {
 		all = append(all, i.Error.Message+i.Error.request())
 	}
