@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
 )
 
 // No line is wider than a terminal, whatever names and messages there are; ids are never cut.
