@@ -425,7 +425,7 @@ func (p *pipeline) states(t *testing.T) (states []string, err error) {
 	return states, err
 }
 
-// evaluations shows that ever since exactly the wanted alerts fired, but for one that may, and returns for how many evaluations that one did.
+// evaluations shows that ever since exactly the wanted alerts fired, but for one that may, and returns for how many evaluations it did.
 // It looks twice a second, because groups of rules are evaluated once a second, each at a time of its own.
 func (p *pipeline) evaluations(t *testing.T, since time.Time, want map[string]string, may string) (n int) {
 	t.Helper()
