@@ -113,7 +113,8 @@ or max by (cluster, job) (starrocks_backup_total_shards) > min by (cluster, job)
 		name: "starrocks_backup:condition",
 		comment: `Each condition of each instance, 1 or 0: what an exporter knows now; else what was known a moment ago, while the instance is
 configured but unreadable, or its exporter is missing, or its region has not been listed yet.
-Of a pair, one exporter that can read suffices.`,
+Of a pair, one exporter that can read suffices.
+Once an instance is removed, unreadable is -1 for a moment, so that nothing brings it back.`,
 		expr: `
 (
   min by (cluster, job, instance_id, region_id, condition) (starrocks_backup_read_condition{condition="unreadable"})
@@ -124,20 +125,22 @@ or on (cluster, instance_id, region_id, condition) (
   and on (cluster, job, instance_id, region_id) (
     starrocks_backup_up
     or last_over_time(starrocks_backup_up[` + recent + `])
-    or last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `])
+    or last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `]) >= 0
     and on (cluster, job) last_over_time(starrocks_backup:exporter:missing[` + recent + `])
-    or last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `])
+    or last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `]) >= 0
     and on (cluster, job, region_id) (starrocks_backup_discovery_complete == 0)
   )
-)`,
+)
+or (last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `]) >= 0) * 0 - 1
+unless last_over_time(starrocks_backup:condition{condition="unreadable"}[` + recent + `])`,
 	},
 	{
 		name:    "starrocks_backup:region:condition",
 		comment: `How many instances of a region are unreadable, or denied, if it is more than half of them and at least five; else 0.`,
 		expr: `
-sum by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"})
-* (sum by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"}) >= bool 5)
-* (avg by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"}) > bool 0.5)`,
+sum by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"} >= 0)
+* (sum by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"} >= 0) >= bool 5)
+* (avg by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"} >= 0) > bool 0.5)`,
 	},
 }
 
@@ -279,7 +282,7 @@ func readAlerts(p parameters) ([]alert, error) {
 		return nil, fmt.Errorf("%s: %w", rejected, err)
 	}
 	instanceUnreadable := `
-min by (cluster, instance_id, region_id) (starrocks_backup:condition{condition="unreadable"}) == 1
+min by (cluster, instance_id, region_id) (starrocks_backup:condition{condition="unreadable"} >= 0) == 1
 unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{condition="unreadable"}[` + unreadableFor + `]) > 0`
 
 	return []alert{
