@@ -85,6 +85,7 @@ func scrapeAll(ctx context.Context, w *world, api inProcess, scrapes *scraper) (
 	step := w.now
 	defer func() { w.now = step }()
 	for w.now = step.Add(-w.step + time.Second).Truncate(w.scrape).Add(w.scrape); !w.now.After(step); w.now = w.now.Add(w.scrape) {
+		w.read = w.now
 		for _, g := range w.groups {
 			for _, e := range g.exporters {
 				before := e.label()

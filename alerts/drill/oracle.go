@@ -180,7 +180,7 @@ func (o *oracle) observe(g *group, i *instance, missing verdict) {
 		case !e.scraped:
 		case e.process.lists(i.id):
 			reads++
-			outcomes[w.faults.of(w.now, i, e.index)]++
+			outcomes[w.faults.of(w.read, i, e.index)]++
 		case e.process.unlisted[i.region]:
 			held = yes
 		}
@@ -230,7 +230,7 @@ func (o *oracle) take(i *instance, outcomes map[string]int, subscriptionEnds tim
 		known[throttledKind] = verdictOf(throttled > 0)
 	}
 	if good > 0 {
-		maps.Copy(known, i.verdicts(o.world.now, subscriptionEnds))
+		maps.Copy(known, i.verdicts(o.world.read, subscriptionEnds))
 	}
 }
 

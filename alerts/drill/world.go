@@ -21,6 +21,7 @@ type world struct {
 	reversed  bool   // the order in which it evaluates groups of rules
 
 	now    time.Time
+	read   time.Time // of the last scrape
 	reader int // index of the exporter that reads now: exporters may see different faults
 }
 
