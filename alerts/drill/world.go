@@ -22,7 +22,7 @@ type world struct {
 
 	now    time.Time
 	read   time.Time // of the last scrape
-	reader int // index of the exporter that reads now: exporters may see different faults
+	reader int       // index of the exporter that reads now: exporters may see different faults
 }
 
 // size of the drill.
