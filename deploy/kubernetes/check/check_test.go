@@ -152,7 +152,7 @@ func TestRulesAreTheAlerts(t *testing.T) {
 		err = yaml.Unmarshal(text, &want)
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("prometheusrule.yaml is not alerts/rules.yml (%v): run make kubernetes", err)
+		t.Errorf("prometheusrule.yaml is not alerts/rules.yml (%v): run make rules", err)
 	}
 }
 
