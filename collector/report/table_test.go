@@ -37,7 +37,7 @@ func TestTableFits(t *testing.T) {
 	}
 	text := plain.String()
 	for line := range strings.Lines(text) {
-		if n := columns(strings.TrimSuffix(line, "\n")); n > 100 {
+		if n := displayWidth(strings.TrimSuffix(line, "\n")); n > 100 {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
