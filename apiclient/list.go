@@ -219,20 +219,19 @@ func (l *list[T]) try(ctx context.Context, n, size, attempt int, previous *Error
 	began := c.o.Now()
 	a, b, failure := c.exchange(req, l.op.name, size, fresh)
 	took := c.o.Now().Sub(began)
-	secrets := secretscan.New(append([]string{credential.AccessKeySecret, credential.SecurityToken}, c.o.Secrets...)...)
+	secrets := func() secretscan.Scanner {
+		return secretscan.New(append([]string{credential.AccessKeySecret, credential.SecurityToken}, c.o.Secrets...)...)
+	}
 	if failure == nil {
 		var answered *page[T]
 		if answered, failure = interpret(a, l.op.decode); failure == nil {
-			if secrets.In(answered.requestID) {
-				answered.requestID = leftOut
-			}
-			l.logAttempt(n, attempt, took, "status", a.status, "request_id", answered.requestID, "bytes", answered.bytes)
+			l.logAttempt(n, attempt, took, "status", a.status, "request_id", unscanned{answered.requestID, secrets}, "bytes", answered.bytes)
 			c.o.Credentials.Accept(credential)
 			return answered, b, 0, nil
 		}
 		c.memory.release(b)
 	}
-	failure.hide(secrets)
+	failure.hide(secrets())
 	failure.Operation, failure.sent = l.op.name, true
 	status := any(failure.HTTPStatus)
 	if failure.HTTPStatus == 0 {
@@ -244,6 +243,24 @@ func (l *list[T]) try(ctx context.Context, n, size, attempt int, previous *Error
 		return nil, nil, 0, failure
 	}
 	return nil, nil, retryAfter(a.header, c.o.Now()), failure
+}
+
+// unscanned is text of the API for the log. It is scanned for secrets only if the line is written: that takes time at each request.
+type unscanned struct {
+	text    string
+	secrets func() secretscan.Scanner
+}
+
+// String implements fmt.Stringer.
+func (u unscanned) String() string {
+	switch {
+	case u.text == "":
+		return "(none)"
+	case u.secrets().In(u.text):
+		return leftOut
+	default:
+		return u.text
+	}
 }
 
 // logAttempt logs a request and what came of it.
