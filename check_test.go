@@ -86,7 +86,7 @@ func TestCheckStatus(t *testing.T) {
 	}{
 		"healthy": {
 			instances: []simulator.Instance{{Tasks: good}}, status: 0,
-			says: "c-0 - cn-hangzhou default 1 h in 1 d ",
+			says: "0 unhealthy, 0 unknown, 1 healthy",
 		},
 		"bad": {instances: []simulator.Instance{{Tasks: good}, {}}, status: 1, says: "Nothing to restore: the instance has no backup task."},
 		"unknown": {
