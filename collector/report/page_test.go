@@ -171,14 +171,14 @@ func TestUnlistedRegion(t *testing.T) {
 	r := result()
 	r.Discoveries = []fleet.DiscoveryResult{{Account: "prod", RegionID: "cn-hangzhou", Err: denied}}
 	body, _ := get(t, at(r, noon), "")
-	lacks(t, body, `<p class="verdict unknown">No instance is watched. The instances of 1 region are not known for certain.</p>`, ">1 "+
+	lacks(t, body, `<p class="verdict unknown">No instance is watched. 1 region could not be listed.</p>`, ">1 "+
 		"region unknown<",
 		"No instance is known. Which ones there are is unknown until their regions can be listed.",
 		"The instances of cn-hangzhou (account prod) have not been listed yet.")
 	r.Instances = []fleet.InstanceResult{read(t, daily(), task(apiclient.StatusCompleted, 4))}
 	r.Discoveries[0].LastSuccess = ago(1)
 	body, _ = get(t, at(r, noon), "")
-	lacks(t, body, `<p class="verdict unknown">All 1 instance that are known are healthy. The instances of 1 region`, ">1 region unknown<",
+	lacks(t, body, `<p class="verdict unknown">Every instance that is known is healthy. 1 region could not be listed.</p>`, ">1 region unknown<",
 		"They were last listed 2026-03-04 11:00 UTC.")
 	if report := New(r, noon); report.Regions[0].State != "unknown" || report.Regions[0].Error.Reason != "forbidden" ||
 		report.State != "unknown" {

@@ -21,6 +21,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(w, "\n%d unhealthy, %d unknown, %d healthy\n", count["unhealthy"], count["unknown"], count["healthy"])
+	if len(r.Instances) == 0 {
+		fmt.Fprintln(w, r.Summary.Text)
+	}
 	for _, i := range r.Instances {
 		if i.Error != nil {
 			fmt.Fprintf(w, "%s (%s): %s%s\n", i.InstanceID, i.RegionID, i.Error.Message, i.Error.request())
