@@ -2,18 +2,21 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/term"
 
 	"starrocks_backup_exporter/collector/report"
 )
@@ -50,11 +53,17 @@ func writeReport(r *report.Report, format string, w io.Writer) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(r)
 	}
-	return r.WriteTable(w)
+	return r.WriteTable(w, wantsColor(w))
 }
 
-// healthcheck checks that the exporter at an address of this machine is alive. Any answer but a server error counts: an exporter that
-// speaks TLS or asks for a password is alive, too.
+// wantsColor reports whether w is a terminal whose user does not object to colors, see https://no-color.org.
+func wantsColor(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// healthcheck checks that the exporter at an address of this machine is alive. Any answer but a server error counts: an exporter that asks
+// for a password or a client certificate is alive, too.
 func healthcheck(address, routePrefix string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -65,12 +74,29 @@ func healthcheck(address, routePrefix string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	at := url.URL{Scheme: "http", Host: net.JoinHostPort(host, port), Path: routePrefix + "-/healthy"}
+	at := url.URL{Scheme: "https", Host: net.JoinHostPort(host, port), Path: routePrefix + "-/healthy"}
+	// TLS comes first: a server with TLS logs a warning for each request without, a server without TLS logs nothing.
+	err = probe(ctx, at)
+	if _, plain := errors.AsType[tls.RecordHeaderError](err); plain {
+		at.Scheme = "http"
+		err = probe(ctx, at)
+	}
+	if refusal, ok := errors.AsType[*net.OpError](err); ok && refusal.Op == "remote error" { // a TLS alert: it wants a certificate
+		return nil
+	}
+	return err
+}
+
+func probe(ctx context.Context, at url.URL) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
 	if err != nil {
 		return err
 	}
-	res, err := (&http.Transport{}).RoundTrip(req) // never through a proxy
+	transport := &http.Transport{ // without a proxy
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // it sends nothing, and only asks whether there is an answer
+	}
+	res, err := transport.RoundTrip(req)
 	if err != nil {
 		return err
 	}

@@ -134,9 +134,10 @@ func (w *limitedWriter) Write(p []byte) (int, error) {
 func reload(r *config.Reloader, logger log.Logger) error {
 	err := r.Reload()
 	if err != nil {
-		level.Error(logger).Log("msg", "reload failed, keeping the previous configuration", "err", err)
+		logLines(logger, "reload failed, keeping the previous configuration", err)
 		return err
 	}
+	logWarnings(r.Current(), logger)
 	level.Info(logger).Log("msg", "configuration reloaded", "instances", len(r.Current().Instances), "regions", len(r.Current().Discovery))
 	return nil
 }

@@ -2,18 +2,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	stdlog "log"
-	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 	_ "time/tzdata" // schedules have time zones, and not every machine has the database
 
+	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,12 +22,14 @@ import (
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
-	sloggokit "github.com/tjhop/slog-gokit"
 
 	"starrocks_backup_exporter/config"
 )
 
 func main() {
+	setVersion()
+	kingpin.ManPageTemplate = manPage(kingpin.ManPageTemplate)                  // for --help-man
+	kingpin.BashCompletionTemplate = completion(kingpin.BashCompletionTemplate) // for --completion-script-bash
 	o, err := parse(os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "starrocks_backup_exporter: error:", err, "(try --help)")
@@ -35,7 +38,7 @@ func main() {
 	logger := newLogger(o)
 	switch {
 	case o.configCheck:
-		os.Exit(checkConfig(o.configFile))
+		os.Exit(checkConfig(o, os.Stdout, os.Stderr))
 	case o.command == commandCheck:
 		status, err := check(o, logger, os.Stdout)
 		if err != nil {
@@ -53,19 +56,16 @@ func main() {
 		debug.SetGCPercent(50) // trades CPU for about 20 % less memory at 1,000 instances
 	}
 	if err := run(o, logger); err != nil {
-		level.Error(logger).Log("msg", "running failed", "err", err)
+		logLines(logger, "running failed", err)
 		os.Exit(1)
 	}
 }
 
-func checkConfig(path string) int {
-	c, err := config.Load(path)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+// setVersion fills in the version of a binary that was not built by make, such as that of go run.
+func setVersion() {
+	if info, ok := debug.ReadBuildInfo(); ok && version.Version == "" {
+		version.Version = cmp.Or(strings.Trim(info.Main.Version, "()"), "devel")
 	}
-	fmt.Printf("%s: OK, %d instances, %d regions to discover\n", path, len(c.Instances), len(c.Discovery))
-	return 0
 }
 
 func run(o options, logger log.Logger) error {
@@ -75,18 +75,23 @@ func run(o options, logger log.Logger) error {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		versioncollector.NewCollector("starrocks_backup_exporter"),
 	)
+	if err := checkWebConfig(*o.web.WebConfigFile); err != nil {
+		return err
+	}
 	e, err := setUp(o, logger, registry)
 	if err != nil {
 		return err
 	}
-	level.Info(logger).Log("msg", "starting", "version", version.Info(), "instances", len(e.reloader.Current().Instances),
-		"regions", len(e.reloader.Current().Discovery), "shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo, "playback",
-		o.playback)
+	c := e.reloader.Current()
+	logWarnings(c, logger)
+	level.Info(logger).Log("msg", "starting", "version", version.Version, "revision", version.GetRevision(), "go_version", version.GoVersion,
+		"instances", len(c.Instances), "regions", len(c.Discovery),
+		"shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo, "playback", o.playback)
 
 	server := &http.Server{
 		Handler:           handlers(o, e, registry, logger),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: stdlog.New(log.NewStdlibAdapter(level.Warn(logger)), "", 0),
+		ErrorLog: newServerLogger(newSlogLogger(o)),
 	}
 	return serve(server, o, e.reloader, logger)
 }
@@ -104,7 +109,7 @@ func serve(server *http.Server, o options, reloader *config.Reloader, logger log
 	defer stop()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- web.ListenAndServe(server, o.web, slog.New(sloggokit.NewGoKitHandler(logger, nil)))
+		ended <- web.ListenAndServe(server, o.web, newSlogLogger(o))
 	}()
 	select {
 	case err := <-ended:

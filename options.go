@@ -51,7 +51,7 @@ func parse(args []string) (options, error) {
 	app.HelpFlag.Short('h')
 	app.Version(version.Print("starrocks_backup_exporter"))
 	app.Flag("config.file", "Path to the configuration file.").Default("starrocks_backup_exporter.yml").StringVar(&o.configFile)
-	app.Flag("config.check", "Check the configuration file and exit.").BoolVar(&o.configCheck)
+	app.Flag("config.check", "Check the configuration file, and that of --web.config.file, and exit.").BoolVar(&o.configCheck)
 	app.Flag("demo", "Serve a simulated fleet. Needs no account and no configuration file.").BoolVar(&o.demo)
 	app.Flag("api.record", "Record every answer of the API in this directory, without credentials.").PlaceHolder("DIR").StringVar(&o.record)
 	app.Flag("api.playback", "Play back a recording of --api.record instead of calling the API, at the time of the recording. "+

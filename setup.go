@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"github.com/go-kit/log"
-	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -17,15 +15,6 @@ import (
 	"starrocks_backup_exporter/collector/fleet"
 	"starrocks_backup_exporter/config"
 )
-
-func newLogger(o options) log.Logger {
-	newFormat := log.NewLogfmtLogger
-	if o.logFormat == "json" {
-		newFormat = log.NewJSONLogger
-	}
-	logger := log.With(newFormat(log.NewSyncWriter(os.Stderr)), "ts", log.DefaultTimestampUTC)
-	return level.NewFilter(logger, level.Allow(level.ParseDefault(o.logLevel, level.InfoValue())))
-}
 
 // exporter is what every command works with.
 type exporter struct {
@@ -69,7 +58,7 @@ func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*expor
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("configuration: %w (name another file with --config.file, or try --demo)", err)
 	case err != nil:
-		return nil, fmt.Errorf("configuration:\n%w", err)
+		return nil, err
 	}
 	return &exporter{scraper: scraper, reloader: reloader, now: now}, nil
 }

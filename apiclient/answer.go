@@ -24,6 +24,11 @@ type page[T any] struct {
 	total int // 0 if the API does not say
 	items []T
 	bytes int // of the body
+	// requestID is the API's name of the request, for its support.
+	requestID string
+
+	fingerprint Fingerprint // none unless somebody asks
+	unchanged   bool        // the fingerprint is known: items and total are empty
 }
 
 // wireItem is an element of Data. It may share values of the previous item's model; both are nil for the first item of a page.
@@ -87,6 +92,7 @@ func interpret[T any](a *answer, decode func([]byte) (*page[T], *header, error))
 	if a.status < 300 {
 		switch {
 		case h.Success == flagTrue && h.codeIsSuccess():
+			p.requestID = oneLine(string(h.RequestID))
 			return p, nil
 		case h.Success == flagUnset && h.codeIsSuccess():
 			return nil, &Error{

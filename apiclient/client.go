@@ -6,12 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/go-kit/log"
 )
 
 const (
@@ -41,7 +44,7 @@ type Observer interface {
 	ClockSkew(regionID string, d time.Duration)
 }
 
-// Options are the settings of a client. All but StatusWords and Secrets are required.
+// Options are the settings of a client. All but StatusWords, Secrets and Logger are required.
 type Options struct {
 	Endpoint    string // URL of the region's host
 	RegionID    string
@@ -57,6 +60,7 @@ type Options struct {
 	Limiter        *Limiter    // of attempts; shared by the clients of an account and region
 	Memory         *Memory     // of answers; shared by all clients
 	Observer       Observer
+	Logger         log.Logger // told of each attempt at debug level
 	Now            func() time.Time
 	Nonce          func() string // unique at each call
 }
@@ -66,6 +70,7 @@ type Client struct {
 	o      Options
 	url    *url.URL
 	memory *Memory
+	seed   maphash.Seed // of fingerprints
 
 	mu    sync.Mutex
 	sizes map[string]int // page sizes of lists whose pages are too large otherwise, by key
@@ -80,7 +85,10 @@ func New(o Options) (*Client, error) {
 	if u.Host == "" {
 		return nil, fmt.Errorf("endpoint %q has no host", u.Redacted())
 	}
-	return &Client{o: o, url: u, memory: o.Memory, sizes: map[string]int{}}, nil
+	if o.Logger == nil {
+		o.Logger = log.NewNopLogger()
+	}
+	return &Client{o: o, url: u, memory: o.Memory, seed: maphash.MakeSeed(), sizes: map[string]int{}}, nil
 }
 
 // credential returns what to sign with.

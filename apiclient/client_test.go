@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-kit/log"
 	"golang.org/x/time/rate"
 
 	"starrocks_backup_exporter/apiclient"
@@ -114,6 +115,37 @@ func TestTheServersHintIsHonored(t *testing.T) {
 	}
 	if took := time.Since(began); took < 500*time.Millisecond || seen.retries.Load() != 1 {
 		t.Errorf("%d retries after %v", seen.retries.Load(), took)
+	}
+}
+
+// At debug level, each attempt is a line with all that the vendor's support asks for, and no secret.
+func TestLogOfRequests(t *testing.T) {
+	var text strings.Builder
+	now := time.Now()
+	c, sim, _ := newClient(t, simulator.Options{}, func(o *apiclient.Options) {
+		o.Logger, o.Limiter = log.NewLogfmtLogger(log.NewSyncWriter(&text)), apiclient.NewLimiter(rate.Inf, 1, 1)
+		o.Now = func() time.Time { return now }
+		o.Secrets = []string{"-000000000002"} // part of the id of a request that succeeds
+	})
+	sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Fault: simulator.First(1, simulator.Throttled(0))})
+	sim.Set(simulator.Instance{InstanceID: "c-2", RegionID: "cn-hangzhou", Fault: simulator.First(1, simulator.Reset())})
+	for _, id := range []string{"c-1", "c-2"} {
+		if _, err := read(t, c, apiclient.DescribeBackupsRequest{InstanceID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const line = `level=debug msg="API request" operation=DescribeBackups region_id=cn-hangzhou ` +
+		`instance_id=c-%d page=1 attempt=%d duration=0s `
+	got := strings.Split(text.String(), "\n")
+	for i, want := range []string{
+		fmt.Sprintf(line, 1, 1) + `status=400 request_id=32A44F0D-BFF6-5664-999A-218BBDE7BBBB err="DescribeBackups: throttled: `,
+		fmt.Sprintf(line, 1, 2) + `status=200 request_id="(left out)" bytes=`,
+		fmt.Sprintf(line, 2, 1) + `status= request_id= err="DescribeBackups: network: `,
+		fmt.Sprintf(line, 2, 2) + `status=200 request_id="(left out)" bytes=`,
+	} {
+		if i >= len(got) || !strings.HasPrefix(got[i], want) {
+			t.Errorf("line %d does not begin with %s:\n%s", i, want, text.String())
+		}
 	}
 }
 

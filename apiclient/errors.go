@@ -80,9 +80,11 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// leftOut stands for text that repeats a secret.
+const leftOut = "(left out)"
+
 // hide leaves out what repeats a secret. The text of a transport error can come from a proxy.
 func (e *Error) hide(secrets secretscan.Scanner) {
-	const leftOut = "(left out)"
 	for _, s := range []*string{&e.Code, &e.Message, &e.RequestID, &e.Action} {
 		if secrets.In(*s) {
 			*s = leftOut

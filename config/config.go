@@ -34,7 +34,12 @@ type Config struct {
 	Accounts  map[string]Account `yaml:"accounts,omitempty"`
 	Instances []Instance         `yaml:"instances,omitempty"`
 	Discovery []Discovery        `yaml:"discovery,omitempty"`
+
+	warnings []string
 }
+
+// Warnings returns what is probably wrong in the file, with file, line and field.
+func (c *Config) Warnings() []string { return c.warnings }
 
 // API says how to reach the API.
 type API struct {
@@ -42,8 +47,9 @@ type API struct {
 	Timeout           model.Duration `yaml:"timeout"`  // of one request
 	MaxAttempts       int            `yaml:"max_attempts"`
 	PageSize          int            `yaml:"page_size"`
-	RequestsPerSecond float64        `yaml:"requests_per_second"` // per account and region
-	Concurrency       int            `yaml:"concurrency"`         // requests in flight, per account and region
+	RequestsPerSecond float64        `yaml:"requests_per_second"`    // per account and region
+	Concurrency       int            `yaml:"concurrency"`            // requests in flight, per account and region
+	MinInterval       model.Duration `yaml:"min_interval,omitempty"` // between the reads of an instance; 0 reads it in each scrape
 	HTTPClient        HTTPClient     `yaml:"http_client"`
 }
 

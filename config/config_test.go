@@ -163,3 +163,52 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// What is allowed but probably a mistake is a warning, which never repeats a value that may be a secret.
+func TestWarnings(t *testing.T) {
+	var all []string
+	for _, file := range append(fixtures(t, ".good.yml"), "../starrocks_backup_exporter.example.yml") {
+		_, warnings, err := Check(file)
+		if err != nil {
+			t.Error(err)
+		}
+		all = append(all, warnings...)
+	}
+	golden(t, "testdata/warnings.txt", strings.Join(all, "\n")+"\n")
+	const gateway = "api: {endpoint: 'http://gateway'}\ninstances: [{instance_id: c, region_id: private-1}]"
+	if c, err := Parse("gateway.yml", []byte(gateway)); err != nil || len(c.Warnings()) > 0 {
+		t.Errorf("a region of an endpoint of its own: %v, %v", c.Warnings(), err)
+	}
+	const both = "accounts: {prod: {access_key_id: '${ID}'}}\ninstances: [{instance_id: '', region_id: mars, account: prod}]"
+	if _, warnings, err := parse("both.yml", []byte(both)); err == nil || len(warnings) != 2 {
+		t.Errorf("warnings beside errors: %v, %v", warnings, err)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	fields := []string{"instance_id", "region_id", "account", "max_age", "refresh_interval"}
+	for word, want := range map[string]string{
+		"regoin_id": "region_id", "Region-ID": "region_id", "region": "region_id", "acount": "account", "maxAge": "max_age",
+		"interval": "refresh_interval", "id": "", "name": "", "password": "", "": "",
+	} {
+		if got := nearest(word, fields); got != want {
+			t.Errorf("%q is taken for %q instead of %q", word, got, want)
+		}
+	}
+}
+
+func TestDurationFor(t *testing.T) {
+	for value, want := range map[string]string{
+		"26": "26h", "26 h": "26h", "26 hours": "26h", "90 min": "90m", "2 Days": "2d", "1.5h": "1h30m",
+		"5ms": "5ms", "3 months": "", "soon": "", "-1h": "",
+	} {
+		if got := durationFor("max_age", value); got != want {
+			t.Errorf("%q is taken for %q instead of %q", value, got, want)
+		}
+	}
+	for field, want := range map[string]string{"timeout": "5s", "refresh_interval": "5m", "grace": "5h"} {
+		if got := durationFor(field, "5"); got != want {
+			t.Errorf("%s: 5 is taken for %q instead of %q", field, got, want)
+		}
+	}
+}

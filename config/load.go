@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -24,27 +23,45 @@ import (
 
 // Load reads a configuration file. Its error has one line for each mistake, with file, line and field.
 func Load(path string) (*Config, error) {
+	c, _, err := Check(path)
+	return c, err
+}
+
+// Check is Load for a person who writes the file: the warnings say what is probably wrong, whether or not there is an error.
+func Check(path string) (c *Config, warnings []string, err error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return Parse(path, content)
+	return parse(path, content)
 }
 
 // Parse reads the content of a configuration file. Relative paths in it refer to the directory of name.
 func Parse(name string, content []byte) (*Config, error) {
-	c := Default()
-	d := &decoder{file: name, lines: map[string]int{}, merging: map[*yaml.Node]bool{}}
+	c, _, err := parse(name, content)
+	return c, err
+}
+
+func parse(name string, content []byte) (c *Config, warnings []string, err error) {
+	c = Default()
+	f := &findings{file: name, lines: map[string]int{}, broken: map[string]bool{}}
+	d := decoder{f, map[*yaml.Node]bool{}}
 	if root := d.document(content); root != nil {
 		d.decode(root, "", reflect.ValueOf(c).Elem())
 	}
-	if len(d.errors) == 0 { // checks of values that were not decoded would mislead
-		c.setDirectory(filepath.Dir(name))
-		c.check(d)
+	c.setDirectory(filepath.Dir(name))
+	c.check(f)
+	c.warn(f)
+	if err := f.err(); err != nil {
+		return nil, f.warnings(), err
 	}
-	if err := d.err(); err != nil {
-		return nil, err
-	}
+	c.inherit()
+	c.warnings = f.warnings()
+	return c, c.warnings, nil
+}
+
+// inherit fills in what instances and discoveries leave out.
+func (c *Config) inherit() {
 	for i := range c.Instances {
 		in := &c.Instances[i]
 		in.Account = cmp.Or(in.Account, DefaultAccount)
@@ -63,7 +80,6 @@ func Parse(name string, content []byte) (*Config, error) {
 			e.MaxAge = cmp.Or(e.MaxAge, c.Backups.MaxAge)
 		}
 	}
-	return c, nil
 }
 
 // inherit fills in what is not set.
@@ -74,14 +90,14 @@ func (t *Thresholds) inherit(from Thresholds) {
 }
 
 // check checks the thresholds that the file sets.
-func (t Thresholds) check(d *decoder, path string) {
+func (t Thresholds) check(f *findings, path string) {
 	for name, value := range map[string]model.Duration{"stuck_after": t.StuckAfter, "expiring_within": t.ExpiringWithin} {
-		if _, given := d.lines[path+"."+name]; given && value <= 0 {
-			d.fail(path+"."+name, "must be above 0")
+		if _, given := f.lines[path+"."+name]; given && value <= 0 {
+			f.fail(path+"."+name, "must be above 0")
 		}
 	}
-	if _, given := d.lines[path+".shrunk_below"]; given && !(t.ShrunkBelow > 0 && t.ShrunkBelow < 1) {
-		d.fail(path+".shrunk_below", "must be between 0 and 1")
+	if _, given := f.lines[path+".shrunk_below"]; given && !(t.ShrunkBelow > 0 && t.ShrunkBelow < 1) {
+		f.fail(path+".shrunk_below", "must be between 0 and 1")
 	}
 }
 
@@ -95,81 +111,92 @@ func (c *Config) setDirectory(directory string) {
 	c.API.HTTPClient.TLSConfig.SetDirectory(directory)
 }
 
-func (c *Config) check(d *decoder) {
-	c.API.check(d)
+func (c *Config) check(f *findings) {
+	c.API.check(f)
 	if c.Backups.MaxAge <= 0 {
-		d.fail("backups.max_age", "must be above 0")
+		f.fail("backups.max_age", "must be above 0")
 	}
 	if c.Backups.SubtaskLimit < 0 {
-		d.fail("backups.subtask_limit", "must not be negative")
+		f.fail("backups.subtask_limit", "must not be negative")
 	}
-	c.Backups.check(d, "backups")
+	c.Backups.check(f, "backups")
 	for _, word := range slices.Sorted(maps.Keys(c.Backups.StatusWords)) {
 		if status := c.Backups.StatusWords[word]; !slices.Contains(statuses, status) {
-			d.fail("backups.status_words."+word, "%q is not a status; it must be one of %s", status, strings.Join(statuses, ", "))
+			f.fail("backups.status_words."+word, "%q is not a status; it must be one of %s", status, strings.Join(statuses, ", "))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Accounts)) {
-		c.Accounts[name].check(d, "accounts."+name)
+		c.Accounts[name].check(f, "accounts."+name)
 	}
-	if len(c.Instances)+len(c.Discovery) == 0 {
-		d.fail("instances", "none configured, and no discovery")
+	if len(c.Instances)+len(c.Discovery) == 0 && !f.isBroken("discovery") {
+		f.fail("instances", "none configured, and no discovery")
 	}
-	c.checkInstances(d)
-	c.checkDiscovery(d)
+	c.checkInstances(f)
+	c.checkDiscovery(f)
 }
 
-func (c *Config) checkAccount(d *decoder, path, account string) {
-	if _, ok := c.Accounts[account]; !ok && account != "" && account != DefaultAccount {
-		d.fail(path+".account", "account %q is not defined under accounts", account)
+func (c *Config) checkAccount(f *findings, path, account string) {
+	if _, ok := c.Accounts[account]; ok || account == "" || account == DefaultAccount || f.isBroken("accounts") {
+		return
 	}
+	hint := ""
+	if meant := nearest(account, slices.Collect(maps.Keys(c.Accounts))); meant != "" {
+		hint = fmt.Sprintf("; did you mean %q?", meant)
+	}
+	f.fail(path+".account", "account %q is not defined under accounts%s", account, hint)
 }
 
-func (c *Config) checkInstances(d *decoder) {
+func (c *Config) checkInstances(f *findings) {
 	type key struct{ regionID, instanceID string }
 	first := map[key]int{}
 	for i := range c.Instances {
 		in := &c.Instances[i]
 		path := fmt.Sprintf("instances[%d]", i)
-		in.check(d, path)
-		in.setSchedule(d, path)
-		c.checkAccount(d, path, in.Account)
+		in.check(f, path)
+		in.setSchedule(f, path)
+		c.checkAccount(f, path, in.Account)
 		k := key{in.RegionID, in.InstanceID}
+		if in.RegionID == "" || in.InstanceID == "" {
+			continue
+		}
 		if line, twice := first[k]; twice {
-			d.fail(path, "instance %q of region %q is configured twice, first in line %d", in.InstanceID, in.RegionID, line)
+			f.fail(path, "instance %q of region %q is configured twice, first in line %d", in.InstanceID, in.RegionID, line)
 		} else {
-			first[k] = d.lines[path]
+			first[k] = f.lines[path]
 		}
 	}
 }
 
-func (c *Config) checkDiscovery(d *decoder) {
+func (c *Config) checkDiscovery(f *findings) {
 	type key struct{ regionID, account, tags string }
 	first := map[key]int{}
 	for i := range c.Discovery {
 		e := &c.Discovery[i]
 		path := fmt.Sprintf("discovery[%d]", i)
 		found := e.Instance("any")
-		found.check(d, path)
+		found.check(f, path)
 		for n, id := range e.Exclude.InstanceIDs {
 			if strings.TrimSpace(id) == "" {
-				d.fail(fmt.Sprintf("%s.exclude.instance_ids[%d]", path, n), "missing")
+				f.fail(fmt.Sprintf("%s.exclude.instance_ids[%d]", path, n), "missing")
 			}
 		}
-		found.setSchedule(d, path)
+		found.setSchedule(f, path)
 		e.Grace, e.timetable = found.Grace, found.timetable
-		c.checkAccount(d, path, e.Account)
+		c.checkAccount(f, path, e.Account)
 		if e.Listing != "" && e.Listing != ListingInstance && e.Listing != ListingRegion {
-			d.fail(path+".listing", "must be %s or %s", ListingInstance, ListingRegion)
+			f.fail(path+".listing", "must be %s or %s", ListingInstance, ListingRegion)
 		}
-		if _, given := d.lines[path+".refresh_interval"]; given && e.RefreshInterval <= 0 {
-			d.fail(path+".refresh_interval", "must be above 0")
+		if _, given := f.lines[path+".refresh_interval"]; given && e.RefreshInterval <= 0 {
+			f.fail(path+".refresh_interval", "must be above 0")
+		}
+		if e.RegionID == "" || f.breaksIn(path+".tags") || f.isBroken(path+".account") {
+			continue
 		}
 		k := key{e.RegionID, cmp.Or(e.Account, DefaultAccount), e.TagList()}
 		if line, twice := first[k]; twice {
-			d.fail(path, "region %q is discovered twice with the same account and tags, first in line %d", e.RegionID, line)
+			f.fail(path, "region %q is discovered twice with the same account and tags, first in line %d", e.RegionID, line)
 		} else {
-			first[k] = d.lines[path]
+			first[k] = f.lines[path]
 		}
 	}
 }
@@ -186,40 +213,40 @@ func (d Discovery) TagList() string {
 	return strings.Join(all, ",")
 }
 
-// regionID matches what may become part of a host name.
-var regionID = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
-
-func (i *Instance) check(d *decoder, path string) {
+func (i *Instance) check(f *findings, path string) {
 	if i.InstanceID == "" {
-		d.fail(path+".instance_id", "missing")
+		f.fail(path+".instance_id", "missing")
 	}
 	if strings.TrimSpace(i.InstanceID) != i.InstanceID {
-		d.fail(path+".instance_id", "must not begin or end with a space")
+		f.fail(path+".instance_id", "must not begin or end with a space")
 	}
 	switch {
 	case i.RegionID == "":
-		d.fail(path+".region_id", "missing")
+		f.fail(path+".region_id", "missing")
 	case !regionID.MatchString(i.RegionID) || len(i.RegionID) > 63:
-		d.fail(path+".region_id", "%q is not a region id (lower-case letters, digits and hyphens)", i.RegionID)
+		f.fail(path+".region_id", "%q is not a region id (lower-case letters, digits and hyphens)", i.RegionID)
 	}
-	if _, given := d.lines[path+".max_age"]; given && i.MaxAge <= 0 {
-		d.fail(path+".max_age", "must be above 0")
+	if _, given := f.lines[path+".max_age"]; given && i.MaxAge <= 0 {
+		f.fail(path+".max_age", "must be above 0")
 	}
-	i.Thresholds.check(d, path)
+	i.Thresholds.check(f, path)
 }
 
 // setSchedule parses the schedule and fills in its defaults.
-func (i *Instance) setSchedule(d *decoder, path string) {
-	_, hasGrace := d.lines[path+".grace"]
+func (i *Instance) setSchedule(f *findings, path string) {
+	_, hasGrace := f.lines[path+".grace"]
 	if hasGrace && i.Grace < 0 {
-		d.fail(path+".grace", "must not be negative")
+		f.fail(path+".grace", "must not be negative")
 	}
 	if i.Schedule == "" {
+		if f.isBroken(path + ".schedule") {
+			return
+		}
 		if i.TimeZone != "" {
-			d.fail(path+".time_zone", "needs a schedule")
+			f.fail(path+".time_zone", "needs a schedule")
 		}
 		if hasGrace {
-			d.fail(path+".grace", "needs a schedule")
+			f.fail(path+".grace", "needs a schedule")
 		}
 		return
 	}
@@ -229,101 +256,107 @@ func (i *Instance) setSchedule(d *decoder, path string) {
 	i.TimeZone = cmp.Or(i.TimeZone, "UTC")
 	location, err := time.LoadLocation(i.TimeZone)
 	if err != nil || i.TimeZone == "Local" { // Local differs from machine to machine
-		d.fail(path+".time_zone", "unknown time zone %q", i.TimeZone)
+		f.fail(path+".time_zone", "unknown time zone %q", i.TimeZone)
 		return
 	}
 	if i.timetable, err = schedule.Parse(i.Schedule, location); err != nil {
-		d.fail(path+".schedule", "%v", err)
+		f.fail(path+".schedule", "%v", err)
 	}
 }
 
-func (a API) check(d *decoder) {
-	a.checkEndpoint(d)
+func (a API) check(f *findings) {
+	a.checkEndpoint(f)
 	if a.Timeout <= 0 {
-		d.fail("api.timeout", "must be above 0")
+		f.fail("api.timeout", "must be above 0")
 	}
 	if a.MaxAttempts < 1 {
-		d.fail("api.max_attempts", "must be 1 or more")
+		f.fail("api.max_attempts", "must be 1 or more")
 	}
 	if a.PageSize < 1 || a.PageSize > 100 {
-		d.fail("api.page_size", "must be from 1 to 100")
+		f.fail("api.page_size", "must be from 1 to 100")
 	}
 	if !(a.RequestsPerSecond > 0) || math.IsInf(a.RequestsPerSecond, 0) {
-		d.fail("api.requests_per_second", "must be a number above 0")
+		f.fail("api.requests_per_second", "must be a number above 0")
 	}
 	if a.Concurrency < 1 || a.Concurrency > 1000 {
-		d.fail("api.concurrency", "must be from 1 to 1000")
+		f.fail("api.concurrency", "must be from 1 to 1000")
 	}
-	a.HTTPClient.check(d)
+	a.HTTPClient.check(f)
 }
 
-func (a API) checkEndpoint(d *decoder) {
+func (a API) checkEndpoint(f *findings) {
 	u, err := url.Parse(a.URL("region"))
 	switch {
 	case err != nil:
-		d.fail("api.endpoint", "not a valid URL") // the error's text may contain a password
+		f.fail("api.endpoint", "not a valid URL") // the error's text may contain a password
 	case u.User != nil:
-		d.fail("api.endpoint", "must not hold credentials")
+		f.fail("api.endpoint", "must not hold credentials")
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Hostname() == "":
-		d.fail("api.endpoint", "must be an http or https URL with a host")
+		f.fail("api.endpoint", "must be an http or https URL with a host")
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || strings.Contains(a.Endpoint, "#"):
-		d.fail("api.endpoint", "must not have anything after the host")
+		f.fail("api.endpoint", "must not have anything after the host")
 	}
 }
 
-func (h HTTPClient) check(d *decoder) {
+func (h HTTPClient) check(f *findings) {
 	const path = "api.http_client"
+	if f.breaksIn(path) {
+		return
+	}
 	proxy := promconfig.ProxyConfig{ProxyURL: h.ProxyURL, ProxyFromEnvironment: h.ProxyFromEnvironment, NoProxy: h.NoProxy}
 	if err := proxy.Validate(); err != nil {
-		d.fail(path, "%v", err)
+		f.fail(path, "%v", err)
 	}
 	if h.ProxyURL.URL != nil && h.ProxyURL.Host == "" {
-		d.fail(path+".proxy_url", "must be a URL with a host")
+		f.fail(path+".proxy_url", "must be a URL with a host")
 	}
 	if v := h.TLSConfig.MinVersion; v != 0 && v < tls.VersionTLS12 {
-		d.fail(path+".tls_config.min_version", "must be TLS12 or TLS13")
+		f.fail(path+".tls_config.min_version", "must be TLS12 or TLS13")
 	}
 	if err := h.TLSConfig.Validate(); err != nil {
-		d.fail(path+".tls_config", "%v", err)
+		f.fail(path+".tls_config", "%v", err)
 	} else if _, err := h.Transport(true); err != nil {
-		d.fail(path+".tls_config", "%v", err)
+		f.fail(path+".tls_config", "%v", err)
 	}
 }
 
-func (a Account) check(d *decoder, path string) {
+func (a Account) check(f *findings, path string) {
+	if f.breaksIn(path) {
+		return
+	}
 	hasSecret := a.AccessKeySecret != "" || a.AccessKeySecretFile != ""
 	hasToken := a.SecurityToken != "" || a.SecurityTokenFile != ""
 	switch {
 	case a.AccessKeySecret != "" && a.AccessKeySecretFile != "":
-		d.fail(path, "only one of access_key_secret and access_key_secret_file may be given")
+		f.fail(path, "only one of access_key_secret and access_key_secret_file may be given")
 	case a.SecurityToken != "" && a.SecurityTokenFile != "":
-		d.fail(path, "only one of security_token and security_token_file may be given")
+		f.fail(path, "only one of security_token and security_token_file may be given")
 	case a.AccessKeyID != "" && !hasSecret:
-		d.fail(path+".access_key_id", "access_key_secret or access_key_secret_file is missing")
+		f.fail(path+".access_key_id", "access_key_secret or access_key_secret_file is missing")
 	case a.AccessKeyID == "" && (hasSecret || hasToken):
-		d.fail(path+".access_key_id", "missing, but there is a secret or a token")
+		f.fail(path+".access_key_id", "missing, but there is a secret or a token")
 	}
 	if a.RoleARN != "" && !strings.HasPrefix(a.RoleARN, "acs:ram::") {
-		d.fail(path+".role_arn", "must begin with acs:ram::")
+		f.fail(path+".role_arn", "must begin with acs:ram::")
 	}
 	for name, value := range map[string]string{"external_id": a.ExternalID, "role_session_name": a.RoleSessionName} {
 		if value != "" && a.RoleARN == "" {
-			d.fail(path+"."+name, "needs a role_arn")
+			f.fail(path+"."+name, "needs a role_arn")
 		}
 	}
-	checkSecretFile(d, path+".access_key_secret_file", a.AccessKeySecretFile)
-	checkSecretFile(d, path+".security_token_file", a.SecurityTokenFile)
+	checkSecretFile(f, path+".access_key_secret_file", a.AccessKeySecretFile)
+	checkSecretFile(f, path+".security_token_file", a.SecurityTokenFile)
 }
 
-func checkSecretFile(d *decoder, path, file string) {
+func checkSecretFile(f *findings, path, file string) {
 	if file == "" {
 		return
 	}
 	content, err := os.ReadFile(file)
 	switch {
 	case err != nil:
-		d.fail(path, "%v", err)
+		f.fail(path, "%v", err)
 	case strings.TrimSpace(string(content)) == "":
-		d.fail(path, "%s is empty", file)
+		f.fail(path, "%s is empty", file)
 	}
 }

@@ -27,6 +27,7 @@ platform() {
 	.tools/bin/cyclonedx-gomod bin -json -std -noserial -notimestamp -version "v$VERSION" -output "dist/$target.cdx.json" "dist/$target/$binary"
 
 	cp --parents "${documents[@]}" "dist/$target"
+	if [[ $1 != windows ]]; then cp -r dist/share "dist/$target"; fi
 	chmod -R u=rwX,go=rX "dist/$target"
 	find "dist/$target" -exec touch --date="@$SOURCE_DATE_EPOCH" {} +
 	if [[ $1 == windows ]]; then
@@ -43,10 +44,16 @@ platform() {
 }
 
 rm -rf dist
-mkdir dist
+mkdir -p dist/share
+# What a binary for this machine says of itself holds for all.
+make --no-print-directory build BINARY=dist/native
+dist/native --help-man | gzip -9n >dist/share/$name.1.gz
+dist/native --completion-script-bash >dist/share/$name.bash
+dist/native --completion-script-zsh >dist/share/$name.zsh
 for os in linux darwin windows; do
 	for arch in amd64 arm64; do platform "$os" "$arch"; done
 done
+rm -r dist/native dist/share
 cd dist
 sums=$(sha256sum -- *)
 echo "$sums" >sha256sums.txt

@@ -289,7 +289,7 @@ func TestPageLooks(t *testing.T) {
 	write(text) // nothing was ever read
 	start(t, binary, "--config.file="+file, "--web.listen-address="+address)
 	eventually(t, "another exporter", func() error { _, err := fetch(t, "http://"+address+"/-/ready"); return err })
-	looks("unknown", "http://"+address+"/", "Nothing is known", "1 region unknown", "It was never read since the exporter started.")
+	looks("unknown", "http://"+address+"/", "Nothing is known", "1 region unknown", "No earlier read is known.")
 	write(strings.Split(text, "instances:")[0])
 	address = freeAddress(t)
 	start(t, binary, "--config.file="+file, "--web.listen-address="+address)

@@ -66,7 +66,7 @@ func (b *Builder) Build(c *config.Config) (*Fleet, error) {
 		clients: map[laneKey]*apiclient.Client{},
 	}
 	f := &Fleet{
-		Shard: b.shard, RequestsPerSecond: c.API.RequestsPerSecond, PageSize: c.API.PageSize, SubtaskLimit: c.Backups.SubtaskLimit,
+		Shard: b.shard, RequestsPerSecond: c.API.RequestsPerSecond, MinInterval: time.Duration(c.API.MinInterval), PageSize: c.API.PageSize, SubtaskLimit: c.Backups.SubtaskLimit,
 		Credentials: map[string]Identity{},
 	}
 	for _, i := range c.Instances {
@@ -165,7 +165,8 @@ func (b *Builder) client(c *config.Config, k laneKey, t transports, credentials 
 	return apiclient.New(apiclient.Options{
 		Endpoint: a.URL(k.regionID), RegionID: k.regionID, Credentials: credentials, Transport: kept, FreshTransport: fresh,
 		Timeout: time.Duration(a.Timeout), MaxAttempts: a.MaxAttempts, PageSize: a.PageSize, StatusWords: words, Secrets: a.HTTPClient.Secrets(),
-		Limiter: limiter, Memory: b.memory, Observer: b.observer, Now: b.now, Nonce: rand.Text,
+		Limiter: limiter, Memory: b.memory, Observer: b.observer, Logger: log.With(b.logger, "account", k.account),
+		Now: b.now, Nonce: rand.Text,
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"starrocks_backup_exporter/apiclient"
 )
@@ -14,10 +15,15 @@ type history struct {
 	sync.Mutex
 	fleet       *Fleet // the current one
 	last        *Result
-	tooLong     map[laneKey]bool       // whether the requests took too long at the last scrape
-	failing     map[laneKey]failedRead // instances that could not be read at the last scrape
+	logged      map[time.Duration]logged // by the deadline of the scrapes: what is too short for one may do for another
 	instances   map[instanceKey]*instanceHistory
 	discoveries map[discoveryKey]*discoveryHistory
+}
+
+// logged is what the log says of the last scrape with a certain deadline.
+type logged struct {
+	tooLong map[laneKey]bool       // whether the requests took too long
+	failing map[laneKey]failedRead // instances that could not be read
 }
 
 // failedRead is the instances of a lane that could not be read, and why.

@@ -18,6 +18,8 @@ type instanceHistory struct {
 	firstRead time.Time
 	seen      map[string]seenTask // by BackupTaskId
 	facts     *health.Facts       // of the last complete read; nil before the first
+	fleet     *Fleet              // that it was read for
+	foreign   int                 // tasks of another instance in the last list
 	turn      time.Time           // when it was read last, or tried to be
 	// forgotten is the latest end of a task that was seen to end and then forgotten. A task that ended by then was counted, or is too old.
 	forgotten time.Time
@@ -47,8 +49,8 @@ func (h *instanceHistory) copyTotals() InstanceTotals {
 func (h *instanceHistory) failed(reason apiclient.Reason) { h.totals.Errors[reason]++ }
 
 // succeeded counts a complete read.
-func (h *instanceHistory) succeeded(facts *health.Facts, at time.Time) {
-	h.facts, h.totals.LastRead = facts, at
+func (h *instanceHistory) succeeded(facts *health.Facts, f *Fleet, at time.Time) {
+	h.facts, h.fleet, h.totals.LastRead = facts, f, at
 	h.countFinished(facts.Tasks, at)
 }
 

@@ -79,24 +79,38 @@ func (p *progress) begin(s *slot) {
 	}
 }
 
-// sizes returns the sizes of the tasks that the last complete read of an instance listed.
-func (p *progress) sizes(s *slot) health.Sizes {
+// known returns the facts of the last complete read of an instance; empty before the first.
+func (p *progress) known(s *slot) health.Facts {
 	p.history.Lock()
 	defer p.history.Unlock()
 	if h := p.history.instance(s.target); h != nil && h.facts != nil {
-		return h.facts.Sizes
+		return *h.facts
 	}
-	return nil
+	return health.Facts{}
+}
+
+// due returns the slots to be read. An instance that was read young enough (api.min_interval), and since the last reload, is served from
+// that read and judged at the current time.
+func (p *progress) due(slots []*slot) (due []*slot) {
+	now := p.now()
+	p.history.Lock()
+	defer p.history.Unlock()
+	for _, s := range slots {
+		h := p.history.instance(s.target)
+		if h == nil || h.facts == nil || h.fleet != p.fleet || !h.facts.Certain ||
+			now.Before(h.facts.ReadAt) || now.Sub(h.facts.ReadAt) >= p.fleet.MinInterval {
+			due = append(due, s)
+			continue
+		}
+		s.result = &InstanceResult{Instance: s.target.Instance, Health: h.facts.Judge(p.limits(s.target), now), ReadBefore: true}
+	}
+	return due
 }
 
 // finish puts what was read of an instance, or why it could not be read, into its slot and its history.
-func (p *progress) finish(s *slot, list *health.List, err error) {
+func (p *progress) finish(s *slot, facts *health.Facts, err error) {
 	r := &InstanceResult{Instance: s.target.Instance, Err: err}
-	var facts *health.Facts
 	if err == nil {
-		facts, r.Err = health.Examine(list, p.fleet.SubtaskLimit)
-	}
-	if facts != nil {
 		r.Health = facts.Judge(p.limits(s.target), facts.ReadAt)
 	}
 	now := p.now()
@@ -110,7 +124,7 @@ func (p *progress) finish(s *slot, list *health.List, err error) {
 	switch {
 	case h == nil:
 	case r.Err == nil:
-		h.succeeded(facts, now)
+		h.succeeded(facts, p.fleet, now)
 	case !s.timedOut: // a failed read counts once
 		p.failed(s.target, h, r.Err)
 	}

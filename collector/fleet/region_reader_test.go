@@ -82,7 +82,11 @@ func TestListLacks(t *testing.T) {
 		if c.listed != nil {
 			l.lists["c-00"] = read(c.listed...)
 		}
-		if got := l.lacks(s, read(c.own...)); got != c.lacks {
+		own, err := health.Examine(read(c.own...), 500)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.lacks(s, own); got != c.lacks {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -116,8 +116,7 @@ func (s *Scraper) result(c *collection, deadline time.Duration) *Result {
 	defer s.history.Unlock()
 	r := c.result()
 	r.Deadline = deadline
-	s.logRequestTimes(r)
-	s.logFailures(r)
+	s.log(r)
 	if s.history.fleet == c.fleet && !hastier(r, s.history.last) {
 		s.history.last = r
 	}
@@ -133,41 +132,59 @@ func hastier(r, last *Result) bool {
 	return slices.ContainsFunc(r.Instances, func(i InstanceResult) bool { return i.Reason() == apiclient.ReasonTimeout })
 }
 
-// logRequestTimes logs once that the requests of a region have become too many for the deadline. The caller holds the lock.
-func (s *Scraper) logRequestTimes(r *Result) {
-	tooLong := map[laneKey]bool{}
+// maxDeadlines is how many deadlines the log tells apart. There is one for each Prometheus server and one for the page; clients can ask
+// for any.
+const maxDeadlines = 16
+
+// log logs what has changed since the last scrape with the same deadline. The caller holds the lock.
+func (s *Scraper) log(r *Result) {
+	before, known := s.history.logged[r.Deadline]
+	if s.history.logged == nil || !known && len(s.history.logged) >= maxDeadlines {
+		s.history.logged = map[time.Duration]logged{}
+	}
+	tooLong := s.logRequestTimes(r, before.tooLong)
+	s.history.logged[r.Deadline] = logged{tooLong, s.logFailures(r, tooLong, before.failing)}
+}
+
+// logRequestTimes logs once that the requests of a region have become too many for the deadline.
+func (s *Scraper) logRequestTimes(r *Result, before map[laneKey]bool) (tooLong map[laneKey]bool) {
+	tooLong = map[laneKey]bool{}
 	for _, t := range r.RequestTimes {
 		k := laneKey{t.Account, t.RegionID}
-		if tooLong[k] = t.TooLong(r.Deadline); tooLong[k] && !s.history.tooLong[k] {
+		if tooLong[k] = t.TooLong(r.Deadline); tooLong[k] && !before[k] {
 			level.Warn(s.logger).Log("msg", "the scrape deadline is too short for the requests of a region, some instances will time out",
 				"region_id", t.RegionID, "account", t.Account, "requests", t.Requests, "needed", t.Time, "deadline", r.Deadline, "hint", TooLongHint)
 		}
 	}
-	s.history.tooLong = tooLong
+	return tooLong
 }
 
-// logFailures logs one line for each account and region in which other instances than before could not be read, or for other reasons. The
-// caller holds the lock.
-func (s *Scraper) logFailures(r *Result) {
+// logFailures logs one line for each account and region in which other instances than in the last scrape could not be read, or for other
+// reasons. A timeout in a region whose requests take too long changes nothing: it hits other instances in each scrape.
+func (s *Scraper) logFailures(r *Result, tooLong map[laneKey]bool, last map[laneKey]failedRead) (failing map[laneKey]failedRead) {
 	failing, read := map[laneKey]failedRead{}, map[laneKey]int{}
 	examples := map[laneKey]*InstanceResult{} // of what is new
 	for i := range r.Instances {
 		one := &r.Instances[i]
 		lane, instance := laneKey{one.Instance.Account, one.Instance.RegionID}, instanceKey{one.Instance.RegionID, one.Instance.InstanceID}
 		read[lane]++
-		if one.Err == nil {
+		reason := one.Reason()
+		if reason == apiclient.ReasonTimeout && tooLong[lane] {
+			reason = last[lane][instance]
+		}
+		if reason == "" {
 			continue
 		}
 		if failing[lane] == nil {
 			failing[lane] = failedRead{}
 		}
-		failing[lane][instance] = one.Reason()
-		if examples[lane] == nil && s.history.failing[lane][instance] != one.Reason() {
+		failing[lane][instance] = reason
+		if examples[lane] == nil && last[lane][instance] != reason {
 			examples[lane] = one
 		}
 	}
 	for lane, instances := range read {
-		now, before := failing[lane], s.history.failing[lane]
+		now, before := failing[lane], last[lane]
 		where := []any{"region_id", lane.regionID, "account", lane.account, "failed", len(now), "instances", instances}
 		switch example := examples[lane]; {
 		case example != nil:
@@ -178,7 +195,7 @@ func (s *Scraper) logFailures(r *Result) {
 			level.Info(s.logger).Log(append([]any{"msg", "reading backups fails for fewer instances"}, append(where, "reasons", now.String())...)...)
 		}
 	}
-	s.history.failing = failing
+	return failing
 }
 
 // logFailure logs a failure with the first instance that has it.

@@ -12,6 +12,7 @@ import (
 // NaN. Sizes are bytes, durations seconds.
 type Facts struct {
 	ReadAt time.Time
+	Answer apiclient.Fingerprint // of what the API answered; none if another answer must be examined anew
 	// Certain reports that no task lies ahead of the clock, so that the facts hold at any later time, too.
 	Certain bool
 

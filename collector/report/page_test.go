@@ -154,7 +154,7 @@ func TestUnreadable(t *testing.T) {
 		">orders</a>", `<tr class="instance late stale"`, "1 d 4 h old", "2 h 30 min late", ">0 unhealthy<", ">2 unknown<", ">0 healthy<",
 		">0 overdue <small>+ 1 last known</small><",
 		"Cannot be read: the API did not answer in time. What is known is from 2026-03-04 12:00 UTC, 3 h ago.", "Overdue by 2 h 30 min",
-		"Cannot be read: the API did not answer in time. It was never read since the exporter started.",
+		"Cannot be read: the API did not answer in time. No earlier read is known.",
 		"DescribeBackups: timeout: no answer before the scrape's deadline")
 	if strings.Contains(body, "context canceled") {
 		t.Error("it speaks Go")
@@ -178,7 +178,8 @@ func TestUnlistedRegion(t *testing.T) {
 	r.Instances = []fleet.InstanceResult{read(t, daily(), task(apiclient.StatusCompleted, 4))}
 	r.Discoveries[0].LastSuccess = ago(1)
 	body, _ = get(t, at(r, noon), "")
-	lacks(t, body, `<p class="verdict unknown">Every instance that is known is healthy. 1 region could not be listed.</p>`, ">1 region unknown<",
+	lacks(t, body, `<p class="verdict unknown">Every instance that is known is healthy. 1 region could not be listed.</p>`, ">1 region " +
+		"unknown<",
 		"They were last listed 2026-03-04 11:00 UTC.")
 	if report := New(r, noon); report.Regions[0].State != "unknown" || report.Regions[0].Error.Reason != "forbidden" ||
 		report.State != "unknown" {

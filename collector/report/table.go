@@ -4,70 +4,105 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
-// WriteTable writes the report as a table, followed by what could not be read and why.
-func (r *Report) WriteTable(w io.Writer) error {
+// tableWidth is how many columns of a terminal the table takes at most.
+const tableWidth = 100
+
+// colors are the terminal's escape sequences for states.
+var colors = map[string]string{"unhealthy": "\x1b[1;31m", "unknown": "\x1b[33m", "healthy": "\x1b[32m"}
+
+// WriteTable writes the report as a table for a terminal. Beneath each instance is why it is unhealthy or unknown.
+func (r *Report) WriteTable(w io.Writer, color bool) error {
+	paint := func(text, state string) string {
+		if !color {
+			return text
+		}
+		return colors[state] + text + "\x1b[0m"
+	}
+	rows := [][]string{{"STATE", "INSTANCE", "NAME", "REGION", "ACCOUNT", "BACKUP AGE", "DEADLINE"}}
+	for i := range r.Instances {
+		rows = append(rows, r.Instances[i].cells(r.At))
+	}
+	const name, account, region = 2, 4, 3
+	widths := fitWidths(rows, tableWidth, name, account, region)
 	count := map[string]int{}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "STATE\tINSTANCE\tNAME\tREGION\tCONDITIONS\tNEWEST TASK\tNEWEST GOOD BACKUP\tAGE\tRESTORABLE\tRESTORABLE UNTIL")
-	for _, i := range r.Instances {
+	var b strings.Builder
+	for n, cells := range rows {
+		line := joinCells(cells, widths)
+		if n == 0 {
+			b.WriteString(line + "\n")
+			continue
+		}
+		i := &r.Instances[n-1]
 		count[i.State]++
-		fmt.Fprintln(table, strings.Join(i.cells(r.At), "\t"))
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "\n%d unhealthy, %d unknown, %d healthy\n", count["unhealthy"], count["unknown"], count["healthy"])
-	if len(r.Instances) == 0 {
-		fmt.Fprintln(w, r.Summary.Text)
-	}
-	for _, i := range r.Instances {
-		if i.Error != nil {
-			fmt.Fprintf(w, "%s (%s): %s%s\n", i.InstanceID, i.RegionID, i.Error.Message, i.Error.request())
+		b.WriteString(paint(i.State, i.State) + strings.TrimPrefix(line, i.State) + "\n")
+		for k, detail := range i.details() {
+			if k == 0 && columns(i.InstanceName) > widths[name] {
+				detail = i.InstanceName + ": " + detail
+			}
+			b.WriteString(wrap(detail, tableWidth, widths[0]+len(gap)))
 		}
 	}
+	b.WriteString("\n")
+	for n, state := range []string{"unhealthy", "unknown", "healthy"} {
+		b.WriteString([]string{"", ", ", ", "}[n] + paint(fmt.Sprintf("%d %s", count[state], state), state))
+	}
+	b.WriteString("\n")
+	if len(r.Instances) == 0 {
+		b.WriteString(r.Summary.Text + "\n")
+	}
 	for _, warning := range r.Warnings {
-		fmt.Fprintln(w, warning)
+		b.WriteString("\n" + wrap(warning, tableWidth, 0))
 	}
 	if len(r.MissingActions) > 0 {
-		fmt.Fprintf(
-			w,
-			"\nThe API denies access. Attach the system policy AliyunEMRStarRocksReadOnlyAccess, or this one, to the RAM user or role:\n\n%s\n",
-			r.policy(),
-		)
+		b.WriteString("\n" + wrap("The API denies access. Attach the system policy AliyunEMRStarRocksReadOnlyAccess, or this one, "+
+			"to the RAM user or role:", tableWidth, 0) + "\n" + r.policy() + "\n")
 	}
-	return nil
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // cells returns a row of the table. What is unknown is a dash.
 func (i *Instance) cells(at time.Time) []string {
-	cells := []string{i.State, i.InstanceID, i.InstanceName, i.RegionID, "", "", "", "", "", ""}
-	if i.Error == nil {
-		words := make([]string, len(i.Conditions))
-		for n, c := range i.Conditions {
-			words[n] = string(c)
-		}
-		newest, age, until := "never", "", "nothing to restore"
-		if i.LastSuccess != nil {
-			newest, age = clock(*i.LastSuccess), roughly(at.Sub(*i.LastSuccess))
-		}
-		switch {
-		case i.RestorableUntil != nil:
-			until = clock(*i.RestorableUntil)
-		case *i.RestorableBackups > 0:
-			until = "never expires"
-		}
-		cells = append(cells[:4], strings.Join(words, " "), string(i.LastTaskStatus), newest, age, fmt.Sprint(*i.RestorableBackups), until)
+	age, deadline := "", ""
+	switch {
+	case i.LastSuccess != nil:
+		age = roughly(at.Sub(*i.LastSuccess))
+	case i.RestorableBackups != nil: // it could be read
+		age = "never"
 	}
+	switch {
+	case i.Deadline == nil:
+	case i.Deadline.After(at):
+		deadline = "in " + roughly(i.Deadline.Sub(at))
+	default:
+		deadline = roughly(at.Sub(*i.Deadline)) + " ago"
+	}
+	cells := []string{i.State, i.InstanceID, i.InstanceName, i.RegionID, i.Account, age, deadline}
 	for n, c := range cells {
 		if c == "" {
 			cells[n] = "-"
 		}
 	}
 	return cells
+}
+
+// details says why the instance is not healthy.
+func (i *Instance) details() (all []string) {
+	words := make([]string, len(i.Conditions))
+	for n, c := range i.Conditions {
+		words[n] = string(c)
+	}
+	if len(words) > 0 {
+		all = append(all, strings.Join(words, ", "))
+	}
+	all = append(all, i.Reasons...)
+	if i.Error != nil {
+		all = append(all, i.Error.Message+i.Error.request())
+	}
+	return all
 }
 
 func (e *Error) request() string {
@@ -79,6 +114,13 @@ func (e *Error) request() string {
 
 // policy returns a RAM policy that grants the missing actions.
 func (r *Report) policy() string {
-	const format = `{"Version": "1", "Statement": [{"Effect": "Allow", "Action": ["%s"], "Resource": "*"}]}`
+	const format = `{
+  "Version": "1",
+  "Statement": [{
+    "Effect": "Allow",
+    "Action": ["%s"],
+    "Resource": "*"
+  }]
+}`
 	return fmt.Sprintf(format, strings.Join(r.MissingActions, `", "`))
 }

@@ -22,11 +22,10 @@ func warnings(r *fleet.Result) (all []string) {
 		}
 	}
 	for i := range r.Instances {
-		if one := &r.Instances[i]; one.Err != nil && one.Totals.Requests > 0 && r.TimeOf(one.Totals.Requests) > r.Deadline && r.Deadline > 0 {
-			all = append(all, fmt.Sprintf("%s (%s) can never be read in time: it takes about %d requests, "+
-				"which take %s at the exporter's own limit, "+
-				"and this scrape had %s.", one.Instance.InstanceID, one.Instance.RegionID, one.Totals.Requests,
-				roughly(r.TimeOf(one.Totals.Requests)), roughly(r.Deadline)))
+		one := &r.Instances[i]
+		if needed, never := r.NeverFits(one); never {
+			all = append(all, fmt.Sprintf("%s (%s) can never be read in time: it takes about %d requests and %s, and this scrape had %s.",
+				one.Instance.InstanceID, one.Instance.RegionID, one.Totals.Requests, roughly(needed), roughly(r.Deadline)))
 		}
 	}
 	for _, c := range r.Credentials {

@@ -1,0 +1,50 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// warn notes what is allowed but probably a mistake.
+func (c *Config) warn(f *findings) {
+	used := map[string]bool{}
+	regionOf, first := map[string]string{}, map[string]int{}
+	for i, in := range c.Instances {
+		path := fmt.Sprintf("instances[%d]", i)
+		used[cmp.Or(in.Account, DefaultAccount)] = true
+		c.warnOfRegion(f, path, in.RegionID)
+		if region, seen := regionOf[in.InstanceID]; in.InstanceID != "" && seen && region != in.RegionID {
+			f.warn(path+".instance_id", "%q is also configured in region %q, line %d; an id belongs to one region",
+				in.InstanceID, region, first[in.InstanceID])
+		} else if !seen {
+			regionOf[in.InstanceID], first[in.InstanceID] = in.RegionID, f.lines[path]
+		}
+	}
+	for i, e := range c.Discovery {
+		used[cmp.Or(e.Account, DefaultAccount)] = true
+		c.warnOfRegion(f, fmt.Sprintf("discovery[%d]", i), e.RegionID)
+	}
+	if f.breaksIn("instances") || f.breaksIn("discovery") {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Accounts)) {
+		if !used[name] && (name != DefaultAccount || c.Accounts[name] != Account{}) {
+			f.warn("accounts."+name, "no instance and no discovery uses this account")
+		}
+	}
+}
+
+// warnOfRegion warns of a region that is not documentef. An endpoint that is the same for all regions may serve any.
+func (c *Config) warnOfRegion(f *findings, path, region string) {
+	if !regionID.MatchString(region) || slices.Contains(regions(), region) || !strings.Contains(c.API.Endpoint, regionPlaceholder) {
+		return
+	}
+	hint := ""
+	if meant := nearest(region, regions()); meant != "" {
+		hint = "; did you mean " + meant + "?"
+	}
+	f.warn(path+".region_id", "%q is not a documented region of EMR Serverless StarRocks%s", region, hint)
+}
