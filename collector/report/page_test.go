@@ -178,7 +178,7 @@ func TestUnlistedRegion(t *testing.T) {
 	r.Instances = []fleet.InstanceResult{read(t, daily(), task(apiclient.StatusCompleted, 4))}
 	r.Discoveries[0].LastSuccess = ago(1)
 	body, _ = get(t, at(r, noon), "")
-	lacks(t, body, `<p class="verdict unknown">Every instance that is known is healthy. 1 region could not be listed.</p>`, ">1 region " +
+	lacks(t, body, `<p class="verdict unknown">Every instance that is known is healthy. 1 region could not be listed.</p>`, ">1 region "+
 		"unknown<",
 		"They were last listed 2026-03-04 11:00 UTC.")
 	if report := New(r, noon); report.Regions[0].State != "unknown" || report.Regions[0].Error.Reason != "forbidden" ||

@@ -149,8 +149,10 @@ func (v *view) addFacets(q query) {
 		conditions = append(conditions, f.Title)
 	}
 	v.Choices = append(v.Choices,
-		choice{stateParameter, "State", states, q.get(stateParameter)}, choice{conditionParameter, "Condition", conditions,
-			q.get(conditionParameter)})
+		choice{stateParameter, "State", states, q.get(stateParameter)}, choice{
+			conditionParameter, "Condition", conditions,
+			q.get(conditionParameter),
+		})
 }
 
 func newFacet(q query, parameter, value string, n int) facet {
