@@ -247,7 +247,7 @@ func ids(body string) (all []string) {
 // Filters, order and pages come from the query, and each link changes one thing.
 func TestQuery(t *testing.T) {
 	var all []fleet.InstanceResult
-	for n, hours := range []float64{50, 4, 400, 10, 28} {
+	for n, hours := range []float64{28, 4, 400, 10, 50} {
 		one := read(t, daily(), task(apiclient.StatusCompleted, hours))
 		one.Instance.InstanceID = fmt.Sprintf("c-%d", n)
 		if n == 3 {
@@ -257,21 +257,21 @@ func TestQuery(t *testing.T) {
 	}
 	page := at(result(all...), noon)
 	for query, want := range map[string]string{
-		"":                                 "c-2 c-0 c-4 c-1 c-3", // the longest overdue first
+		"":                                 "c-2 c-4 c-0 c-1 c-3", // the longest overdue first
 		"?state=healthy":                   "c-1 c-3",
 		"?state=unknown":                   "",
-		"?condition=overdue":               "c-2 c-0 c-4",
+		"?condition=overdue":               "c-2 c-4 c-0",
 		"?region=cn-shanghai":              "c-3",
 		"?account=prod&state=healthy":      "c-1",
 		"?q=C-4":                           "c-4",
 		"?q=shanghai+test":                 "c-3",
 		"?q=shanghai+prod":                 "",
 		"?q=missing":                       "c-2", // its backup has expired
-		"?sort=age":                        "c-2 c-0 c-4 c-3 c-1",
-		"?sort=-age":                       "c-1 c-3 c-4 c-0 c-2",
-		"?sort=-state":                     "c-3 c-1 c-4 c-0 c-2",
-		"?page=2":                          "c-2 c-0 c-4 c-1 c-3",
-		"?page=x&sort=nonsense&format=cbc": "c-2 c-0 c-4 c-1 c-3",
+		"?sort=age":                        "c-2 c-4 c-0 c-3 c-1",
+		"?sort=-age":                       "c-1 c-3 c-0 c-4 c-2",
+		"?sort=-state":                     "c-3 c-1 c-0 c-4 c-2",
+		"?page=2":                          "c-2 c-4 c-0 c-1 c-3",
+		"?page=x&sort=nonsense&format=cbc": "c-2 c-4 c-0 c-1 c-3",
 	} {
 		body, _ := get(t, page, query)
 		if got := strings.Join(ids(body), " "); got != want {
