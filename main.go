@@ -82,9 +82,10 @@ func run(o options, logger log.Logger) error {
 	if err != nil {
 		return err
 	}
-	logWarnings(e.reloader.Current(), logger)
+	c := e.reloader.Current()
+	logWarnings(c, logger)
 	level.Info(logger).Log("msg", "starting", "version", version.Version, "revision", version.GetRevision(), "go_version", version.GoVersion,
-		"instances", len(e.reloader.Current().Instances), "regions", len(e.reloader.Current().Discovery),
+		"instances", len(c.Instances), "regions", len(c.Discovery),
 		"shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo, "playback", o.playback)
 
 	server := &http.Server{

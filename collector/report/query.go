@@ -133,7 +133,7 @@ type column struct {
 	compare    func(a, b *Instance) int // nil for the order that the report has: worst first
 }
 
-func columns() []column {
+func sortColumns() []column {
 	return []column{
 		{"state", "State", nil},
 		{"name", "Instance", func(a, b *Instance) int { return cmp.Compare(a.title(), b.title()) }},
@@ -168,7 +168,7 @@ func (i *Instance) title() string { return cmp.Or(i.InstanceName, i.InstanceID) 
 // sort sorts instances by a column. Equal ones stay worst first.
 func (q query) sort(all []Instance) {
 	by, reversed := strings.CutPrefix(q.get(sortParameter), "-")
-	for _, c := range columns() {
+	for _, c := range sortColumns() {
 		switch {
 		case c.key == "" || c.key != by:
 		case c.compare != nil:

@@ -125,7 +125,6 @@ func New(r *fleet.Result, at time.Time) *Report {
 	}
 	if len(r.Instances) == 0 {
 		state = fleet.Unknown
-		report.Warnings = append(report.Warnings, "No instance is watched.")
 	}
 	report.State = state.String()
 	report.Summary.Text = report.Summary.text()
@@ -152,7 +151,7 @@ func (s *Summary) text() string {
 	all := s.Unhealthy + s.Unknown + s.Healthy
 	regions := ""
 	if s.UnlistedRegions > 0 {
-		regions = fmt.Sprintf(" The instances of %s are not known for certain.", plural(s.UnlistedRegions, "region"))
+		regions = fmt.Sprintf(" %s could not be listed.", plural(s.UnlistedRegions, "region"))
 	}
 	of := fmt.Sprintf("of %s", plural(all, "instance"))
 	switch {
@@ -167,7 +166,7 @@ func (s *Summary) text() string {
 	case s.Unknown > 0:
 		return fmt.Sprintf("%d %s could not be read. All others are healthy.", s.Unknown, of) + regions
 	case regions != "":
-		return fmt.Sprintf("All %s that are known are healthy.", plural(all, "instance")) + regions
+		return "Every instance that is known is healthy." + regions
 	default:
 		return "Every instance is healthy." + regions
 	}

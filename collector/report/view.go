@@ -93,7 +93,7 @@ func newView(report *Report, q query, links Links) *view {
 		Filtered: q.isFiltered(), Unfiltered: q.unfiltered(),
 	}
 	v.addFacets(q)
-	for _, c := range columns() {
+	for _, c := range sortColumns() {
 		h := heading{Key: c.key, Title: c.title}
 		if c.key != "" {
 			h.URL = q.link(sortParameter, c.key)
@@ -149,7 +149,10 @@ func (v *view) addFacets(q query) {
 		conditions = append(conditions, f.Title)
 	}
 	v.Choices = append(v.Choices,
-		choice{stateParameter, "State", states, q.get(stateParameter)}, choice{conditionParameter, "Condition", conditions, q.get(conditionParameter)})
+		choice{stateParameter, "State", states, q.get(stateParameter)}, choice{
+			conditionParameter, "Condition", conditions,
+			q.get(conditionParameter),
+		})
 }
 
 func newFacet(q query, parameter, value string, n int) facet {
