@@ -41,6 +41,11 @@ func TestExporterRuns(t *testing.T) {
 	checkPod(t, sharded, s.Spec.Template)
 	checkNetwork(t, sharded, s.Spec.Template)
 	checkRuns(t, binary, sharded, s.Spec.Template)
+
+	chart := mustTemplate(t, "minimal-values.yaml", "")
+	checkRuns(t, binary, chart, only[apps.Deployment](t, chart, "Deployment").Spec.Template)
+	shards := mustTemplate(t, "shards-values.yaml", "")
+	checkRuns(t, binary, shards, only[apps.StatefulSet](t, shards, "StatefulSet").Spec.Template)
 }
 
 func checkRuns(t *testing.T, binary string, all objects, pod core.PodTemplateSpec) {
