@@ -38,6 +38,9 @@ func TestExporterRuns(t *testing.T) {
 	sharded := render(t, overlay(t, "resources: [DEPLOY/kubernetes]\ncomponents: [DEPLOY/kubernetes/shards]"))
 	checkSchemas(t, sharded)
 	s := only[apps.StatefulSet](t, sharded, "StatefulSet")
+	if s.Spec.PodManagementPolicy != apps.ParallelPodManagement {
+		t.Errorf("%s never replaces a pod with a bad configuration", s.Spec.PodManagementPolicy)
+	}
 	checkPod(t, sharded, s.Spec.Template)
 	checkNetwork(t, sharded, s.Spec.Template)
 	checkRuns(t, binary, sharded, s.Spec.Template)
