@@ -40,6 +40,9 @@
 {{- if not (hasKey $alerts $key) -}}
 {{- fail (printf "prometheusRule.for: there is no alert %q" $key) -}}
 {{- end -}}
+{{- if hasPrefix "StarRocksBackupRegion" $key -}}
+{{- fail (printf "prometheusRule.for: alerts on instances wait as long as %s: generate the rules instead, see README.md" $key) -}}
+{{- end -}}
 {{- end -}}
 {{- toYaml $rules -}}
 {{- end }}
