@@ -1,8 +1,10 @@
 package check
 
 import (
+	"encoding/json"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -151,6 +153,13 @@ func TestChartEverything(t *testing.T) {
 			t.Errorf("%s %s of namespace %q has the labels %v", o.GetKind(), o.GetName(), o.GetNamespace(), o.GetLabels())
 		}
 	}
+	var m serviceMonitor
+	if err := json.Unmarshal(raw(t, all, "ServiceMonitor"), &m); err != nil {
+		t.Fatal(err)
+	}
+	if r := m.Spec.Endpoints[0].Relabelings; len(r) != 2 || r[0].TargetLabel != "job" || r[0].Separator != "/" || r[1].TargetLabel != "cluster" {
+		t.Errorf("relabelings %+v", r)
+	}
 	for _, kind := range []string{"ServiceMonitor", "PrometheusRule"} {
 		if m := only[labeled](t, all, kind); m.Metadata.Labels["release"] != "kube-prometheus-stack" {
 			t.Errorf("%s has the labels %v", kind, m.Metadata.Labels)
@@ -224,6 +233,33 @@ func selects(selector, labels map[string]string) bool {
 	return true
 }
 
+// A package holds the files that a clone links to, and nothing that only a clone needs.
+func TestChartPackage(t *testing.T) {
+	file, err := chartutil.Save(loadChart(t), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := loader.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"files/rules.yml": string(read(t, "../../../alerts/rules.yml")),
+		"README.md":       string(read(t, filepath.Join(chartDirectory, "README.md"))),
+	}
+	for name, text := range dashboardFiles(t) {
+		want["files/dashboards/"+name] = text
+	}
+	got := map[string]string{}
+	for _, f := range c.Files {
+		got[f.Name] = string(f.Data)
+	}
+	delete(got, ".helmignore")
+	if !maps.Equal(got, want) {
+		t.Errorf("the package has %v, not %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
 // Without other values, the rules and dashboards are the repository's own.
 func TestChartFiles(t *testing.T) {
 	all := mustTemplate(t, "shards-values.yaml", "")
@@ -239,63 +275,84 @@ func TestChartFiles(t *testing.T) {
 	}
 }
 
-type prometheusRule struct {
-	Spec struct {
-		Groups []struct{ Rules []rule }
+// With other values, the rules are those of the generator with the flags of the same names. It knows which rules contain the
+// duration of another.
+func TestChartRules(t *testing.T) {
+	usual := alertsOf(t, generated(t))
+	flags := []string{
+		"--runbook-url=https://git.example.com/alerts/README.md", "--cluster-label=environment", "--no-watchdog",
+		"--severity=critical=P1", "--severity=StarRocksBackupFailed=critical", "--severity=StarRocksBackupInstanceUnreadable/warning=P3",
+		"--for=StarRocksBackupInstanceUnreadable/critical=12h",
+	}
+	waits := map[string]string{"StarRocksBackupInstanceUnreadable/critical": "12h"}
+	for _, alert := range usual {
+		if name := alert["alert"].(string); !strings.HasPrefix(name, "StarRocksBackupRegion") && name != "StarRocksBackupWatchdog" {
+			waits[name] = "2h"
+		}
+	}
+	for name, wait := range waits {
+		flags = append(flags, "--for="+name+"="+wait)
+	}
+	values, err := yaml.Marshal(map[string]any{
+		"runbookURL": "https://git.example.com/alerts/README.md",
+		"prometheusRule": map[string]any{
+			"clusterLabel": "environment", "watchdog": false, "for": waits,
+			"severities": map[string]string{
+				"critical": "P1", "StarRocksBackupFailed": "critical", "StarRocksBackupInstanceUnreadable/warning": "P3",
+			},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := mustTemplate(t, "shards-values.yaml", string(values))
+	checkSchemas(t, all)
+	got, want := only[labeled](t, all, "PrometheusRule").Spec, generated(t, flags...)
+	if len(alertsOf(t, want)) != len(usual)-1 {
+		t.Errorf("%d alerts without the watchdog", len(alertsOf(t, want)))
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+
+	all = mustTemplate(t, "shards-values.yaml", "prometheusRule: {extraLabels: {team: data, severity: none}}")
+	for i, alert := range alertsOf(t, only[labeled](t, all, "PrometheusRule").Spec) {
+		labels := maps.Clone(usual[i]["labels"].(map[string]any))
+		labels["team"] = "data"
+		if got := alert["labels"]; !reflect.DeepEqual(got, labels) {
+			t.Errorf("%s has the labels %v, not %v", alert["alert"], got, labels)
+		}
 	}
 }
 
-type rule struct {
-	Alert, For          string
-	Labels, Annotations map[string]string
-}
-
-func alertsOf(t *testing.T, more string) map[string]rule {
+// generated is what the generator of the rules writes.
+func generated(t *testing.T, flags ...string) any {
 	t.Helper()
-	found := map[string]rule{}
-	o := only[map[string]any](t, mustTemplate(t, "shards-values.yaml", more), "PrometheusRule")
-	var r prometheusRule
-	text, err := yaml.Marshal(o)
+	generate := exec.CommandContext(t.Context(), "go", append([]string{"run", "./alerts"}, flags...)...)
+	generate.Dir = "../../.."
+	generate.Stderr = os.Stderr
+	text, err := generate.Output()
+	var rules any
 	if err == nil {
-		err = yaml.Unmarshal(text, &r)
+		err = yaml.Unmarshal(text, &rules)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, g := range r.Spec.Groups {
-		for _, a := range g.Rules {
-			if a.Alert != "" {
-				found[a.Alert+" "+a.Labels["severity"]] = a
+	return rules
+}
+
+func alertsOf(t *testing.T, rules any) []map[string]any {
+	t.Helper()
+	var found []map[string]any
+	for _, group := range rules.(map[string]any)["groups"].([]any) {
+		for _, rule := range group.(map[string]any)["rules"].([]any) {
+			if alert := rule.(map[string]any); alert["alert"] != nil {
+				found = append(found, alert)
 			}
 		}
 	}
 	return found
-}
-
-func TestChartRules(t *testing.T) {
-	usual := alertsOf(t, "")
-	got := alertsOf(t, `
-runbookURL: https://git.example.com/alerts/README.md
-prometheusRule:
-  severities: {critical: P1, StarRocksBackupFailed: critical, StarRocksBackupInstanceUnreadable/warning: P3}
-  for: {StarRocksBackupMissing: 2h, StarRocksBackupInstanceUnreadable: 1h, StarRocksBackupInstanceUnreadable/critical: 12h}
-  extraLabels: {team: data}
-  watchdog: false`)
-	if len(got) != len(usual)-1 {
-		t.Errorf("%d alerts of %d", len(got), len(usual))
-	}
-	for alert, wait := range map[string]string{
-		"StarRocksBackupOverdue P1": "", "StarRocksBackupMissing P1": "2h", "StarRocksBackupFailed critical": "",
-		"StarRocksBackupInstanceUnreadable P3": "1h", "StarRocksBackupInstanceUnreadable P1": "12h", "StarRocksBackupStuck warning": "",
-	} {
-		a, found := got[alert]
-		if !found || a.For != wait || a.Labels["team"] != "data" || len(a.Labels) != 2 {
-			t.Errorf("%s: for %q, labels %v, found %t", alert, a.For, a.Labels, found)
-		}
-		if want := "https://git.example.com/alerts/README.md#" + strings.ToLower(a.Alert); a.Annotations["runbook_url"] != want {
-			t.Errorf("%s: runbook %s", alert, a.Annotations["runbook_url"])
-		}
-	}
 }
 
 func TestChartDashboardsLinkToRunbooks(t *testing.T) {
