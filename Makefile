@@ -27,7 +27,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz soak bench bench-guard drill dashboards kubernetes demo-stack release fmt clean tools lint-tools
+.PHONY: build test race lint fuzz soak bench bench-guard bench-rules drill dashboards rules kubernetes demo-stack release fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
@@ -79,9 +79,9 @@ soak:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
-# Fails if a scrape costs over 1.5 times its recorded cost. Costs are ratios to the floor measured in the same run.
+# Fails if a scrape of 1,000 instances costs more than the goals allow. Costs are ratios to the floor measured in the same run.
 bench-guard:
-	BENCH_GUARD=5 $(GO) test -run '^$$' -bench 'Fleet/1000$$' -benchtime 1x ./test
+	$(GO) test -run '^$$' -bench 'Guard$$' -benchtime 1x -timeout 20m ./test
 
 # The figures of alerts/README.md. DRILL_FLAGS changes seeds and sizes: see alerts/drill --help.
 drill: export GOGC = 400
@@ -89,17 +89,24 @@ drill:
 	cd $(DRILL) && $(GO) build -o ../../.tools/drill .
 	cd $(DRILL) && ../../.tools/drill score $(DRILL_FLAGS)
 	cd $(DRILL) && ../../.tools/drill mutate --seed=3 --seeds=6 --instances=12 --days=8 --rate=3
-	cd $(DRILL) && ../../.tools/drill compare --seeds=2 --instances=18 --days=20 --step=1m
+	cd $(DRILL) && ../../.tools/drill compare --setting=1m --seeds=2 --instances=18 --days=80
+
+# One evaluation of the alert rules at 1,000 and 10,000 instances, as a ratio to one plain aggregation.
+bench-rules:
+	cd $(DRILL) && $(GO) run . bench
 
 # Regenerates dashboards/*.json.
 dashboards:
 	cd dashboards && $(GO) run .
 
-# Regenerates the PrometheusRule from alerts/rules.yml.
-kubernetes: RULE := deploy/kubernetes/prometheusrule.yaml
-kubernetes:
-	{ sed '/^spec:$$/q' $(RULE); sed 's/^./  &/' alerts/rules.yml; } >$(RULE).new
-	mv $(RULE).new $(RULE)
+# Regenerates alerts/rules.yml, and the same as a PrometheusRule.
+rules:
+	$(GO) run ./alerts >alerts/rules.yml.new
+	mv alerts/rules.yml.new alerts/rules.yml
+	$(GO) run ./alerts --format=kubernetes >deploy/kubernetes/prometheusrule.yaml.new
+	mv deploy/kubernetes/prometheusrule.yaml.new deploy/kubernetes/prometheusrule.yaml
+
+kubernetes: rules
 
 # Exporter, Prometheus with the rules, Alertmanager, and Grafana where it is installed; see deploy/compose.yml for containers.
 demo-stack: build

@@ -35,7 +35,7 @@ func check(o options, logger log.Logger, w io.Writer) (status int, err error) {
 }
 
 func readOnce(o options, logger log.Logger) (*report.Report, error) {
-	scraper, _, err := setUp(o, logger, prometheus.NewRegistry())
+	e, err := setUp(o, logger, prometheus.NewRegistry())
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,8 @@ func readOnce(o options, logger log.Logger) (*report.Report, error) {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, o.checkTimeout)
 	defer cancel()
-	return report.New(scraper.Scrape(ctx, 0)), nil
+	result := e.scraper.Scrape(ctx, 0)
+	return report.New(result, result.At), nil
 }
 
 func writeReport(r *report.Report, format string, w io.Writer) error {

@@ -20,11 +20,14 @@ import (
 )
 
 // handlers returns the handlers of every path.
-func handlers(o options, scraper *fleet.Scraper, reloader *config.Reloader, own prometheus.Gatherer, logger log.Logger) http.Handler {
-	scrape := func(r *http.Request) *fleet.Result { return o.deadlines.Scrape(scraper, r) }
+func handlers(o options, e *exporter, own prometheus.Gatherer, logger log.Logger) http.Handler {
+	reloader := e.reloader
+	scrape := func(r *http.Request) *fleet.Result { return o.deadlines.Scrape(e.scraper, r) }
 	metrics := collector.NewHandler(scrape, own, logger)
-	links := report.Links{MetricsPath: o.telemetryPath, Version: version.Version}
-	page := report.NewPage(scraper.Last, scrape, time.Now, links, logger)
+	page := report.NewPage(report.Options{
+		Scraper: e.scraper, Deadline: o.deadlines.Timeout, ReloadFailure: reloader.Failure, Now: e.now, Logger: logger,
+		Links: report.Links{MetricsPath: o.telemetryPath, Version: version.Version, GrafanaURL: o.grafanaURL, RunbookURL: o.runbookURL},
+	})
 	mux := http.NewServeMux()
 	text := func(w http.ResponseWriter, status int, body string) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")

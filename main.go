@@ -78,21 +78,22 @@ func run(o options, logger log.Logger) error {
 	if err := checkWebConfig(*o.web.WebConfigFile); err != nil {
 		return err
 	}
-	scraper, reloader, err := setUp(o, logger, registry)
+	e, err := setUp(o, logger, registry)
 	if err != nil {
 		return err
 	}
-	logWarnings(reloader.Current(), logger)
+	c := e.reloader.Current()
+	logWarnings(c, logger)
 	level.Info(logger).Log("msg", "starting", "version", version.Version, "revision", version.GetRevision(), "go_version", version.GoVersion,
-		"instances", len(reloader.Current().Instances), "regions", len(reloader.Current().Discovery),
+		"instances", len(c.Instances), "regions", len(c.Discovery),
 		"shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo, "playback", o.playback)
 
 	server := &http.Server{
-		Handler:           handlers(o, scraper, reloader, registry, logger),
+		Handler:           handlers(o, e, registry, logger),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: newServerLogger(newSlogLogger(o)),
 	}
-	return serve(server, o, reloader, logger)
+	return serve(server, o, e.reloader, logger)
 }
 
 // serve runs until a termination signal. SIGHUP reloads.

@@ -33,7 +33,7 @@ func newTestServer(t *testing.T, load func() (*config.Config, error), args ...st
 		t.Fatal(err)
 	}
 	scraper := fleet.NewScraper(log.NewNopLogger(), time.Now, func() {})
-	server := httptest.NewServer(handlers(o, scraper, reloader, prometheus.NewRegistry(), log.NewNopLogger()))
+	server := httptest.NewServer(handlers(o, &exporter{scraper, reloader, time.Now}, prometheus.NewRegistry(), log.NewNopLogger()))
 	t.Cleanup(server.Close)
 	return server.URL
 }

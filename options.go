@@ -25,6 +25,8 @@ type options struct {
 	playback        string
 	telemetryPath   string
 	routePrefix     string // begins and ends with /
+	grafanaURL      string
+	runbookURL      string
 	maxRequests     int
 	enableLifecycle bool
 	deadlines       fleet.Deadlines
@@ -62,6 +64,10 @@ func parse(args []string) (options, error) {
 	routePrefix := app.Flag("web.route-prefix",
 		"Prefix of the internal routes of the HTTP endpoints. Defaults to the path of --web.external-url.").
 		PlaceHolder("PATH").String()
+	app.Flag("web.grafana-url", "URL of Grafana, for links from the page to the dashboard of an instance.").
+		PlaceHolder("URL").StringVar(&o.grafanaURL)
+	app.Flag("web.runbook-url", "URL of alerts/README.md as people read it, for links from the page to the runbook of a condition.").
+		PlaceHolder("URL").StringVar(&o.runbookURL)
 	app.Flag("web.max-requests",
 		"Maximum number of scrapes answered at the same time. More get status 503.").Default("40").IntVar(&o.maxRequests)
 	app.Flag("web.enable-lifecycle", "Enable reload by POST /-/reload.").BoolVar(&o.enableLifecycle)
@@ -97,6 +103,11 @@ func parse(args []string) (options, error) {
 func (o *options) complete(shard, externalURL, routePrefix string) (err error) {
 	if o.routePrefix, err = routePrefixOf(externalURL, routePrefix); err != nil {
 		return err
+	}
+	for flag, value := range map[string]string{"grafana-url": o.grafanaURL, "runbook-url": o.runbookURL} {
+		if value != "" && !strings.HasPrefix(value, "http://") && !strings.HasPrefix(value, "https://") {
+			return fmt.Errorf("--web.%s: %q is not an http or https URL", flag, value)
+		}
 	}
 	index, err := strconv.Atoi(shard[strings.LastIndexByte(shard, '-')+1:])
 	o.shard.Index = index

@@ -16,8 +16,15 @@ import (
 	"starrocks_backup_exporter/config"
 )
 
-// setUp loads the configuration and returns the scraper of its fleet. It registers the metrics that outlive scrapes.
-func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*fleet.Scraper, *config.Reloader, error) {
+// exporter is what every command works with.
+type exporter struct {
+	scraper  *fleet.Scraper
+	reloader *config.Reloader
+	now      func() time.Time // the time of the fleet: that of the recording if one is played back
+}
+
+// setUp loads the configuration and returns the exporter of its fleet. It registers the metrics that outlive scrapes.
+func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*exporter, error) {
 	load, now := func() (*config.Config, error) { return config.Load(o.configFile) }, time.Now
 	var err error
 	switch {
@@ -27,7 +34,7 @@ func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*fleet
 		load, now, err = startPlayback(o.playback)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	coalesced := promauto.With(registry).NewCounter(prometheus.CounterOpts{
 		Name: "starrocks_backup_scrapes_coalesced_total",
@@ -37,7 +44,7 @@ func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*fleet
 	builder := fleet.NewBuilder(collector.NewAPIMetrics(registry), now, o.shard, logger)
 	if o.record != "" {
 		if builder.Recorder, err = recording.NewRecorder(o.record, now, logger); err != nil {
-			return nil, nil, fmt.Errorf("--api.record: %w", err)
+			return nil, fmt.Errorf("--api.record: %w", err)
 		}
 	}
 	reloader := config.NewReloader(load, func(c *config.Config) error {
@@ -49,9 +56,9 @@ func setUp(o options, logger log.Logger, registry prometheus.Registerer) (*fleet
 	}, registry, now)
 	switch err := reloader.Reload(); {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil, fmt.Errorf("configuration: %w (name another file with --config.file, or try --demo)", err)
+		return nil, fmt.Errorf("configuration: %w (name another file with --config.file, or try --demo)", err)
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	}
-	return scraper, reloader, nil
+	return &exporter{scraper: scraper, reloader: reloader, now: now}, nil
 }

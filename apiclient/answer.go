@@ -26,6 +26,9 @@ type page[T any] struct {
 	bytes int // of the body
 	// requestID is the API's name of the request, for its support.
 	requestID string
+
+	fingerprint Fingerprint // none unless somebody asks
+	unchanged   bool        // the fingerprint is known: items and total are empty
 }
 
 // wireItem is an element of Data. It may share values of the previous item's model; both are nil for the first item of a page.

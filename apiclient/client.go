@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -69,6 +70,7 @@ type Client struct {
 	o      Options
 	url    *url.URL
 	memory *Memory
+	seed   maphash.Seed // of fingerprints
 
 	mu    sync.Mutex
 	sizes map[string]int // page sizes of lists whose pages are too large otherwise, by key
@@ -86,7 +88,7 @@ func New(o Options) (*Client, error) {
 	if o.Logger == nil {
 		o.Logger = log.NewNopLogger()
 	}
-	return &Client{o: o, url: u, memory: o.Memory, sizes: map[string]int{}}, nil
+	return &Client{o: o, url: u, memory: o.Memory, seed: maphash.MakeSeed(), sizes: map[string]int{}}, nil
 }
 
 // credential returns what to sign with.

@@ -125,7 +125,7 @@ func TestLogOfRequests(t *testing.T) {
 	c, sim, _ := newClient(t, simulator.Options{}, func(o *apiclient.Options) {
 		o.Logger, o.Limiter = log.NewLogfmtLogger(log.NewSyncWriter(&text)), apiclient.NewLimiter(rate.Inf, 1, 1)
 		o.Now = func() time.Time { return now }
-		o.Secrets = []string{"BDE7AAAA"} // part of the id of a request that succeeds
+		o.Secrets = []string{"-000000000002"} // part of the id of a request that succeeds
 	})
 	sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Fault: simulator.First(1, simulator.Throttled(0))})
 	sim.Set(simulator.Instance{InstanceID: "c-2", RegionID: "cn-hangzhou", Fault: simulator.First(1, simulator.Reset())})

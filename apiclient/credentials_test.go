@@ -232,6 +232,7 @@ func TestDefaultProvider(t *testing.T) {
 		want     string // the provider, or a part of the error
 	}{
 		"nothing":                       {"", "", "ecs_ram_role"},
+		"no profiles":                   {"", `{}`, "ecs_ram_role"},
 		"a profile":                     {"", profiles("x", ak), "cli_profile/static_ak"},
 		"a profile as installed":        {"", profiles("default", `{"name":"default","mode":"AK"}`), "ecs_ram_role"},
 		"a named profile that is empty": {"", profiles("prod", `{"name":"prod","mode":"AK"}`), `CLI profile "prod"`},

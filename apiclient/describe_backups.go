@@ -31,13 +31,14 @@ type DescribeBackupsRequest struct {
 	PageNumber                             int // the first page to read, from 1
 	PageSize                               int // the client's if 0
 
-	Place    *Place    // acquired for the first request; nil if there is none
-	Progress *Progress // told how far the read is; nil if nobody asks
+	Place    *Place      // acquired for the first request; nil if there is none
+	Progress *Progress   // told how far the read is; nil if nobody asks
+	Known    Fingerprint // of an earlier list, from its Progress
 }
 
 // Backups reads all pages and yields each task once, in the API's order. It decodes a whole page before it yields a task of it. A task's
 // subtasks are valid until the next task is yielded, unless KeepSubTasks is called.
-// An error, always an *Error, is the last thing yielded: the tasks before it are not all there are.
+// An error, an *Error or ErrUnchanged, is the last thing yielded: the tasks before it are not all there are.
 func (c *Client) Backups(ctx context.Context, r DescribeBackupsRequest) iter.Seq2[Backup, error] {
 	if r.RegionID == "" {
 		r.RegionID = c.o.RegionID
@@ -47,7 +48,7 @@ func (c *Client) Backups(ctx context.Context, r DescribeBackupsRequest) iter.Seq
 	}
 	l := &list[Backup]{
 		client: c, op: describeBackups(), first: max(1, r.PageNumber), size: r.PageSize, key: r.InstanceID,
-		place: r.Place, progress: r.Progress, query: r.query,
+		place: r.Place, progress: r.Progress, known: r.Known, query: r.query,
 	}
 	return func(yield func(Backup, error) bool) {
 		defer l.release()

@@ -60,9 +60,8 @@ func (p *Place) Release() {
 	p.limiter.grant()
 }
 
-// Acquire returns when a request may be sent, or the error of the context if that ends first. The highest rank goes first. Read is that of
-// an
-// earlier place of the same read, 0 for its first request.
+// Acquire returns when a request may be sent, or the error of the context if that ends first. The highest rank goes first. Read is that
+// of an earlier place of the same read, 0 for its first request.
 func (l *Limiter) Acquire(ctx context.Context, rank, read int) (*Place, error) {
 	read, err := l.takeTurn(ctx, rank, read)
 	if err != nil {

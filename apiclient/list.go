@@ -20,8 +20,9 @@ const (
 
 // Progress is how far the read of a list is.
 type Progress struct {
-	Requests int // answered
-	Expected int // requests that the whole list takes, as far as its Total tells; at least Requests
+	Requests    int         // answered
+	Expected    int         // requests that the whole list takes, as far as its Total tells; at least Requests
+	Fingerprint Fingerprint // of the list, if it is complete and took one request
 }
 
 // list reads the pages of an operation.
@@ -34,13 +35,15 @@ type list[T any] struct {
 	place    *Place // among the requests in flight; nil if there is none
 	began    int    // the number of the read, by its first place
 	progress *Progress
+	known    Fingerprint
 	query    func(page, size int) url.Values
 }
 
 // pass is one read of a list from the first page to the last.
 type pass struct {
-	seen  map[string]struct{}
-	total int // the largest Total
+	seen        map[string]struct{}
+	total       int         // the largest Total
+	fingerprint Fingerprint // of the last page; only the first has one
 }
 
 // short reports whether a pass has fewer items than its Total says.
@@ -65,7 +68,12 @@ func (l *list[T]) read(ctx context.Context, yield func(T, error) bool) {
 	case err != nil:
 		yield(none, err)
 		return
-	case first == nil || !first.short():
+	case first == nil:
+		return
+	case !first.short():
+		if l.progress != nil {
+			l.progress.Fingerprint = first.fingerprint
+		}
 		return
 	case len(first.seen) == 0:
 		yield(none, badResponse(l.op.name, fmt.Errorf("no entries, but Total is %d", first.total)))
@@ -103,7 +111,13 @@ func (l *list[T]) passOf(ctx context.Context, size int, yield func(id string, it
 		if err != nil {
 			return p, err
 		}
+		if answered.unchanged {
+			l.client.memory.release(b)
+			l.note(0, 0)
+			return p, ErrUnchanged
+		}
 		before := len(p.seen)
+		p.fingerprint = answered.fingerprint
 		p.total = max(p.total, answered.total)
 		going := true
 		for i := 0; going && i < len(answered.items); i++ {
@@ -219,20 +233,25 @@ func (l *list[T]) try(ctx context.Context, n, size, attempt int, previous *Error
 	began := c.o.Now()
 	a, b, failure := c.exchange(req, l.op.name, size, fresh)
 	took := c.o.Now().Sub(began)
-	secrets := secretscan.New(append([]string{credential.AccessKeySecret, credential.SecurityToken}, c.o.Secrets...)...)
+	secrets := func() secretscan.Scanner {
+		return secretscan.New(append([]string{credential.AccessKeySecret, credential.SecurityToken}, c.o.Secrets...)...)
+	}
 	if failure == nil {
 		var answered *page[T]
-		if answered, failure = interpret(a, l.op.decode); failure == nil {
-			if secrets.In(answered.requestID) {
-				answered.requestID = leftOut
-			}
-			l.logAttempt(n, attempt, took, "status", a.status, "request_id", answered.requestID, "bytes", answered.bytes)
+		if answered, failure = l.interpret(a, n); failure == nil {
+			id := lazy(func() string {
+				if secrets().In(answered.requestID) {
+					return leftOut
+				}
+				return answered.requestID
+			})
+			l.logAttempt(n, attempt, took, "status", a.status, "request_id", id, "bytes", len(a.body), "unchanged", answered.unchanged)
 			c.o.Credentials.Accept(credential)
 			return answered, b, 0, nil
 		}
 		c.memory.release(b)
 	}
-	failure.hide(secrets)
+	failure.hide(secrets())
 	failure.Operation, failure.sent = l.op.name, true
 	status := any(failure.HTTPStatus)
 	if failure.HTTPStatus == 0 {
@@ -245,6 +264,28 @@ func (l *list[T]) try(ctx context.Context, n, size, attempt int, previous *Error
 	}
 	return nil, nil, retryAfter(a.header, c.o.Now()), failure
 }
+
+// interpret returns what an answer says. It does not decode the first page if that has not changed.
+func (l *list[T]) interpret(a *answer, n int) (*page[T], *Error) {
+	if n > 0 || l.progress == nil { // a fingerprint says nothing of other pages
+		return interpret(a, l.op.decode)
+	}
+	found := fingerprint(l.client.seed, a.body)
+	if found != (Fingerprint{}) && found == l.known && a.status < 300 {
+		return &page[T]{unchanged: true}, nil
+	}
+	p, failure := interpret(a, l.op.decode)
+	if failure == nil {
+		p.fingerprint = found
+	}
+	return p, failure
+}
+
+// lazy is a value that is computed only if it is logged.
+type lazy func() string
+
+// String implements fmt.Stringer.
+func (f lazy) String() string { return f() }
 
 // logAttempt logs a request and what came of it.
 func (l *list[T]) logAttempt(n, attempt int, took time.Duration, outcome ...any) {

@@ -14,8 +14,9 @@ import (
 
 // script answers the n-th request with the n-th page, such as "3: a b" for a Total of 3 and two tasks. An empty page is a server error.
 type script struct {
-	pages    []string
-	requests int
+	pages     []string
+	requests  int
+	requestID string // of all answers; none if empty
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -28,6 +29,9 @@ func (s *script) RoundTrip(*http.Request) (*http.Response, error) {
 			data = append(data, fmt.Sprintf(`{"BackupTaskId":%q}`, id))
 		}
 		status, body = http.StatusOK, fmt.Sprintf(`{"Success":true,"Total":%s,"Data":[%s]}`, total, strings.Join(data, ","))
+		if s.requestID != "" {
+			body = fmt.Sprintf(`{"RequestId":%q,%s`, s.requestID, body[1:])
+		}
 	}
 	s.requests++
 	return &http.Response{StatusCode: status, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body))}, nil

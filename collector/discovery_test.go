@@ -134,8 +134,8 @@ func TestDiscoveryRefreshes(t *testing.T) {
 	w.sim.Remove("c-8")
 	now = now.Add(5 * time.Minute)
 	expect("unavailable", 50, "server_error")
-	const said = "The instances of cn-hangzhou (account default) cannot be listed. Known instances are still watched. DescribeInstances: " +
-		"server_error: ServiceUnavailable"
+	const said = "The instances of cn-hangzhou (account default) cannot be listed. Known instances are still watched. " +
+		"They were last listed 2026-03-04 12:05 UTC. DescribeInstances: server_error: ServiceUnavailable"
 	if page := w.get("/"); !strings.Contains(page, said) {
 		t.Errorf("the page does not say so:\n%s", page)
 	}

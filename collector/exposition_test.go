@@ -16,6 +16,7 @@ import (
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	"starrocks_backup_exporter/apiclient/simulator"
 	"starrocks_backup_exporter/collector"
@@ -60,7 +61,10 @@ func newWorld(t testing.TB, o simulator.Options, now func() time.Time, configura
 	scrape := func(r *http.Request) *fleet.Result { return deadlines.Scrape(w.scraper, r) }
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", collector.NewHandler(scrape, prometheus.NewRegistry(), logger))
-	mux.Handle("/", report.NewPage(w.scraper.Last, scrape, now, report.Links{MetricsPath: "/metrics", Version: "test"}, logger))
+	mux.Handle("/", report.NewPage(report.Options{
+		Scraper: w.scraper, Deadline: deadlines.Timeout, Now: now, Logger: logger, Links: report.Links{MetricsPath: "/metrics", Version: "test"},
+		ReloadFailure: func() (time.Time, error) { return time.Time{}, nil },
+	}))
 	w.exporter = httptest.NewServer(mux)
 	t.Cleanup(w.exporter.Close)
 	return w
@@ -406,4 +410,33 @@ func TestSampleInBothReadings(t *testing.T) {
 	}
 	play(strings.Replace(string(sample), `"Success": false`, `"Success": true`, 1))
 	golden(t, "sample_success.metrics", w.exposition())
+}
+
+// Long names are cut, to at most 128 bytes, and stay distinct.
+func TestLongNamesStayDistinct(t *testing.T) {
+	long := strings.Repeat("x", 1023)
+	w := newWorld(t, simulator.Options{}, at(noon), oneInstance)
+	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: lists(backup("bt-1", "COMPLETED", 5,
+		sub(long+"a", long+"a", 1, "success"), sub(long+"a", long+"b", 1, "success"), sub(long+"b", long+"b", 1, "failed")))})
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(w.get("/metrics")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{"subtask_size_bytes": 3, "database_size_bytes": 2, "subtask_failed": 1} {
+		seen := map[string]bool{}
+		for _, m := range families["starrocks_backup_"+name].GetMetric() {
+			key := ""
+			for _, l := range m.GetLabel() {
+				if len(l.GetValue()) > 128 {
+					t.Errorf("%s: a value of %d bytes", name, len(l.GetValue()))
+				}
+				key += l.GetValue() + "|"
+			}
+			seen[key] = true
+		}
+		if len(seen) != want {
+			t.Errorf("%s: %d series, want %d", name, len(seen), want)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -17,24 +18,19 @@ import (
 	"starrocks_backup_exporter/collector/fleet"
 )
 
-// rendersAtOnce limits the memory for rendering. Rendering does not wait for a client.
-const rendersAtOnce = 2
-
 // Handler serves /metrics: each request is a scrape of the fleet.
 type Handler struct {
-	scrape    func(*http.Request) *fleet.Result
-	own       prometheus.Gatherer
-	logger    log.Logger
-	renderers chan *renderer
+	scrape func(*http.Request) *fleet.Result
+	own    prometheus.Gatherer
+	logger log.Logger
+
+	mu       sync.Mutex // one answer is rendered at a time, which limits the memory; rendering does not wait for a client
+	renderer *renderer
 }
 
 // NewHandler returns the handler of /metrics. It serves what scrape returns, and the exporter's own metrics.
 func NewHandler(scrape func(*http.Request) *fleet.Result, own prometheus.Gatherer, logger log.Logger) *Handler {
-	h := &Handler{scrape: scrape, own: own, logger: logger, renderers: make(chan *renderer, rendersAtOnce)}
-	for range rendersAtOnce {
-		h.renderers <- newRenderer()
-	}
-	return h
+	return &Handler{scrape: scrape, own: own, logger: logger, renderer: newRenderer()}
 }
 
 // ServeHTTP implements http.Handler. The exposition is compressed as a whole before it is sent: a client that reads slowly holds little
@@ -64,21 +60,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // render returns the exposition, compressed.
 func (h *Handler) render(format expfmt.Format, result *fleet.Result) (*bytes.Buffer, error) {
-	renderer := <-h.renderers
-	defer func() { h.renderers <- renderer }()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	own, err := h.own.Gather()
 	if err != nil {
 		level.Error(h.logger).Log("msg", "gathering the exporter's own metrics failed", "err", err)
 	}
 	compressed := &bytes.Buffer{}
-	renderer.gzip.Reset(compressed)
-	encoder := expfmt.NewEncoder(renderer.gzip, format)
+	h.renderer.gzip.Reset(compressed)
+	encoder := expfmt.NewEncoder(h.renderer.gzip, format)
 	for _, f := range own {
 		if err := encoder.Encode(f); err != nil {
 			return nil, err
 		}
 	}
-	for f := range renderer.families(result) {
+	for f := range h.renderer.families(result) {
 		if err := encoder.Encode(f); err != nil {
 			return nil, err
 		}
@@ -88,7 +84,7 @@ func (h *Handler) render(format expfmt.Format, result *fleet.Result) (*bytes.Buf
 			return nil, err
 		}
 	}
-	return compressed, renderer.gzip.Close()
+	return compressed, h.renderer.gzip.Close()
 }
 
 func decompress(w io.Writer, compressed io.Reader) error {

@@ -47,11 +47,11 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 				emit(boolean(r.Health.Conditions[c]), string(c))
 			}
 		}),
-	statusGauges("tasks", "Backup tasks by status.", func(h *health.Health) map[apiclient.Status]int { return h.Tasks }),
+	statusGauges("tasks", "Backup tasks by status.", func(h *health.Health) map[apiclient.Status]int { return h.Count }),
 	statusGauges("last_task_status", "State set: 1 for the status of the newest task (by start time).",
-		func(h *health.Health) map[apiclient.Status]int { return map[apiclient.Status]int{h.LastStatus: 1} }),
+		func(h *health.Health) map[apiclient.Status]int { return map[apiclient.Status]int{h.LastStatus(): 1} }),
 	healthGauge("last_task_start_timestamp_seconds", "Start of the newest task.",
-		func(h *health.Health) float64 { return timestamp(h.LastStart) }),
+		func(h *health.Health) float64 { return timestamp(h.LastStart()) }),
 	healthGauge("running_task_start_timestamp_seconds", "Start of the running task that started first.",
 		func(h *health.Health) float64 { return timestamp(h.RunningStart) }),
 	healthGauge("consecutive_failures", "Tasks that ended without a backup (failed or canceled) since the newest completed one.",

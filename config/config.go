@@ -47,8 +47,9 @@ type API struct {
 	Timeout           model.Duration `yaml:"timeout"`  // of one request
 	MaxAttempts       int            `yaml:"max_attempts"`
 	PageSize          int            `yaml:"page_size"`
-	RequestsPerSecond float64        `yaml:"requests_per_second"` // per account and region
-	Concurrency       int            `yaml:"concurrency"`         // requests in flight, per account and region
+	RequestsPerSecond float64        `yaml:"requests_per_second"`    // per account and region
+	Concurrency       int            `yaml:"concurrency"`            // requests in flight, per account and region
+	MinInterval       model.Duration `yaml:"min_interval,omitempty"` // between the reads of an instance; 0 reads it in each scrape
 	HTTPClient        HTTPClient     `yaml:"http_client"`
 }
 

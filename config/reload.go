@@ -21,6 +21,8 @@ type Reloader struct {
 	current struct {
 		sync.Mutex
 		*Config
+		failure  error // of the last reload; nil if it succeeded
+		failedAt time.Time
 	}
 }
 
@@ -48,13 +50,14 @@ func (r *Reloader) Reload() error {
 	if err == nil {
 		err = r.apply(c)
 	}
-	if err != nil {
+	r.current.Lock()
+	defer r.current.Unlock()
+	if r.current.failure = err; err != nil {
+		r.current.failedAt = r.now()
 		r.successful.Set(0)
 		return err
 	}
-	r.current.Lock()
 	r.current.Config = c
-	r.current.Unlock()
 	r.successful.Set(1)
 	r.successTime.Set(float64(r.now().UnixMilli()) / 1000)
 	return nil
@@ -65,4 +68,11 @@ func (r *Reloader) Current() *Config {
 	r.current.Lock()
 	defer r.current.Unlock()
 	return r.current.Config
+}
+
+// Failure returns when and why the last reload failed; a nil error if it succeeded.
+func (r *Reloader) Failure() (at time.Time, err error) {
+	r.current.Lock()
+	defer r.current.Unlock()
+	return r.current.failedAt, r.current.failure
 }

@@ -140,10 +140,9 @@ func contract(t *testing.T) map[string][]string {
 	target, instance := []string{"job", "instance"}, []string{"instance_id", "region_id"}
 	all := map[string][]string{
 		"up": target, "scrape_duration_seconds": target, "process_resident_memory_bytes": target,
-		"ALERTS": append([]string{"alertname", "alertstate", "severity", "condition"}, append(instance,
+		"ALERTS": append([]string{"alertname", "alertstate", "severity"}, append(instance,
 			target...)...),
-		"starrocks_backup:instance:listed":   append(instance, target...),
-		"starrocks_backup:exporter:replaced": target,
+		"starrocks_backup:condition": append([]string{"condition", "job"}, instance...),
 	}
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {

@@ -163,3 +163,48 @@ func TestTenMinutesEarlyExactly(t *testing.T) {
 		t.Errorf("a nanosecond earlier counts for the slot before: %v", got)
 	}
 }
+
+// Any expression of numbers runs when the second implementation says so.
+func FuzzAfter(f *testing.F) {
+	start := time.Date(2026, 1, 10, 2, 30, 0, 0, time.UTC)
+	for _, expression := range []string{
+		"30 2 * * *", "0 2 1,15 * 1", "*/7 1-5/2 29 2 1", "0 2 31 */2 0-6/3", "5/20 23 */10 12 *", "0 0 1 1 ,",
+	} {
+		f.Add(expression, uint32(1))
+	}
+	f.Fuzz(func(t *testing.T, expression string, later uint32) {
+		s, err := Parse(expression, time.UTC)
+		if err != nil || strings.Trim(expression, "0123456789*/,- ") != "" {
+			return
+		}
+		var values [5]map[int]bool
+		var stars [5]bool
+		text := strings.Fields(expression)
+		for i, most := range [5][2]int{{0, 59}, {0, 23}, {1, 31}, {1, 12}, {0, 6}} {
+			if strings.Contains(","+text[i]+",", ",,") {
+				return // the library ignores empty items
+			}
+			if strings.Contains(text[i], "7") && i == 4 {
+				return // Sunday, in some implementations
+			}
+			values[i], stars[i] = field(text[i], most[0], most[1])
+		}
+		at := start.Add(time.Duration(later) * time.Second)
+		want := at.Add(early).Truncate(time.Minute).Add(time.Minute)
+		for last := want.AddDate(1, 0, 0); want.Before(last); {
+			onDay, onWeekday := values[2][want.Day()], values[4][int(want.Weekday())]
+			onDate := onDay && onWeekday || !stars[2] && !stars[4] && (onDay || onWeekday)
+			switch {
+			case !values[3][int(want.Month())] || !onDate:
+				want = want.Truncate(24*time.Hour).AddDate(0, 0, 1)
+			case !values[1][want.Hour()] || !values[0][want.Minute()]:
+				want = want.Add(time.Minute)
+			default:
+				if got := s.After(at); !got.Equal(want) {
+					t.Fatalf("%s after %v: %v, want %v", expression, at, got, want)
+				}
+				return
+			}
+		}
+	})
+}

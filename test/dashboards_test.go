@@ -159,7 +159,7 @@ func serveHistory(t *testing.T, address string) prometheusServer {
 	if out, err := backfill.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	rules := edited(t, "alerts/rules.yml", "interval", `\.groups\.0\.interval`, func(string) string { return "1s" })
+	rules := edited(t, "alerts/rules.yml", "interval", `\.groups\.\d+\.interval`, func(string) string { return "1s" })
 	configuration := filepath.Join(directory, "prometheus.yml")
 	text := fmt.Sprintf(
 		"global: {scrape_interval: 1s, scrape_timeout: 1s}\nrule_files: [%q]\nscrape_configs: [{job_name: starrocks_backup, static_configs: "+

@@ -22,7 +22,7 @@ func ruleFile(expr, wait string) string {
 
 // comparison scores arbitrary rules: does any alert page for an instance while something is wrong with its backups?
 type comparison struct {
-	step      time.Duration
+	slack     time.Duration
 	incidents map[page]*anyIncident
 	falseNow  map[page]bool // firing although the instance is healthy
 	sickUntil map[string]time.Time
@@ -38,9 +38,9 @@ type anyIncident struct {
 	required, caught bool
 }
 
-func newComparison(step time.Duration) *comparison {
+func newComparison(slack time.Duration) *comparison {
 	return &comparison{
-		step: step, incidents: map[page]*anyIncident{}, falseNow: map[page]bool{}, sickUntil: map[string]time.Time{}, fired: map[string]bool{},
+		slack: slack, incidents: map[page]*anyIncident{}, falseNow: map[page]bool{}, sickUntil: map[string]time.Time{}, fired: map[string]bool{},
 		all: map[string]int{}, caught: map[string]int{},
 	}
 }
@@ -52,7 +52,6 @@ var ofBackups = []string{
 }
 
 func (c *comparison) observe(now time.Time, truth map[page]verdict, firing map[page]bool) {
-	slack := 2 * c.step
 	fires := map[string]bool{}
 	for p := range firing {
 		fires[p.subject] = true
@@ -60,7 +59,7 @@ func (c *comparison) observe(now time.Time, truth map[page]verdict, firing map[p
 	lost := map[string]bool{}
 	for p, v := range truth {
 		if v != no {
-			c.sickUntil[p.subject] = now.Add(slack)
+			c.sickUntil[p.subject] = now.Add(c.slack)
 		}
 		name := strings.TrimPrefix(p.alert, "StarRocksBackup")
 		if !slices.Contains(ofBackups, name) {
@@ -78,7 +77,7 @@ func (c *comparison) observe(now time.Time, truth map[page]verdict, firing map[p
 		if i == nil {
 			continue
 		}
-		if !i.required && now.Sub(i.since) >= waits[p.kind]+slack {
+		if !i.required && now.Sub(i.since) >= waits[p.kind]+c.slack {
 			i.required = true
 			c.all[name]++
 		}

@@ -20,7 +20,7 @@ func ourRules(t *testing.T) string {
 // small is a drill of a few days in which every kind of fault occurs.
 func small(t *testing.T, out *strings.Builder) program {
 	return program{
-		out: out, rules: ourRules(t), seed: 4, seeds: 1, size: size{instances: 12, days: 6, step: 5 * time.Minute, rate: 4},
+		out: out, rules: ourRules(t), seed: 4, seeds: 1, size: size{instances: 12, days: 6, rate: 4},
 		verbose: true,
 	}
 }
@@ -101,7 +101,7 @@ func TestScore(t *testing.T) {
 		{"ends a little later", "--xxxxxx---", "----xxxxxx-", tally{incidents: 1, inTime: 1}},
 		{"too short to page", "--xxx-----", "----------", tally{}},
 		{"short, but paged", "--xxx-----", "----x-----", tally{incidents: 1, inTime: 1}},
-		{"late", "--xxxxxx--", "-------x--", tally{incidents: 1, late: 1}},
+		{"late", "--xxxxxxx-", "--------x-", tally{incidents: 1, late: 1}},
 		{"missed", "--xxxxxx--", "----------", tally{incidents: 1, missed: 1}},
 		{"missed until the end", "----xxxxxx", "----------", tally{incidents: 1, missed: 1}},
 		{"wrongly resolved", "--xxxxxxxx", "----xx-xxx", tally{incidents: 1, inTime: 1, resolved: 1}},
@@ -113,7 +113,7 @@ func TestScore(t *testing.T) {
 		{"may resolve in doubt", "--xxxxx?xx", "----xxx---", tally{incidents: 1, inTime: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newScore(minute, nil)
+			s := newScore(setting{scrape: minute, step: minute}, nil)
 			s.waits = map[kind]time.Duration{about.kind: 2 * minute}
 			for n := range c.truth {
 				truth := map[page]verdict{about: map[byte]verdict{'-': no, '?': either, 'x': yes}[c.truth[n]]}

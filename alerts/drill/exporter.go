@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
+	version "github.com/prometheus/client_golang/prometheus/collectors/version"
 	dto "github.com/prometheus/client_model/go"
 	"golang.org/x/time/rate"
 
@@ -23,34 +27,50 @@ import (
 
 const accessKeyID, accessKeySecret = "drill", "drill-secret"
 
-// group is the exporters that watch the same instances: a single one, a pair, or a deployment whose pods are replaced.
-type group struct {
-	kind      string // single, pair, deployment
-	instances []*instance
-	exporters []*exporter
+// fleets are the groups of exporters. Each has a job of its own in its cluster. The first two share job and instance, in two clusters.
+var fleets = []struct {
+	kind, cluster, job string
+	places             int
+}{
+	{"single", "east", "backups", 1},
+	{"single", "west", "backups", 1},
+	{"pair", "east", "pair", 2},
+	{"deployment", "west", "deployment", 1},
+	{"shards", "east", "shards", 3},
+	{"discovery", "west", "discovery", 1},
 }
+
+// group is a fleet: exporters that watch the same instances, or parts of them.
+type group struct {
+	kind, cluster, job string
+	instances          []*instance
+	exporters          []*exporter
+}
+
+// subject is how pages on the group as a whole name it.
+func (g *group) subject() string { return subject(g.cluster, g.job) }
 
 // exporter is a place where an exporter runs, and what happens to it.
 type exporter struct {
-	index int
+	index int // from 1
 	group *group
 	name  string
+	shard fleet.Shard
 	skew  time.Duration // of its clock
 
-	crashes  []span // down, but still a target
-	vanishes []span // down, and no target any more
-	gaps     []span // unreachable for Prometheus
-	restarts []time.Time
-	broken   []span // its configuration file cannot be loaded
-	lag      time.Duration
+	crashes    []span // down, but still a target
+	vanishes   []span // down, and no target any more
+	gaps       []span // unreachable for Prometheus
+	restarts   []time.Time
+	broken     []span // its configuration file cannot be loaded
+	identities []span // its credentials come from another provider
+	lag        time.Duration
 
 	pod     int
 	lost    bool // the pod is gone, the next has not come
 	process *process
-	// What Prometheus knows of it, for the oracle.
 	target  string // the label `instance`; empty where it is no target
 	scraped bool
-	listed  map[string]bool // by its last process
 }
 
 // process is a running exporter: the project's own collector, in virtual time.
@@ -59,28 +79,30 @@ type process struct {
 	reloader *config.Reloader
 	registry *prometheus.Registry
 	file     string // the configuration file
-	loaded   string // the file whose configuration is in use
-	listed   map[string]bool
-	refused  bool // at the last reload
+	refused  bool   // at the last reload
+	// What its configuration and the last lists of instances say, for the oracle. Lists come concurrently.
+	mu         sync.Mutex
+	configured map[string]bool
+	found      map[string]fleet.FoundInstance
+	unlisted   map[string]bool // regions that have not been listed since it started
 }
 
-// newGroups divides the instances among the groups of exporters.
-func (c chances) newGroups(instances []*instance, rate float64) (groups []*group) {
-	kinds := []string{"single", "pair", "deployment"}
-	for n, kind := range kinds {
-		g := &group{kind: kind}
-		for k, i := range instances {
-			if k%len(kinds) == n {
-				g.instances = append(g.instances, i)
-			}
-		}
-		places := 1
-		if kind == "pair" {
-			places = 2
-		}
-		for p := range places {
+func (p *process) lists(id string) bool {
+	_, found := p.found[id]
+	return found || p.configured[id]
+}
+
+func (c chances) newGroups(rate float64) (groups []*group) {
+	index := 0
+	for _, f := range fleets {
+		g := &group{kind: f.kind, cluster: f.cluster, job: f.job}
+		for p := range f.places {
+			index++
 			e := &exporter{
-				index: 10*n + p, group: g, name: fmt.Sprintf("%s-%d", kind, p), skew: c.between(-maxSkew, maxSkew), lag: c.between(0, 20*minute),
+				index: index, group: g, name: fmt.Sprintf("exporter-%d", p), skew: c.between(-maxSkew, maxSkew), lag: c.between(0, 20*minute),
+			}
+			if f.kind == "shards" {
+				e.shard = fleet.Shard{Index: p, Total: f.places}
 			}
 			c.mishaps(e, rate)
 			g.exporters = append(g.exporters, e)
@@ -97,9 +119,13 @@ func (c chances) mishaps(e *exporter, rate float64) {
 	}
 	e.gaps = append(c.spans(often(5*day), minute, 6*minute), c.spans(often(20*day), hour, hour)...)
 	e.crashes = c.spans(often(20*day), 20*minute, 30*hour)
-	if e.group.kind == "deployment" {
+	e.identities = c.spans(often(30*day), 2*hour, 2*day)
+	switch e.group.kind {
+	case "deployment":
 		e.vanishes = c.spans(often(20*day), 20*minute, 20*hour)
-	} else {
+	case "shards":
+		e.vanishes = c.spans(often(40*day), 20*minute, 20*hour)
+	default:
 		e.broken = c.spans(often(20*day), 20*minute, day)
 	}
 }
@@ -112,20 +138,25 @@ func (e *exporter) desired(now time.Time) string {
 	at := now.Add(-e.lag)
 	var b strings.Builder
 	b.WriteString("api: {max_attempts: 1}\naccounts: {default: {access_key_id: drill, access_key_secret: drill-secret}}\ninstances:\n")
+	entries := map[string]bool{}
 	for _, i := range e.group.instances {
-		if i.watched.has(at) {
+		switch {
+		case i.discovered:
+			entries[fmt.Sprintf("- {region_id: %s, tags: {plan: %s}, %s}\n", i.region, i.plan.name, i.plan.config)] = true
+		case i.watched.has(at):
 			fmt.Fprintf(&b, "- {instance_id: %s, region_id: %s, %s}\n", i.id, i.region, i.plan.config)
 		}
 	}
+	b.WriteString("discovery:\n" + strings.Join(slices.Sorted(maps.Keys(entries)), ""))
 	return b.String()
 }
 
 // live moves an exporter on to the time of a clock: it crashes, restarts, reloads or is replaced by another pod.
-func (e *exporter) live(clock func() time.Time, step time.Duration, api http.RoundTripper) {
-	now := clock()
+func (e *exporter) live(w *world, api http.RoundTripper) {
+	now := w.now
 	e.target, e.scraped = "", false
 	gone := during(e.vanishes, now)
-	restarted := slices.ContainsFunc(e.restarts, func(t time.Time) bool { return t.After(now.Add(-step)) && !t.After(now) })
+	restarted := slices.ContainsFunc(e.restarts, func(t time.Time) bool { return t.After(now.Add(-w.scrape)) && !t.After(now) })
 	if gone || restarted || during(e.crashes, now) {
 		e.process = nil
 	}
@@ -148,7 +179,7 @@ func (e *exporter) live(clock func() time.Time, step time.Duration, api http.Rou
 		}
 	}
 	if e.process == nil && !restarted && !during(e.crashes, now) {
-		if p := e.newProcess(clock, file, api); p.reload() {
+		if p := e.newProcess(w, file, api); p.reload() {
 			e.process = p
 		}
 	}
@@ -164,34 +195,52 @@ func (e *exporter) label() string {
 	return e.name
 }
 
-func (e *exporter) newProcess(clock func() time.Time, file string, api http.RoundTripper) *process {
-	now := func() time.Time { return clock().Add(e.skew) }
+func (e *exporter) newProcess(w *world, file string, api http.RoundTripper) *process {
+	now := func() time.Time { return w.now.Add(e.skew) }
 	observer := collector.NewAPIMetrics(prometheus.NewRegistry())
-	p := &process{file: file, registry: prometheus.NewRegistry(), scraper: fleet.NewScraper(log.NewNopLogger(), now, func() {})}
-	nonce := 0
+	p := &process{
+		file: file, registry: prometheus.NewRegistry(), scraper: fleet.NewScraper(log.NewNopLogger(), now, func() {}),
+		found: map[string]fleet.FoundInstance{}, unlisted: map[string]bool{},
+	}
+	p.registry.MustRegister(version.NewCollector("starrocks_backup_exporter"))
+	var nonce atomic.Int64
+	clients := map[string]*apiclient.Client{}
+	clientOf := func(region string) (_ *apiclient.Client, err error) {
+		if clients[region] == nil {
+			clients[region], err = apiclient.New(apiclient.Options{
+				Endpoint: "http://api.invalid", RegionID: region,
+				Credentials: apiclient.NewCredentials(apiclient.CredentialSource{AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret},
+					func(string, string) {}),
+				Transport: api, FreshTransport: api, Memory: apiclient.NewMemory(1 << 20), Timeout: time.Minute, MaxAttempts: 1, PageSize: 50,
+				Limiter:  apiclient.NewLimiter(rate.Inf, 1, 1),
+				Observer: observer, Now: now,
+				Nonce: func() string { return fmt.Sprint(e.index, w.now.UnixMilli(), nonce.Add(1)) },
+			})
+		}
+		return clients[region], err
+	}
 	load := func() (*config.Config, error) { return config.Parse("drill.yml", []byte(p.file)) }
 	apply := func(c *config.Config) error {
-		f := &fleet.Fleet{SubtaskLimit: c.Backups.SubtaskLimit}
-		clients := map[string]*apiclient.Client{}
-		p.listed = map[string]bool{}
+		f := &fleet.Fleet{
+			Shard: e.shard, SubtaskLimit: c.Backups.SubtaskLimit, Credentials: map[string]fleet.Identity{"default": identity{w, e}},
+		}
+		first := p.configured == nil // the discoveries stay the same at later reloads, and what they found stays
+		p.configured = map[string]bool{}
 		for _, i := range c.Instances {
-			if clients[i.RegionID] == nil {
-				client, err := apiclient.New(apiclient.Options{
-					Endpoint: "http://api.invalid", RegionID: i.RegionID,
-					Credentials: apiclient.NewCredentials(apiclient.CredentialSource{AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret},
-						func(string, string) {}),
-					Transport: api, FreshTransport: api, Memory: apiclient.NewMemory(1 << 20), Timeout: time.Minute, MaxAttempts: 1, PageSize: 50,
-					Limiter:  apiclient.NewLimiter(rate.Inf, 1, 1),
-					Observer: observer, Now: now,
-					Nonce: func() string { nonce++; return fmt.Sprint(e.name, clock().UnixMilli(), nonce) },
-				})
-				if err != nil {
-					return err
-				}
-				clients[i.RegionID] = client
+			client, err := clientOf(i.RegionID)
+			if err != nil {
+				return err
 			}
-			f.Targets = append(f.Targets, fleet.Target{Instance: i, Lister: clients[i.RegionID]})
-			p.listed[i.InstanceID] = true
+			f.Targets = append(f.Targets, fleet.Target{Instance: i, Lister: client})
+			p.configured[i.InstanceID] = e.shard.Has(i)
+		}
+		for _, d := range c.Discovery {
+			client, err := clientOf(d.RegionID)
+			if err != nil {
+				return err
+			}
+			p.unlisted[d.RegionID] = first || p.unlisted[d.RegionID]
+			f.Discoveries = append(f.Discoveries, &fleet.Discovery{Discovery: d, Source: source{w, e.group, p, d}, Lister: client})
 		}
 		p.scraper.SetFleet(f)
 		return nil
@@ -200,11 +249,52 @@ func (e *exporter) newProcess(clock func() time.Time, file string, api http.Roun
 	return p
 }
 
+// identity says where an exporter's credentials come from.
+type identity struct {
+	*world
+	*exporter
+}
+
+// Provider implements fleet.Identity.
+func (i identity) Provider() (name, before string) {
+	if during(i.identities, i.now) {
+		return "ecs_ram_role", ""
+	}
+	return "oidc_role_arn", ""
+}
+
+// source is DescribeInstances for one entry of the configuration.
+type source struct {
+	*world
+	group   *group
+	process *process
+	entry   config.Discovery
+}
+
+// Instances implements fleet.Source.
+func (s source) Instances(context.Context) (found fleet.Found, err error) {
+	if s.isUnlisted(s.entry.RegionID) {
+		return found, &apiclient.Error{Operation: "DescribeInstances", Reason: apiclient.ReasonForbidden, Err: errors.New("denied")}
+	}
+	s.process.mu.Lock()
+	defer s.process.mu.Unlock()
+	delete(s.process.unlisted, s.entry.RegionID)
+	for _, i := range s.group.instances {
+		if !i.discovered || i.region != s.entry.RegionID || i.plan.name != s.entry.Tags["plan"] {
+			continue
+		}
+		delete(s.process.found, i.id)
+		if i.watched.has(s.now) {
+			f := fleet.FoundInstance{InstanceID: i.id, Created: i.created, SubscriptionEnd: i.subscription(s.now)}
+			s.process.found[i.id] = f
+			found.Instances = append(found.Instances, f)
+		}
+	}
+	return found, nil
+}
+
 func (p *process) reload() bool {
 	p.refused = p.reloader.Reload() != nil
-	if !p.refused {
-		p.loaded = p.file
-	}
 	return !p.refused
 }
 

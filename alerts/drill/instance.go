@@ -11,12 +11,27 @@ import (
 
 // instance is an instance of the fleet, with the plan by which it is backed up and what goes wrong.
 type instance struct {
-	id, region string
-	plan       plan
-	retention  time.Duration
-	watched    span // while it is in the configuration
-	incidents  []incident
-	tasks      []*task // by start
+	id, region, cluster string
+	plan                plan
+	discovered          bool // else configured by id
+	created             time.Time
+	subscriptionEnds    time.Time // zero if it is not on subscription
+	renewed             time.Time // when the subscription is extended by a year; zero if it is not
+	retention           time.Duration
+	watched             span // while it is in the configuration, or exists
+	incidents           []incident
+	tasks               []*task // by start
+}
+
+// subject is how pages name it.
+func (i *instance) subject() string { return subject(i.cluster, i.id) }
+
+// subscription returns when the subscription ends, as the API says it at a time; zero if never.
+func (i *instance) subscription(t time.Time) time.Time {
+	if !i.renewed.IsZero() && !t.Before(i.renewed) {
+		return i.subscriptionEnds.AddDate(1, 0, 0)
+	}
+	return i.subscriptionEnds
 }
 
 // plan is when an instance is backed up, and what the configuration says about it.
@@ -32,8 +47,71 @@ type plan struct {
 
 type incident struct {
 	span
-	kind string
+	incidentKind
 }
+
+// incidentKind is what can go wrong with backups.
+type incidentKind struct {
+	name string
+	// strike changes a run. It reports whether the run takes place at all. Again means that the incident struck before.
+	strike func(c chances, i *instance, t *task, again bool) bool
+}
+
+// incidentKinds has frequent kinds more than once.
+func incidentKinds() []incidentKind {
+	none := func(chances, *instance, *task, bool) bool { return false }
+	fails := func(c chances, _ *instance, t *task, _ bool) bool { return t.fail(c, "FAILED") }
+	return []incidentKind{
+		noRun, {"purged", none}, {"fails", fails}, {"fails", fails},
+		{"failed once", func(c chances, _ *instance, t *task, again bool) bool { return again || t.fail(c, "FAILED") }},
+		{"canceled", func(c chances, _ *instance, t *task, _ bool) bool { return t.fail(c, "CANCELLED") }},
+		{"stuck", func(c chances, i *instance, t *task, again bool) bool {
+			if !again {
+				t.finish = t.start.Add(c.between(5*hour, 40*hour))
+				t.expire = t.finish.Add(i.retention)
+				if c.chance(0.5) {
+					t.word, t.expire = "FAILED", time.Time{}
+				}
+			}
+			return true
+		}},
+		{"short retention", func(_ chances, i *instance, t *task, _ bool) bool {
+			t.expire = t.finish.Add(i.plan.period * 7 / 10)
+			return true
+		}},
+		{"shrunk", func(_ chances, _ *instance, t *task, _ bool) bool {
+			for n := range t.sizes {
+				t.sizes[n] = t.sizes[n] * 3 / 10
+			}
+			return true
+		}},
+		{"database lost", func(_ chances, _ *instance, t *task, _ bool) bool { t.withoutDB = true; return true }},
+		{"table failed", func(c chances, _ *instance, t *task, _ bool) bool {
+			t.torn = []string{"FAILED", "CANCELLED"}[c.random.IntN(2)]
+			return true
+		}},
+		{"unknown status", func(c chances, _ *instance, t *task, again bool) bool {
+			if !again {
+				t.oddUntil = t.finish.Add(c.between(30*minute, 10*hour))
+			}
+			return true
+		}},
+		{"absurd", func(c chances, _ *instance, t *task, again bool) bool {
+			if !again {
+				t.absurd = []func(*simulator.Task){
+					func(s *simulator.Task) {
+						s.Finish, s.Expire = simulator.Millis(t.finish.Add(300*day)), simulator.Millis(t.expire.Add(300*day))
+					},
+					func(s *simulator.Task) { s.Finish = simulator.Millis(t.start.Add(-hour)) },
+					func(s *simulator.Task) { s.Finish = "soon" },
+				}[c.random.IntN(3)]
+			}
+			return true
+		}},
+	}
+}
+
+var noRun = incidentKind{"no run", func(chances, *instance, *task, bool) bool { return false }}
 
 type task struct {
 	id              string
@@ -42,8 +120,17 @@ type task struct {
 	oddUntil        time.Time // ended, but listed with an unknown status until then
 	word            string    // status once ended
 	expire, deleted time.Time
-	sizes           []int // GiB, by table
-	withoutDB, torn bool  // it lacks the last database; its first table failed
+	sizes           []int                 // GiB, by table
+	withoutDB       bool                  // it lacks the last database
+	torn            string                // status of its first table; empty if that is fine, too
+	absurd          func(*simulator.Task) // once ended, it is listed with values that cannot be true; nil if not
+}
+
+// fail ends a run without a backup. It is always true: the run takes place.
+func (t *task) fail(c chances, word string) bool {
+	t.word, t.expire = word, time.Time{}
+	t.finish = t.start.Add(c.between(minute, 30*minute))
+	return true
 }
 
 var tables = []struct{ database, name string }{{"dwd", "orders"}, {"dwd", "payments"}, {"ads", "report"}}
@@ -114,20 +201,26 @@ func (c chances) lifetime(i *instance) {
 	length := c.end.Sub(c.start)
 	if c.chance(0.25) {
 		i.watched.from = c.start.Add(c.between(0, length/2))
+		i.created = i.watched.from
 		if c.chance(0.5) {
-			i.incidents = append(i.incidents, incident{span{i.watched.from, i.watched.from.Add(c.between(hour, 2*day))}, "no run"})
+			i.incidents = append(i.incidents, incident{span{i.watched.from, i.watched.from.Add(c.between(hour, 2*day))}, noRun})
 		}
 	}
 	if c.chance(0.25) {
 		i.watched.to = c.start.Add(c.between(length/2, length))
 	}
+	if i.discovered && c.chance(0.4) {
+		i.subscriptionEnds = c.start.Add(c.between(length/4, length))
+		if c.chance(0.5) {
+			i.renewed = i.subscriptionEnds.Add(-c.between(-12*hour, 36*hour))
+		} else if released := i.subscriptionEnds.Add(7 * day); released.Before(i.watched.to) {
+			i.watched.to = released
+		}
+	}
 }
 
 func (c chances) incidentsOf(i *instance, rate float64) {
-	kinds := []string{
-		"no run", "failed once", "fails", "fails", "stuck", "purged", "short retention", "shrunk", "database lost", "table failed",
-		"unknown status",
-	}
+	kinds := incidentKinds()
 	often := time.Duration(float64(8*day+2*i.plan.period) / rate)
 	for _, s := range c.spans(often, i.plan.period, 4*day+2*i.plan.period) {
 		i.incidents = append(i.incidents, incident{s, kinds[c.random.IntN(len(kinds))]})
@@ -165,7 +258,7 @@ func (c chances) backUp(i *instance) {
 		if struck != nil {
 			again := struck == spent
 			spent = struck
-			if !c.strike(i, t, struck.kind, again) {
+			if !struck.strike(c, i, t, again) {
 				continue
 			}
 		}
@@ -179,7 +272,7 @@ func (c chances) backUp(i *instance) {
 		busyUntil = t.finish
 	}
 	for _, in := range i.incidents {
-		if in.kind == "purged" {
+		if in.name == "purged" {
 			for _, t := range i.tasks {
 				if t.start.Before(in.from) && t.deleted.IsZero() {
 					t.deleted = in.from
@@ -206,47 +299,6 @@ func (c chances) run(i *instance, slot time.Time) *task {
 		t.sizes = append(t.sizes, int(float64(30*(n+1))*growth))
 	}
 	return t
-}
-
-// strike applies an incident to a run. It reports whether the run takes place at all. Again means that the incident struck before.
-func (c chances) strike(i *instance, t *task, kind string, again bool) bool {
-	fail := func() {
-		t.word, t.expire = "FAILED", time.Time{}
-		t.finish = t.start.Add(c.between(minute, 30*minute))
-	}
-	switch kind {
-	case "no run", "purged":
-		return false
-	case "failed once":
-		if !again {
-			fail()
-		}
-	case "fails":
-		fail()
-	case "stuck":
-		if !again {
-			t.finish = t.start.Add(c.between(5*hour, 40*hour))
-			t.expire = t.finish.Add(i.retention)
-			if c.chance(0.5) {
-				t.word, t.expire = "FAILED", time.Time{}
-			}
-		}
-	case "short retention":
-		t.expire = t.finish.Add(i.plan.period * 7 / 10)
-	case "shrunk":
-		for n := range t.sizes {
-			t.sizes[n] = t.sizes[n] * 3 / 10
-		}
-	case "database lost":
-		t.withoutDB = true
-	case "table failed":
-		t.torn = true
-	case "unknown status":
-		if !again {
-			t.oddUntil = t.finish.Add(c.between(30*minute, 10*hour))
-		}
-	}
-	return true
 }
 
 // visible returns the tasks that the API lists at t, newest first.
@@ -298,11 +350,14 @@ func (i *instance) api(t time.Time) (all []simulator.Task, until time.Time) {
 			if !k.expire.IsZero() {
 				s.Expire = simulator.Millis(k.expire)
 			}
+			if k.absurd != nil {
+				k.absurd(&s)
+			}
 		}
 		for n, gib := range k.contents() {
 			status := "SUCCESS"
-			if k.torn && n == 0 {
-				status = "FAILED"
+			if k.torn != "" && n == 0 {
+				status = k.torn
 			}
 			s.SubTasks = append(s.SubTasks, simulator.SubTask{
 				Database: tables[n].database, Table: tables[n].name, Status: status, Size: gib, Start: simulator.Seconds(k.start), Detail: "[]",

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,24 +28,47 @@ type candidate struct {
 }
 
 // drill runs all candidates on one world at once.
-func drill(ctx context.Context, directory string, seed uint64, s size, candidates []candidate) (e exposure, err error) {
-	w := newWorld(seed, s)
+func drill(ctx context.Context, directory string, w *world, candidates []candidate) (e exposure, err error) {
 	api := inProcess{w.simulate()}
-	truth, scrapes := newOracle(w), newScraper()
+	var texts []string
 	servers := make([]*server, len(candidates))
 	for n, p := range candidates {
-		if servers[n], err = newServer(p.name, directory, p.rules); err != nil {
+		text, err := bare(p.rules)
+		if err != nil {
+			return e, fmt.Errorf("%s: %w", p.name, err)
+		}
+		if servers[n], err = newServer(p.name, directory, text, w); err != nil {
 			return e, err
 		}
+		texts = append(texts, text)
 		defer servers[n].close()
 	}
+	truth, scrapes, settled := newOracle(w), newScraper(strings.Join(texts, "\n")), w.start
 	for ; w.now.Before(w.end); w.now = w.now.Add(w.step) {
+		if during(w.stops, w.now) {
+			continue
+		}
+		if stopped := w.stopEnding(); stopped > 0 {
+			truth.resume(stopped)
+			scrapes.restart()
+			for _, s := range servers {
+				if err := s.start(); err != nil {
+					return e, err
+				}
+			}
+			settled = w.now.Add(settlingTime)
+		}
 		all, err := scrapeAll(ctx, w, api, scrapes)
 		if err != nil {
 			return e, err
 		}
 		should := truth.judge()
 		e.add(w, sickOf(should))
+		if w.now.Before(settled) {
+			for p, v := range should {
+				should[p] = min(v, either)
+			}
+		}
 		for n, p := range candidates {
 			firing, err := servers[n].step(ctx, w.now, all)
 			if err != nil {
@@ -56,31 +80,53 @@ func drill(ctx context.Context, directory string, seed uint64, s size, candidate
 	return e, nil
 }
 
-// scrapeAll moves every exporter on by a step and scrapes it.
+// scrapeAll moves every exporter on by a step and scrapes it, as often as the interval asks for.
 func scrapeAll(ctx context.Context, w *world, api inProcess, scrapes *scraper) (all []scrape, err error) {
-	const job = "starrocks_backup"
-	for _, g := range w.groups {
-		for n, e := range g.exporters {
-			at := w.now.Add(time.Duration(n) * 7 * time.Second)
-			before := e.label()
-			e.live(func() time.Time { return w.now }, w.step, api)
-			w.reader = e.index
-			if e.target != before {
-				all = append(all, scrape{at, scrapes.forget(job, before)})
-			}
-			if e.target == "" {
-				continue
-			}
-			var exposition []*dto.MetricFamily
-			if e.scraped {
-				if exposition, err = e.process.scrape(ctx); err != nil {
-					return nil, err
+	step := w.now
+	defer func() { w.now = step }()
+	for w.now = step.Add(-w.step + time.Second).Truncate(w.scrape).Add(w.scrape); !w.now.After(step); w.now = w.now.Add(w.scrape) {
+		for _, g := range w.groups {
+			for _, e := range g.exporters {
+				before := e.label()
+				e.live(w, api)
+				w.reader = e.index
+				at := w.now.Add(time.Duration(e.index) * time.Second)
+				if e.target != before {
+					all = append(all, scrape{at: at, samples: scrapes.forget(endpoint{g.cluster, g.job, before})})
 				}
+				if e.target == "" {
+					continue
+				}
+				var exposition []*dto.MetricFamily
+				if e.scraped {
+					if exposition, err = e.process.scrape(ctx); err != nil {
+						return nil, err
+					}
+				}
+				all = append(all, w.batch(at, scrapes.scrape(endpoint{g.cluster, g.job, e.target}, exposition)))
 			}
-			all = append(all, scrape{at, scrapes.scrape(job, e.target, exposition)})
 		}
 	}
 	return all, nil
+}
+
+// lateScrapes is the share of scrapes that remote write has not delivered in full by the next evaluation.
+const lateScrapes = 0.1
+
+// batch divides a scrape into what comes in time and what is late.
+func (w *world) batch(at time.Time, samples []sample) scrape {
+	if !w.late || !w.chance(lateScrapes) {
+		return scrape{at: at, samples: samples}
+	}
+	s := scrape{at: at}
+	for _, one := range samples {
+		if w.chance(0.5) {
+			s.samples = append(s.samples, one)
+		} else {
+			s.late = append(s.late, one)
+		}
+	}
+	return s
 }
 
 // sickOf returns the subjects about which something should or may page.
@@ -99,6 +145,7 @@ type program struct {
 	seed    uint64
 	seeds   int
 	size    size
+	setting string
 	verbose bool
 }
 
@@ -109,8 +156,8 @@ func main() {
 	app.Flag("seed", "Seed of the first world.").Default("1").Uint64Var(&p.seed)
 	app.Flag("seeds", "Number of worlds.").Default("10").IntVar(&p.seeds)
 	app.Flag("instances", "Instances in each world.").Default("60").IntVar(&p.size.instances)
-	app.Flag("days", "Days in each world.").Default("70").IntVar(&p.size.days)
-	app.Flag("step", "Interval of scrapes and evaluations.").Default("4m").DurationVar(&p.size.step)
+	app.Flag("days", "Days in the longest worlds: those with an evaluation every 4 minutes.").Default("70").IntVar(&p.size.days)
+	app.Flag("setting", "Setting of all worlds. By default, each seed plays one of them in turn.").StringVar(&p.setting)
 	app.Flag("rate", "Rate of incidents and faults; at 1, an instance has one incident in about ten days.").
 		Default("1").Float64Var(&p.size.rate)
 	app.Flag("verbose", "Print each mistake.").Short('v').BoolVar(&p.verbose)
@@ -118,6 +165,9 @@ func main() {
 		app.Command("score", "Score the rules, and fail if a page is missed, late, wrongly resolved or false.").FullCommand(): p.score,
 		app.Command("mutate",
 			"Make one mistake in each rule, and fail if the drill does not count it.").FullCommand(): func() error { return p.mutate(mutations) },
+		app.Command("bench", "Measure an evaluation of the rules in a large fleet, and fail if it takes too long.").FullCommand(): func() error {
+			return p.bench([]int{1000, 10000})
+		},
 		app.Command("compare", "Compare with rules in common use.").FullCommand(): p.compare,
 	}
 	command := kingpin.MustParse(app.Parse(os.Args[1:]))
@@ -134,7 +184,7 @@ func main() {
 
 // worlds runs every world with its own candidates, as many at once as there are processors. After an interrupt, the worlds that are
 // finished count.
-func (p *program) worlds(choose func(seed uint64) []candidate, finished func(seed uint64, e exposure)) error {
+func (p *program) worlds(choose func(uint64, setting) []candidate, finished func(seed uint64, e exposure)) error {
 	directory, err := os.MkdirTemp("", "drill")
 	if err != nil {
 		return err
@@ -150,11 +200,15 @@ func (p *program) worlds(choose func(seed uint64) []candidate, finished func(see
 	limit := make(chan struct{}, runtime.NumCPU())
 	for n := range p.seeds {
 		seed := p.seed + uint64(n)
+		chosen, err := settingOf(p.setting, seed)
+		if err != nil {
+			return err
+		}
+		mine := choose(seed, chosen)
 		workers.Go(func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			mine := choose(seed)
-			e, err := drill(ctx, directory, seed, p.size, mine)
+			e, err := drill(ctx, directory, newWorld(seed, chosen, p.size), mine)
 			if ctx.Err() != nil {
 				fmt.Fprintf(os.Stderr, "seed %d: interrupted, left out\n", seed)
 				return
@@ -182,15 +236,13 @@ func (p *program) report(rules string) func(time.Time, page, string) {
 
 func (p *program) score() error {
 	scores := map[uint64]*score{}
-	for n := range p.seeds {
-		scores[p.seed+uint64(n)] = newScore(p.size.step, p.report("rules.yml"))
-	}
-	sum, watched := newScore(p.size.step, nil), exposure{}
-	err := p.worlds(func(seed uint64) []candidate {
+	sum, watched := newScore(setting{}, nil), exposure{}
+	err := p.worlds(func(seed uint64, s setting) []candidate {
+		scores[seed] = newScore(s, p.report(fmt.Sprintf("seed %d (%s)", seed, s.name)))
 		return []candidate{{"rules.yml", p.rules, scores[seed]}}
 	}, func(seed uint64, e exposure) {
 		scores[seed].finish()
-		fmt.Fprintf(os.Stderr, "seed %d: %d mistakes\n", seed, scores[seed].mistakes())
+		fmt.Fprintf(os.Stderr, "seed %d: %d mistakes in %.1f instance-years\n", seed, scores[seed].mistakes(), years(e.all))
 		sum.add(scores[seed])
 		watched.all += e.all
 		watched.healthy += e.healthy
@@ -212,7 +264,7 @@ func (p *program) mutate(all []mutation) error {
 	sums := make([]*score, len(all))
 	var mistakes []error
 	for n, s := range all {
-		sums[n] = newScore(p.size.step, nil)
+		sums[n] = newScore(setting{}, nil)
 		if _, err := s.in(p.rules); err != nil {
 			mistakes = append(mistakes, err)
 		}
@@ -221,13 +273,10 @@ func (p *program) mutate(all []mutation) error {
 		return errors.Join(mistakes...)
 	}
 	scores := map[uint64][]*score{}
-	for n := range p.seeds {
-		seed := p.seed + uint64(n)
+	err := p.worlds(func(seed uint64, chosen setting) (candidates []candidate) {
 		for _, s := range all {
-			scores[seed] = append(scores[seed], newScore(p.size.step, p.report(s.name)))
+			scores[seed] = append(scores[seed], newScore(chosen, p.report(s.name)))
 		}
-	}
-	err := p.worlds(func(seed uint64) (candidates []candidate) {
 		for n, s := range all {
 			rules, _ := s.in(p.rules)
 			candidates = append(candidates, candidate{s.name, rules, scores[seed][n]})
@@ -252,18 +301,18 @@ func (p *program) compare() error {
 	}
 	sums := map[string]*comparison{}
 	for _, name := range names {
-		sums[name] = newComparison(p.size.step)
+		sums[name] = newComparison(0)
 	}
 	bySeed := map[uint64][]candidate{}
-	for n := range p.seeds {
-		all := []candidate{{names[0], p.rules, newComparison(p.size.step)}}
-		for _, t := range commonRules {
-			all = append(all, candidate{t.name, t.rules, newComparison(p.size.step)})
-		}
-		bySeed[p.seed+uint64(n)] = all
-	}
 	watched := exposure{}
-	err := p.worlds(func(seed uint64) []candidate { return bySeed[seed] }, func(seed uint64, e exposure) {
+	err := p.worlds(func(seed uint64, s setting) []candidate {
+		all := []candidate{{names[0], p.rules, newComparison(s.slack())}}
+		for _, t := range commonRules {
+			all = append(all, candidate{t.name, t.rules, newComparison(s.slack())})
+		}
+		bySeed[seed] = all
+		return all
+	}, func(seed uint64, e exposure) {
 		for _, one := range bySeed[seed] {
 			sums[one.name].add(one.judge.(*comparison))
 		}

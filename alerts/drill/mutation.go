@@ -11,7 +11,7 @@ import (
 // mutation is a deliberate mistake in one rule. The drill must count a mistake for each of them.
 type mutation struct {
 	name string
-	rule string // first line of the rule; the replaced text comes after it
+	rule string // beginning of the rule; the replaced text comes after it
 	old  string
 	with string
 }
@@ -20,70 +20,73 @@ const (
 	record = "- record: starrocks_backup:"
 	alert  = "- alert: StarRocksBackup"
 
-	// newestView selects the newest of several exporters' views of an instance.
-	newestView = `starrocks_backup_condition
-            and timestamp(starrocks_backup_condition) == on (instance_id, region_id, condition) group_left ()
-              max by (instance_id, region_id, condition) (timestamp(starrocks_backup_condition))
-`
+	// known and now are the condition of an instance as the rules know it, and as exporters say it.
+	known = "starrocks_backup:condition{"
+	now   = "starrocks_backup_condition{"
+
+	holds   = "== 1\n"
+	patient = "== 1\n        for: 2h\n"
 )
 
 var mutations = []mutation{
-	{"each exporter's own view held", record + "condition:newest", newestView, "last_over_time(starrocks_backup_condition[26h])\n"},
-	{"two failures are repeated ones", record + "condition:newest", ">= bool 3", ">= bool 2"},
 	{
-		"unreadable by any failed read", record + "condition:newest", "max by (instance_id, region_id) (starrocks_backup_up) == bool 0",
-		"sum by (instance_id, region_id) (increase(starrocks_backup_scrape_errors_total[15m])) > bool 0",
-	},
-	{"rejected for any reason", record + "condition:newest", `reason=~"unauthorized|forbidden"`, `reason!=""`},
-	{"throttled for any reason", record + "condition:newest", `reason="throttled"`, `reason!=""`},
-	{
-		"an exporter is seen while it is a target", record + "exporter:seen_timestamp_seconds",
-		"starrocks_backup_exporter_config_last_reload_success_timestamp_seconds", "up",
+		"an exporter answers while it is a target", record + "exporter:down",
+		"unless on (cluster, job, instance) starrocks_backup_exporter_build_info", "unless on (cluster, job, instance) up",
 	},
 	{
-		"an instance is seen while it is read", record + "instance:seen_timestamp_seconds", "starrocks_backup_up",
-		"starrocks_backup_consecutive_failures",
+		"exporters known by job and instance", record + "exporter:down", "unless on (cluster, job, instance)", "unless on (job, instance)",
 	},
-	{"what was ever listed still is", record + "instance:listed", ">= on", "!= bool on"},
-	{"nothing is ever replaced", record + "exporter:replaced", "max by (job, instance)", "0 > max by (job, instance)"},
 	{
-		"whatever is gone is replaced", record + "exporter:replaced",
-		"> on (instance_id, region_id) group_right () starrocks_backup:instance:listed\n          )\n          > ",
-		">= on (instance_id, region_id) group_right () starrocks_backup:instance:listed\n          )\n          > 0 * ",
+		"a fleet without exporters is complete", record + "exporter:missing", "unless on (cluster, job) starrocks_backup_exporter_build_info",
+		"unless on (cluster, job) last_over_time(starrocks_backup_exporter_build_info[26h])",
 	},
-	{"no hold", record + "condition:held", "[26h]", "[5m]"},
-	{"removed instances held", record + "condition:held", "and on (instance_id, region_id)\n", "or on (instance_id, region_id)\n"},
+	{"a fleet without a shard is complete", record + "exporter:missing", "< on (cluster, job)", "> on (cluster, job)"},
+	{
+		"both of a pair must read", record + "condition", `min by (cluster, job, instance_id, region_id, condition) (`,
+		`max by (cluster, job, instance_id, region_id, condition) (`,
+	},
+	{"no chain", record + "condition", "last_over_time(starrocks_backup:condition[", "0 > last_over_time(starrocks_backup:condition["},
+	{
+		"the chain ends with the exporter", record + "condition", "last_over_time(starrocks_backup:exporter:missing",
+		"0 > last_over_time(starrocks_backup:exporter:missing",
+	},
+	{"the chain ends with the list", record + "condition", "discovery_complete == 0", "discovery_complete == 2"},
+	{"the chain never ends", record + "condition", "and on (cluster, job, instance_id, region_id) (", "and on () ("},
+	{"a few instances are an outage", record + "region:condition", ">= bool 5", ">= bool 1"},
+	{"less than half is an outage", record + "region:condition", "> bool 0.5", "> bool 0.1"},
 
-	{"overdue without hold", alert + "Overdue", ":held", ":newest"},
+	{"overdue by the last read", alert + "Overdue", known, now},
 	{"missing without for", alert + "Missing", "for: 1h", "for: 0s"},
-	{
-		"missing joined with what a sick instance lacks", alert + "Missing", "== 1\n",
-		"== 1 and on (instance_id, region_id) last_over_time(starrocks_backup_last_success_age_seconds[26h])\n",
-	},
 	{"failed only when repeated", alert + "Failed\n", `"failing"`, `"failing_repeatedly"`},
-	{"failing repeatedly with patience", alert + "FailingRepeatedly", "== 1\n", "== 1\n        for: 2h\n"},
-	{"stuck with patience", alert + "Stuck", "== 1\n", "== 1\n        for: 2h\n"},
-	{"expiring without hold", alert + "Expiring", ":held", ":newest"},
-	{"retention too short without hold", alert + "RetentionTooShort", ":held", ":newest"},
-	{"shrunk without hold", alert + "Shrunk", ":held", ":newest"},
-	{"table failed without hold", alert + "TableFailed", ":held", ":newest"},
-	{"status unknown with patience", alert + "StatusUnknown", "== 1\n", "== 1\n        for: 2h\n"},
+	{"failing repeatedly with patience", alert + "FailingRepeatedly", holds, patient},
+	{"stuck with patience", alert + "Stuck", holds, patient},
+	{"expiring by the last read", alert + "Expiring", known, now},
+	{"retention too short by the last read", alert + "RetentionTooShort", known, now},
+	{"shrunk by the last read", alert + "Shrunk", known, now},
+	{"table failed by the last read", alert + "TableFailed", known, now},
+	{"status unknown with patience", alert + "StatusUnknown", holds, patient},
+	{"implausible with patience", alert + "Implausible", holds, patient},
+	{"subscription ending with patience", alert + "SubscriptionEnding", holds, patient},
+	{"region unreadable without for", alert + "RegionUnreadable", "for: 25m", "for: 0s"},
 	{"unreadable without for", alert + "InstanceUnreadable", "for: 30m", "for: 0s"},
+	{"unreadable in spite of the region", alert + "InstanceUnreadable", "[24m50s]) > 0", "[24m50s]) > 1e9"},
 	{"unreadable for hours without for", alert + "InstanceUnreadable", "for: 6h", "for: 30m"},
+	{"region rejected without for", alert + "RegionRejected", "for: 10m", "for: 0s"},
 	{"rejected without for", alert + "CredentialsRejected", "for: 10m", "for: 0s"},
+	{
+		"no identity is new", alert + "CredentialsChanged", "unless on (cluster, job, account, provider)", "unless on (cluster, job, account)",
+	},
 	{"throttled without for", alert + "APIThrottled", "for: 30m", "for: 0s"},
-	{"throttled by instance", alert + "APIThrottled", "max by (region_id) (", "max by (region_id, instance_id) ("},
+	{"unlisted for a day", alert + "DiscoveryFailed", "time() - 60 * 60", "time() - 24 * 60 * 60"},
+	{"never listed is fine", alert + "DiscoveryFailed", "starrocks_backup_discovery_complete[10m10s])) == 0", "starrocks_backup_discovery_complete[10m10s])) == 2"},
 	{"configuration without for", alert + "ConfigReloadFailed", "for: 5m", "for: 0s"},
 	{
-		"configuration without hold", alert + "ConfigReloadFailed",
-		"(last_over_time(starrocks_backup_exporter_config_last_reload_successful[26h]))",
-		"(starrocks_backup_exporter_config_last_reload_successful)",
+		"configuration by the last scrape", alert + "ConfigReloadFailed",
+		"last_over_time(starrocks_backup_exporter_config_last_reload_successful[26h10s])",
+		"starrocks_backup_exporter_config_last_reload_successful",
 	},
 	{"down without for", alert + "ExporterDown", "for: 10m", "for: 0s"},
-	{
-		"down only while it is a target", alert + "ExporterDown", "or\n            starrocks_backup:instance:listed\n",
-		"or\n            0 * starrocks_backup:instance:listed == 1\n",
-	},
+	{"down only while it is a target", alert + "ExporterDown", "missing == 1", "missing == 9"},
 	{"the dead man's switch is dead", alert + "Watchdog", "vector(1)", "vector(1) == 0"},
 }
 

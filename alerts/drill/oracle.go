@@ -1,17 +1,23 @@
 package main
 
 import (
-	"slices"
+	"maps"
+	"strings"
 	"time"
 )
 
 // kind is an alert of one severity.
 type kind struct{ alert, severity string }
 
-// page is an alert of something: an instance, a region or an exporter.
+// page is an alert of something: an instance, a region, an exporter or a fleet.
 type page struct {
 	kind
 	subject string
+}
+
+// subject joins the cluster and what there is of the other labels that say what a page is about.
+func subject(cluster string, more ...string) string {
+	return strings.Trim(cluster+"/"+strings.Join(more, "/"), "/")
 }
 
 // verdict is whether an alert should hold.
@@ -25,253 +31,405 @@ const (
 
 // waits is how long each kind must hold before it pages.
 var waits = map[kind]time.Duration{
-	{"StarRocksBackupOverdue", "critical"}:             0,
-	{"StarRocksBackupMissing", "critical"}:             hour,
-	{"StarRocksBackupFailed", "warning"}:               0,
-	{"StarRocksBackupFailingRepeatedly", "critical"}:   0,
-	{"StarRocksBackupStuck", "warning"}:                0,
-	{"StarRocksBackupExpiring", "critical"}:            0,
-	{"StarRocksBackupRetentionTooShort", "warning"}:    0,
-	{"StarRocksBackupShrunk", "warning"}:               0,
-	{"StarRocksBackupTableFailed", "warning"}:          0,
-	{"StarRocksBackupStatusUnknown", "warning"}:        0,
-	{"StarRocksBackupInstanceUnreadable", "warning"}:   30 * minute,
-	{"StarRocksBackupInstanceUnreadable", "critical"}:  6 * hour,
-	{"StarRocksBackupCredentialsRejected", "critical"}: 10 * minute,
-	{"StarRocksBackupAPIThrottled", "warning"}:         30 * minute,
-	{"StarRocksBackupConfigReloadFailed", "warning"}:   5 * minute,
-	{"StarRocksBackupExporterDown", "critical"}:        10 * minute,
-	{"StarRocksBackupWatchdog", "none"}:                0,
+	{"StarRocksBackupOverdue", "critical"}:            0,
+	{"StarRocksBackupMissing", "critical"}:            hour,
+	{"StarRocksBackupFailed", "warning"}:              0,
+	{"StarRocksBackupFailingRepeatedly", "critical"}:  0,
+	{"StarRocksBackupStuck", "warning"}:               0,
+	{"StarRocksBackupExpiring", "critical"}:           0,
+	{"StarRocksBackupRetentionTooShort", "warning"}:   0,
+	{"StarRocksBackupShrunk", "warning"}:              0,
+	{"StarRocksBackupTableFailed", "warning"}:         0,
+	{"StarRocksBackupStatusUnknown", "warning"}:       0,
+	{"StarRocksBackupImplausible", "warning"}:         0,
+	{"StarRocksBackupSubscriptionEnding", "critical"}: 0,
+	unreadableKind:         30 * minute,
+	unreadableForHoursKind: 6 * hour,
+	regionUnreadableKind:   regionUnreadableWait,
+	rejectedKind:           10 * minute,
+	regionRejectedKind:     regionRejectedWait,
+	throttledKind:          30 * minute,
+	identityKind:           0,
+	unlistedKind:           10 * minute,
+	neverListedKind:        10 * minute,
+	refusedKind:            5 * minute,
+	downKind:               10 * minute,
+	watchdogKind:           0,
 }
 
 var (
-	rejectedKind  = kind{"StarRocksBackupCredentialsRejected", "critical"}
-	throttledKind = kind{"StarRocksBackupAPIThrottled", "warning"}
+	unreadableKind         = kind{"StarRocksBackupInstanceUnreadable", "warning"}
+	unreadableForHoursKind = kind{"StarRocksBackupInstanceUnreadable", "critical"}
+	regionUnreadableKind   = kind{"StarRocksBackupRegionUnreadable", "critical"}
+	rejectedKind           = kind{"StarRocksBackupCredentialsRejected", "critical"}
+	regionRejectedKind     = kind{"StarRocksBackupRegionRejected", "critical"}
+	throttledKind          = kind{"StarRocksBackupAPIThrottled", "warning"}
+	identityKind           = kind{"StarRocksBackupCredentialsChanged", "warning"}
+	unlistedKind           = kind{"StarRocksBackupDiscoveryFailed", "warning"}
+	neverListedKind        = kind{"StarRocksBackupDiscoveryFailed", "critical"}
+	refusedKind            = kind{"StarRocksBackupConfigReloadFailed", "warning"}
+	downKind               = kind{"StarRocksBackupExporterDown", "critical"}
+	watchdogKind           = kind{"StarRocksBackupWatchdog", "none"}
 )
 
 const (
-	hold         = 26 * hour
-	removedAfter = hour // an instance's alerts must have ended by then
+	hold         = 26 * hour   // how long a missing exporter counts as one that may come back
+	longStop     = 15 * minute // Prometheus may forget what it knew in a stop as long as this
+	shrinkDelay  = 20 * minute // an exporter keeps the last instances of a region until three lists lack them
+	settlingTime = 15 * minute // after a stop: alerts wait anew, or as long as before
+	noticed      = hour        // how long a change of identity pages, and how long a region may go unlisted
+
+	regionUnreadableWait = 25 * minute
+	regionRejectedWait   = 10 * minute
 )
 
 // oracle decides what should page from the simulated world alone. It uses neither the collector nor the rules.
 type oracle struct {
 	world *world
-	// The verdicts that the newest read of an instance gave, and the time of that read.
-	verdicts map[string]map[kind]verdict
-	read     map[string]time.Time
-	// The outcome of the newest attempts to read an instance.
-	failed  map[string]map[kind]statement
-	regions map[string]statement // whether reads are throttled there
-	removed map[string]time.Time // since when no exporter lists it and at least one knows of the removal
-	seen    map[string]bool      // instances that an exporter ever listed
-	targets map[*exporter]target
-}
-
-// statement is the newest observation of a condition, and since when it has been the same without a break.
-type statement struct {
-	holds     bool
-	since, at time.Time
+	// What is known of each instance: the verdicts of the newest read that says something.
+	memory   map[string]map[kind]verdict
+	released map[string]time.Time // since when nothing holds what is known of an instance
+	targets  map[*exporter]target
+	outages  map[page]time.Time         // since when most instances of a region share a trouble
+	used     map[*group]map[string]*use // by provider of credentials
+	// By region, of the fleet that discovers instances: when it was listed, and whether it never was since the exporter started.
+	listed map[string]time.Time
+	never  map[string]bool
 }
 
 // target is what Prometheus last saw of an exporter.
 type target struct {
-	name    string    // the label `instance`
-	refused statement // its configuration
+	name    string // the label `instance`; empty before the first scrape
+	refused bool   // its configuration
+	at      time.Time
 }
 
 func newOracle(w *world) *oracle {
 	return &oracle{
-		world: w, verdicts: map[string]map[kind]verdict{}, read: map[string]time.Time{},
-		failed: map[string]map[kind]statement{}, regions: map[string]statement{}, removed: map[string]time.Time{}, seen: map[string]bool{},
-		targets: map[*exporter]target{},
+		world: w, memory: map[string]map[kind]verdict{}, released: map[string]time.Time{}, targets: map[*exporter]target{}, outages: map[page]time.Time{},
+		used: map[*group]map[string]*use{}, listed: map[string]time.Time{}, never: map[string]bool{},
 	}
 }
 
 func instanceKind(alert, severity string) kind { return kind{"StarRocksBackup" + alert, severity} }
 
+// resume notes that Prometheus was stopped. After a long stop, it may or may not know what it knew.
+func (o *oracle) resume(stopped time.Duration) {
+	if stopped < longStop {
+		return
+	}
+	for _, known := range o.memory {
+		for k, v := range known {
+			known[k] = min(v, either)
+		}
+	}
+}
+
 // judge returns the current verdict for every possible page. A page that is not in the result must not fire.
 func (o *oracle) judge() map[page]verdict {
-	v := map[page]verdict{{kind{"StarRocksBackupWatchdog", "none"}, ""}: yes}
+	v := map[page]verdict{{watchdogKind, ""}: yes}
 	for _, g := range o.world.groups {
+		for _, e := range g.exporters {
+			if e.scraped {
+				o.targets[e] = target{e.target, e.process.refused, o.world.now}
+			}
+		}
+		missing := o.missing(g)
 		for _, i := range g.instances {
-			o.observe(g, i)
+			o.observe(g, i, missing)
 			o.judgeInstance(i, v)
 		}
 		for _, e := range g.exporters {
 			o.judgeExporter(g, e, v)
 		}
+		o.judgeGroup(g, v)
+		o.judgeIdentity(g, v)
+		o.judgeLists(g, v)
 	}
-	for _, region := range regions {
-		v[page{throttledKind, region}] = o.judgeRegion(region)
+	for _, cluster := range []string{"east", "west"} {
+		for _, region := range regions {
+			o.judgeRegion(cluster, region, v)
+		}
 	}
 	return v
 }
 
-// observe records what the exporters can see of an instance in this scrape.
-func (o *oracle) observe(g *group, i *instance) {
-	w := o.world
-	attempts, good, rejected, throttled := 0, false, false, false
-	lists, knowsRemoved := false, false
+// missing returns whether an exporter of a group is missing that may come back and know more.
+func (o *oracle) missing(g *group) (v verdict) {
+	answering := 0
 	for _, e := range g.exporters {
-		if e.process == nil {
-			lists = lists || e.listed[i.id] // the exporter may come back and still list it
-			continue
-		}
-		e.listed = e.process.listed
-		has := e.listed[i.id]
-		lists = lists || has
-		knowsRemoved = knowsRemoved || !has && !w.now.Before(i.watched.to)
-		if !e.scraped || !has {
-			continue
-		}
-		attempts++
-		switch faultOf(w.faults, w.now, i, e.index) {
-		case "":
-			good = true
-		case "denied":
-			rejected = true
-		case "throttled":
-			throttled = true
+		if e.scraped {
+			answering++
 		}
 	}
-	if lists {
-		delete(o.removed, i.id)
-	} else if _, known := o.removed[i.id]; !known && knowsRemoved {
-		o.removed[i.id] = w.now
-	}
-	if attempts == 0 {
-		return
-	}
-	o.seen[i.id] = true
-	if o.failed[i.id] == nil {
-		o.failed[i.id] = map[kind]statement{}
-	}
-	record := func(k kind, holds bool) { o.failed[i.id][k] = o.failed[i.id][k].next(holds, w.now, waits[k]) }
-	record(instanceKind("InstanceUnreadable", "warning"), !good)
-	record(instanceKind("InstanceUnreadable", "critical"), !good)
-	if rejected || good { // a read that fails for another reason says nothing about the credentials
-		record(rejectedKind, rejected)
-	}
-	if throttled || good {
-		record(throttledKind, throttled)
-	}
-	if good {
-		o.read[i.id] = w.now
-		o.verdicts[i.id] = i.verdicts(w.now)
-	}
-}
-
-func (o *oracle) judgeInstance(i *instance, v map[page]verdict) {
-	for k, atRead := range o.verdicts[i.id] {
-		current := o.gate(i, statement{holds: atRead != no, at: o.read[i.id]}.now(o.world.now, o.world.step))
-		if current == yes {
-			current = atRead
-		}
-		v[page{k, i.id}] = current
-	}
-	for k, s := range o.failed[i.id] {
-		switch k {
-		case throttledKind: // see judgeRegion
-		case rejectedKind:
-			v[page{k, i.id}] = o.gate(i, s.raised(o.world.now, waits[k], o.world.step))
-		default:
-			v[page{k, i.id}] = o.gate(i, s.now(o.world.now, o.world.step))
+	for _, e := range g.exporters {
+		if t := o.targets[e]; !e.scraped && t.name != "" && (answering == 0 || e.target == t.name) {
+			v = max(v, o.since(t.at, hold))
 		}
 	}
-}
-
-// gate adjusts a verdict on an instance that may have been removed.
-func (o *oracle) gate(i *instance, v verdict) verdict {
-	since, removed := o.removed[i.id]
-	switch {
-	case !o.seen[i.id] || removed && o.world.now.Sub(since) > removedAfter:
-		return no
-	case !o.world.now.Before(i.watched.to): // some exporters may not know yet
-		return either
+	if g.kind == "shards" && answering > 0 && answering < len(g.exporters) {
+		return yes
 	}
 	return v
 }
 
-// judgeRegion returns whether reads of any instance in a region are throttled.
-func (o *oracle) judgeRegion(region string) verdict {
-	now, step := o.world.now, o.world.step
-	s, held := o.regions[region], no
-	for _, i := range o.world.instances {
-		read, known := o.failed[i.id][throttledKind]
-		if i.region != region || !known {
-			continue
-		}
-		current := o.gate(i, read.now(now, step))
-		held = max(held, current)
-		if current != no && now.Sub(read.at) <= fresh {
-			s = s.next(true, now, waits[throttledKind])
-		}
-	}
-	s.holds = s.holds && held != no
-	o.regions[region] = s
-	return min(held, s.raised(now, waits[throttledKind], step))
-}
-
-// fresh is how long a rejection counts as current. An older one may keep an alert firing but not raise it.
-const fresh = 5 * minute
-
-// next returns the statement after a new observation. A break restarts it, unless its alert may already fire.
-func (s statement) next(holds bool, now time.Time, wait time.Duration) statement {
-	broken := now.Sub(s.at) > fresh && s.at.Sub(s.since)+fresh < wait
-	if !s.holds || !holds || broken {
-		s.since = now
-	}
-	return statement{holds, s.since, now}
-}
-
-// raised returns the verdict on a statement that must be observed repeatedly while its alert waits.
-func (s statement) raised(now time.Time, wait, step time.Duration) verdict {
-	held := s.now(now, step)
-	switch lasted := s.at.Sub(s.since); {
-	case held != yes || now.Sub(s.at) <= fresh-step/2 || lasted >= wait+2*step:
-		return held
-	case now.Sub(s.at) <= fresh+step/2 || lasted >= wait-2*step:
-		return either
-	}
-	return no
-}
-
-// now returns the verdict on a statement at a later time, while nothing newer is known.
-func (s statement) now(t time.Time, step time.Duration) verdict {
-	switch age := t.Sub(s.at); {
-	case !s.holds || age > hold+step:
+// since returns whether less than a limit has passed since a time.
+func (o *oracle) since(t time.Time, limit time.Duration) verdict {
+	slack := max(o.world.step, o.world.scrape)
+	switch passed := o.world.now.Sub(t); {
+	case passed > limit+slack:
 		return no
-	case age > hold-step:
+	case passed > limit-slack:
 		return either
 	}
 	return yes
 }
 
-func (o *oracle) judgeExporter(g *group, e *exporter, v map[page]verdict) {
-	t := o.targets[e]
-	if e.scraped {
-		t = target{e.target, statement{holds: e.process.refused, at: o.world.now}}
-		o.targets[e] = t
+// observe takes in what the exporters see of an instance in this scrape.
+func (o *oracle) observe(g *group, i *instance, missing verdict) {
+	w, outcomes := o.world, map[string]int{}
+	reads, held := 0, missing
+	for _, e := range g.exporters {
+		switch {
+		case !e.scraped:
+		case e.process.lists(i.id):
+			reads++
+			outcomes[w.faultOf(i, e.index)]++
+		case e.process.unlisted[i.region]:
+			held = yes
+		}
 	}
-	if t.name == "" {
+	if reads > 0 {
+		delete(o.released, i.id)
+		o.take(i, outcomes, subscriptionKnown(g, i))
 		return
 	}
-	down, refused := page{kind{"StarRocksBackupExporterDown", "critical"}, t.name}, page{kind{
-		"StarRocksBackupConfigReloadFailed",
-		"warning",
-	}, t.name}
-	v[down], v[refused] = verdictOf(!e.scraped), t.refused.now(o.world.now, o.world.step)
-	if e.target != t.name { // no longer a target, and its successor has not been scraped yet
-		v[down], v[refused] = statement{holds: o.orphans(g), at: t.refused.at}.now(o.world.now, o.world.step), no
+	if held != no {
+		delete(o.released, i.id)
+	} else if o.released[i.id].IsZero() {
+		o.released[i.id] = w.now
+	}
+	forgotten := held == no && (!i.discovered || w.now.Sub(o.released[i.id]) > shrinkDelay)
+	for k, v := range o.memory[i.id] {
+		if forgotten {
+			delete(o.memory[i.id], k)
+		} else if held != yes {
+			o.memory[i.id][k] = min(v, either)
+		}
 	}
 }
 
-// orphans reports whether no exporter watches some instance of the group.
-func (o *oracle) orphans(g *group) bool {
-	return slices.ContainsFunc(g.instances, func(i *instance) bool {
-		return o.seen[i.id] && i.watched.has(o.world.now)
-	})
+// subscriptionKnown returns the end of an instance's subscription as an exporter last heard it.
+func subscriptionKnown(g *group, i *instance) time.Time {
+	for _, e := range g.exporters {
+		if e.scraped && !e.process.found[i.id].SubscriptionEnd.IsZero() {
+			return e.process.found[i.id].SubscriptionEnd
+		}
+	}
+	return time.Time{}
+}
+
+// take takes in the outcomes of an instance's reads. A read that fails for one reason says nothing about the others.
+func (o *oracle) take(i *instance, outcomes map[string]int, subscriptionEnds time.Time) {
+	if o.memory[i.id] == nil {
+		o.memory[i.id] = map[kind]verdict{}
+	}
+	known, good := o.memory[i.id], outcomes[""]
+	known[unreadableKind] = verdictOf(good == 0) // one of a pair that can read it suffices
+	known[unreadableForHoursKind] = known[unreadableKind]
+	if rejected := outcomes["forbidden"] + outcomes["unauthorized"]; rejected+good > 0 {
+		known[rejectedKind] = verdictOf(rejected > 0)
+	}
+	if throttled := outcomes["throttled"]; throttled+good > 0 {
+		known[throttledKind] = verdictOf(throttled > 0)
+	}
+	if good > 0 {
+		maps.Copy(known, i.verdicts(o.world.now, subscriptionEnds))
+	}
+}
+
+func (o *oracle) judgeInstance(i *instance, v map[page]verdict) {
+	for k, known := range o.memory[i.id] {
+		if k == throttledKind { // see judgeRegion
+			continue
+		}
+		if !o.world.now.Before(i.watched.to) { // some exporters may not know yet
+			known = min(known, either)
+		}
+		v[page{k, i.subject()}] = known
+	}
+}
+
+// judgeRegion judges what is wrong with all instances of a region in a cluster.
+func (o *oracle) judgeRegion(cluster, region string, v map[page]verdict) {
+	throttled := no
+	for _, i := range o.world.instances {
+		if i.cluster == cluster && i.region == region {
+			throttled = max(throttled, o.memory[i.id][throttledKind])
+		}
+	}
+	v[page{throttledKind, subject(cluster, region)}] = throttled
+	o.judgeOutage(cluster, region, v, regionUnreadableKind, unreadableKind, unreadableForHoursKind)
+	o.judgeOutage(cluster, region, v, regionRejectedKind, rejectedKind)
+}
+
+// judgeOutage judges whether most instances of a region share a trouble. Then one page for the region is enough, after its wait.
+func (o *oracle) judgeOutage(cluster, region string, v map[page]verdict, whole kind, each ...kind) {
+	surely, perhaps, all := 0, 0, 0
+	var instances []page
+	for _, i := range o.world.instances {
+		judged, known := v[page{each[0], i.subject()}]
+		if i.cluster != cluster || i.region != region || !known {
+			continue
+		}
+		all++
+		if judged == yes {
+			surely++
+		}
+		if judged != no {
+			perhaps++
+		}
+		for _, k := range each {
+			instances = append(instances, page{k, i.subject()})
+		}
+	}
+	most := func(n int) bool { return n >= 5 && 2*n > all }
+	about, judged := page{whole, subject(cluster, region)}, no
+	switch {
+	case most(surely):
+		judged = yes
+	case most(perhaps):
+		judged = either
+	}
+	v[about] = judged
+	if judged == no {
+		delete(o.outages, about)
+		return
+	}
+	o.outages[about] = earliest(o.outages[about], o.world.now)
+	allowed := either
+	if judged == yes && o.world.now.Sub(o.outages[about]) > waits[whole] {
+		allowed = no
+	}
+	for _, p := range instances {
+		v[p] = min(v[p], allowed)
+	}
+}
+
+// use is when a fleet used a provider of credentials.
+type use struct {
+	last    time.Time
+	changed time.Time // when it came instead of, or beside another; zero if it was there from the start
+	doubt   bool      // it may have been used before
+}
+
+// judgeIdentity judges whether a fleet uses a provider of credentials that it did not use until an hour ago, when it used another.
+func (o *oracle) judgeIdentity(g *group, v map[page]verdict) {
+	now, slack, judged := o.world.now, o.world.slack(), no
+	if o.used[g] == nil {
+		o.used[g] = map[string]*use{}
+	}
+	for _, e := range g.exporters {
+		if !e.scraped {
+			continue
+		}
+		provider, _ := identity{o.world, e}.Provider()
+		u := o.used[g][provider]
+		if gap := time.Duration(0); u == nil || now.Sub(u.last) > hold-hour {
+			if u != nil {
+				gap = now.Sub(u.last)
+			}
+			u = &use{doubt: gap > 0 && gap < hold+2*hour || now.Sub(o.world.start) < 2*hour}
+			if len(o.used[g]) > 0 {
+				u.changed = now
+			}
+			o.used[g][provider] = u
+		}
+		u.last = now
+	}
+	for _, u := range o.used[g] {
+		switch since, unused := now.Sub(u.changed), now.Sub(u.last); {
+		case u.changed.IsZero() || since > noticed+slack || unused > 10*minute+slack:
+		case u.doubt || unused > 0 || since > noticed-slack:
+			judged = max(judged, either)
+		default:
+			judged = yes
+		}
+	}
+	v[page{identityKind, g.subject()}] = judged
+}
+
+// judgeLists judges whether the instances of the regions of a fleet are listed.
+func (o *oracle) judgeLists(g *group, v map[page]verdict) {
+	now, slack := o.world.now, o.world.slack()+5*minute // the interval of lists
+	for _, i := range g.instances {
+		warning, critical := page{unlistedKind, subject(g.cluster, i.region)}, page{neverListedKind, subject(g.cluster, i.region)}
+		if i.discovered && !now.Before(i.watched.to) && now.Sub(i.watched.to) < hold+hour { // few instances may be left
+			v[warning] = max(v[warning], either)
+		}
+		e := g.exporters[0]
+		if t := o.targets[e]; !i.discovered || t.name == "" || now.Sub(t.at) > 10*minute+slack {
+			continue
+		}
+		if e.scraped {
+			o.never[i.region] = e.process.unlisted[i.region]
+			if !o.world.isUnlisted(i.region) {
+				o.listed[i.region] = now
+			}
+		}
+		never, ago := verdictOf(o.never[i.region]), now.Sub(o.listed[i.region])
+		late := never
+		if ago > noticed-slack {
+			late = max(late, either)
+		}
+		if ago > noticed+slack {
+			late = yes
+		}
+		if !e.scraped { // known for 10 minutes
+			never, late = min(never, either), min(late, either)
+		}
+		v[warning], v[critical] = max(v[warning], late), max(v[critical], never)
+	}
+}
+
+func (o *oracle) judgeExporter(g *group, e *exporter, v map[page]verdict) {
+	t := o.targets[e]
+	if e.target == "" || t.name == "" {
+		return
+	}
+	about := subject(g.cluster, g.job, e.target)
+	if e.target != t.name { // a pod that has never answered: the page may name it, or its job only
+		v[page{downKind, about}] = either
+		return
+	}
+	v[page{downKind, about}] = verdictOf(!e.scraped)
+	if t.refused {
+		v[page{refusedKind, about}] = o.since(t.at, hold)
+	}
+}
+
+// judgeGroup judges a fleet as a whole: it pages if nobody answers, or if a shard is gone without trace.
+func (o *oracle) judgeGroup(g *group, v map[page]verdict) {
+	answering, down := 0, no
+	var last time.Time
+	for _, e := range g.exporters {
+		if t := o.targets[e]; t.at.After(last) {
+			last = t.at
+		}
+		if e.scraped {
+			answering++
+		} else if e.target != "" {
+			down = either // a page on this exporter, which is judged on its own
+		}
+	}
+	switch {
+	case last.IsZero():
+	case answering == 0:
+		down = max(down, o.since(last, hold))
+	case g.kind == "shards" && answering < len(g.exporters) && down == no:
+		down = yes
+	}
+	v[page{downKind, g.subject()}] = down
 }
 
 func verdictOf(holds bool) verdict {
@@ -281,11 +439,11 @@ func verdictOf(holds bool) verdict {
 	return no
 }
 
-// said is what the exporters may say of an instance at t, each by its own clock.
-func (i *instance) verdicts(t time.Time) map[kind]verdict {
+// verdicts returns what the exporters may say of an instance at t, each by its own clock.
+func (i *instance) verdicts(t, subscriptionEnds time.Time) map[kind]verdict {
 	v := map[kind]verdict{}
-	ahead := i.conditions(t, t.Add(maxSkew))
-	for k, holds := range i.conditions(t, t.Add(-maxSkew)) {
+	ahead := i.conditions(t, t.Add(maxSkew), subscriptionEnds)
+	for k, holds := range i.conditions(t, t.Add(-maxSkew), subscriptionEnds) {
 		switch {
 		case holds != ahead[k]:
 			v[k] = either
@@ -299,7 +457,7 @@ func (i *instance) verdicts(t time.Time) map[kind]verdict {
 }
 
 // conditions applies the contract to the tasks that the API lists at t, by an exporter's clock. It returns the conditions that hold.
-func (i *instance) conditions(t, clock time.Time) map[kind]bool {
+func (i *instance) conditions(t, clock, subscriptionEnds time.Time) map[kind]bool {
 	list := i.visible(t)
 	state := func(k *task) string {
 		switch {
@@ -309,15 +467,17 @@ func (i *instance) conditions(t, clock time.Time) map[kind]bool {
 			return "running"
 		case t.Before(k.oddUntil):
 			return "unknown"
+		case k.absurd != nil:
+			return "absurd"
 		case k.word == "COMPLETED":
 			return "good"
 		default:
-			return k.word
+			return "failed" // or canceled
 		}
 	}
 	var good []*task
 	failures, restorable, first := 0, 0, len(list) > 0
-	someRuns := false
+	someRuns, absurd := false, false
 	var lastExpiry time.Time
 	for _, k := range list {
 		switch s := state(k); {
@@ -332,37 +492,42 @@ func (i *instance) conditions(t, clock time.Time) map[kind]bool {
 			first = false
 		case s == "running":
 			someRuns = true
-		case s == "FAILED" && len(good) == 0:
+		case s == "failed" && len(good) == 0:
 			failures++
 			first = false
+		case s == "absurd":
+			absurd, first = true, false
 		case s != "pending":
 			first = false
 		}
 	}
 	firstRuns := first && someRuns
-	overdue := len(good) > 0 && clock.After(i.due(good[0]))
+	awaited := i.discovered && clock.Before(i.due(i.created, i.created)) // its first backup is not due yet
+	overdue := len(good) > 0 && clock.After(i.due(good[0].start, good[0].finish))
 	w := map[kind]bool{
-		instanceKind("Overdue", "critical"):           overdue,
-		instanceKind("Missing", "critical"):           restorable == 0 && !firstRuns,
-		instanceKind("Failed", "warning"):             failures > 0,
-		instanceKind("FailingRepeatedly", "critical"): failures >= 3,
-		instanceKind("Expiring", "critical"):          restorable > 0 && lastExpiry.Sub(clock) <= day && (overdue || failures > 0),
-		instanceKind("StatusUnknown", "warning"):      len(list) > 0 && state(list[0]) == "unknown",
-		instanceKind("Stuck", "warning"):              stuck(list, clock, state),
-		instanceKind("RetentionTooShort", "warning"):  len(good) > 0 && good[0].expire.Before(i.due(good[0])),
-		instanceKind("TableFailed", "warning"):        len(good) > 0 && good[0].torn,
-		instanceKind("Shrunk", "warning"):             shrunk(good),
+		instanceKind("Overdue", "critical"):            overdue,
+		instanceKind("Missing", "critical"):            restorable == 0 && !firstRuns && !awaited,
+		instanceKind("Failed", "warning"):              failures > 0,
+		instanceKind("FailingRepeatedly", "critical"):  failures >= 3,
+		instanceKind("Expiring", "critical"):           restorable > 0 && lastExpiry.Sub(clock) <= day && (overdue || failures > 0),
+		instanceKind("StatusUnknown", "warning"):       len(list) > 0 && state(list[0]) == "unknown",
+		instanceKind("Stuck", "warning"):               stuck(list, clock, state),
+		instanceKind("RetentionTooShort", "warning"):   len(good) > 0 && good[0].expire.Before(i.due(good[0].start, good[0].finish)),
+		instanceKind("TableFailed", "warning"):         len(good) > 0 && good[0].torn != "",
+		instanceKind("Shrunk", "warning"):              shrunk(good),
+		instanceKind("Implausible", "warning"):         absurd,
+		instanceKind("SubscriptionEnding", "critical"): !subscriptionEnds.IsZero() && subscriptionEnds.Sub(clock) < day,
 	}
 	return w
 }
 
-// due is when a newer good backup must have finished.
-func (i *instance) due(newest *task) (at time.Time) {
+// due is when a newer good backup must have finished than one from start to finish.
+func (i *instance) due(start, finish time.Time) (at time.Time) {
 	if i.plan.maxAge > 0 {
-		at = newest.finish.Add(i.plan.maxAge)
+		at = finish.Add(i.plan.maxAge)
 	}
 	if i.plan.zone != nil {
-		if bySlot := i.plan.slot(newest.start.Add(10 * minute)).Add(i.plan.grace); at.IsZero() || bySlot.Before(at) {
+		if bySlot := i.plan.slot(start.Add(10 * minute)).Add(i.plan.grace); at.IsZero() || bySlot.Before(at) {
 			at = bySlot
 		}
 	}

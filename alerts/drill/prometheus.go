@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -28,25 +31,32 @@ type sample struct {
 	value  float64
 }
 
+// endpoint is a target of Prometheus.
+type endpoint struct{ cluster, job, instance string }
+
 // scrape is what Prometheus stores of one scrape.
 type scrape struct {
 	at      time.Time
 	samples []sample
+	late    []sample // visible only after the next evaluation
 }
 
 // scraper turns expositions into samples, once for all servers.
 type scraper struct {
+	rules    string // only metrics that they name are stored: others would only cost time
 	series   map[string]int
 	labels   []labels.Labels
-	previous map[string][]int // series of the last scrape, by target
-	key      []byte           // reused
+	previous map[endpoint][]int // series of the last scrape
+	key      []byte             // reused
 }
 
-func newScraper() *scraper { return &scraper{series: map[string]int{}, previous: map[string][]int{}} }
+func newScraper(ruleText string) *scraper {
+	return &scraper{rules: ruleText, series: map[string]int{}, previous: map[endpoint][]int{}}
+}
 
-func (s *scraper) sample(name, job, instance string, pairs []*dto.LabelPair, v float64) sample {
+func (s *scraper) sample(name string, of endpoint, pairs []*dto.LabelPair, v float64) sample {
 	s.key = append(s.key[:0], name...)
-	for _, part := range []string{job, instance} {
+	for _, part := range []string{of.cluster, of.job, of.instance} {
 		s.key = append(append(s.key, 0xff), part...)
 	}
 	for _, p := range pairs {
@@ -55,7 +65,8 @@ func (s *scraper) sample(name, job, instance string, pairs []*dto.LabelPair, v f
 	n, known := s.series[string(s.key)]
 	if !known {
 		n = len(s.labels)
-		b := labels.NewBuilder(labels.EmptyLabels()).Set(model.MetricNameLabel, name).Set("job", job).Set("instance", instance)
+		b := labels.NewBuilder(labels.EmptyLabels()).Set(model.MetricNameLabel, name).
+			Set("cluster", of.cluster).Set("job", of.job).Set("instance", of.instance)
 		for _, p := range pairs {
 			b.Set(p.GetName(), p.GetValue())
 		}
@@ -65,65 +76,60 @@ func (s *scraper) sample(name, job, instance string, pairs []*dto.LabelPair, v f
 	return sample{n, s.labels[n], v}
 }
 
-// wanted are the metrics that the rules use. Storing the others would only cost time.
-var wanted = map[string]bool{
-	"starrocks_backup_up":                                                    true,
-	"starrocks_backup_condition":                                             true,
-	"starrocks_backup_consecutive_failures":                                  true,
-	"starrocks_backup_scrape_errors_total":                                   true,
-	"starrocks_backup_exporter_config_last_reload_successful":                true,
-	"starrocks_backup_exporter_config_last_reload_success_timestamp_seconds": true,
-	// For commonRules.
-	"starrocks_backup_last_success_age_seconds": true,
-	"starrocks_backup_last_task_status":         true,
-	"starrocks_backup_tasks_finished_total":     true,
-}
-
 // scrape returns the samples of one scrape as Prometheus stores them, with staleness markers for series that are gone, and up.
-func (s *scraper) scrape(job, instance string, exposition []*dto.MetricFamily) []sample {
-	samples := []sample{s.sample("up", job, instance, nil, 0)}
+func (s *scraper) scrape(of endpoint, exposition []*dto.MetricFamily) []sample {
+	samples := []sample{s.sample("up", of, nil, 0)}
 	if exposition != nil {
 		samples[0].value = 1
 		for _, f := range exposition {
-			if !wanted[f.GetName()] {
+			if !strings.Contains(s.rules, f.GetName()) {
 				continue
 			}
 			for _, m := range f.GetMetric() {
-				samples = append(samples, s.sample(f.GetName(), job, instance, m.GetLabel(), m.GetGauge().GetValue()+m.GetCounter().GetValue()))
+				samples = append(samples, s.sample(f.GetName(), of, m.GetLabel(), m.GetGauge().GetValue()+m.GetCounter().GetValue()))
 			}
 		}
 	}
-	return s.stale(job+"/"+instance, samples)
+	return s.stale(of, samples)
 }
 
 // forget marks all series of a removed target as stale.
-func (s *scraper) forget(job, instance string) []sample { return s.stale(job+"/"+instance, nil) }
+func (s *scraper) forget(of endpoint) []sample { return s.stale(of, nil) }
 
-func (s *scraper) stale(target string, samples []sample) []sample {
+// restart loses what the last scrapes had: no series becomes stale that is gone by the next ones.
+func (s *scraper) restart() { clear(s.previous) }
+
+func (s *scraper) stale(of endpoint, samples []sample) []sample {
 	current := make([]int, len(samples))
 	for n, added := range samples {
 		current[n] = added.series
 	}
 	slices.Sort(current)
-	for _, n := range s.previous[target] {
+	for _, n := range s.previous[of] {
 		if _, there := slices.BinarySearch(current, n); !there {
 			samples = append(samples, sample{n, s.labels[n], math.Float64frombits(value.StaleNaN)})
 		}
 	}
-	s.previous[target] = current
+	s.previous[of] = current
 	return samples
 }
 
-// server is a Prometheus: its storage, and a group of rules.
+// server is a Prometheus: its storage, and its groups of rules.
 type server struct {
-	name  string
-	db    *tsdb.DB
-	group *rules.Group
-	refs  []storage.SeriesRef
+	engine *promql.Engine
+	name   string
+	db     *tsdb.DB
+	lag    time.Duration
+	file   string // with the rules
+	refs   []storage.SeriesRef
+	steps  int            // since it started
+	groups []*rules.Group // in the order of their evaluation
+	// reversed turns the order of the groups around: rules must not depend on it.
+	reversed bool
 }
 
-// newServer returns a server that evaluates the rules and stores its data under directory.
-func newServer(name, directory, ruleText string) (*server, error) {
+// newServer returns a server that evaluates the rules in the setting of a world, and stores its data under directory.
+func newServer(name, directory, ruleText string, w *world) (*server, error) {
 	directory, err := os.MkdirTemp(directory, "server")
 	if err != nil {
 		return nil, err
@@ -137,30 +143,48 @@ func newServer(name, directory, ruleText string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(directory, "rules.yml")
-	if err := writeBare(file, ruleText); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	s := &server{name: name, db: db, lag: w.lag, reversed: w.reversed, file: filepath.Join(directory, "rules.yml")}
+	if err := os.WriteFile(s.file, []byte(ruleText), 0o600); err != nil {
+		return nil, err
 	}
-	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: 50_000_000, Timeout: time.Minute})
-	manager := rules.NewManager(&rules.ManagerOptions{
-		QueryFunc: rules.EngineQueryFunc(engine, db), Queryable: db, AppendableV2: db, Context: context.Background(),
-		NotifyFunc: func(context.Context, string, ...*rules.Alert) {}, Logger: slog.New(slog.DiscardHandler),
-	})
-	groups, errs := manager.LoadGroups(time.Minute, labels.EmptyLabels(), "", nil, false, file)
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("%s: %w", name, errs[0])
+	if err := s.start(); err != nil {
+		return nil, err
 	}
-	for _, g := range groups {
+	for _, g := range s.groups {
 		for _, r := range g.AlertingRules() {
 			r.SetRestored(true) // there is no earlier run to restore; until then no ALERTS are written
 		}
-		return &server{name: name, db: db, group: g}, nil
 	}
-	return nil, fmt.Errorf("%s: no group of rules", name)
+	s.steps = restored
+	return s, nil
 }
 
-// writeBare writes the rules without annotations: they do not affect the result and cost time.
-func writeBare(file, ruleText string) error {
+// restored is the number of evaluations after which Prometheus restores how long alerts have been active.
+const restored = 2
+
+// start loads the rules. What they knew is lost, except what is stored.
+func (s *server) start() error {
+	s.engine = promql.NewEngine(promql.EngineOpts{MaxSamples: 50_000_000, Timeout: time.Minute})
+	manager := rules.NewManager(&rules.ManagerOptions{
+		QueryFunc: rules.EngineQueryFunc(s.engine, s.db), Queryable: s.db, AppendableV2: s.db, Context: context.Background(),
+		NotifyFunc: func(context.Context, string, ...*rules.Alert) {}, Logger: slog.New(slog.DiscardHandler),
+		OutageTolerance: hour, ForGracePeriod: 10 * minute, // the defaults of Prometheus
+		DefaultRuleQueryOffset: func() time.Duration { return s.lag },
+	})
+	groups, errs := manager.LoadGroups(time.Minute, labels.EmptyLabels(), "", nil, false, s.file)
+	if len(errs) > 0 {
+		return fmt.Errorf("%s: %w", s.name, errs[0])
+	}
+	s.groups = slices.SortedFunc(maps.Values(groups), func(a, b *rules.Group) int { return cmp.Compare(a.Name(), b.Name()) })
+	if s.reversed {
+		slices.Reverse(s.groups)
+	}
+	s.steps = 0
+	return nil
+}
+
+// bare returns rules without annotations: they do not affect what fires, and cost time.
+func bare(ruleText string) (string, error) {
 	var all struct {
 		Groups []struct {
 			Name     string           `yaml:"name"`
@@ -169,30 +193,35 @@ func writeBare(file, ruleText string) error {
 		} `yaml:"groups"`
 	}
 	if err := yaml.Unmarshal([]byte(ruleText), &all); err != nil {
-		return err
+		return "", err
 	}
 	for _, g := range all.Groups {
 		for _, r := range g.Rules {
 			delete(r, "annotations")
 		}
 	}
-	bare, err := yaml.Marshal(all)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, bare, 0o600)
+	text, err := yaml.Marshal(all)
+	return string(text), err
 }
 
 func (s *server) close() error { return s.db.Close() }
 
 // step stores the scrapes, evaluates the rules half a minute later and returns the alerts that fire.
-func (s *server) step(ctx context.Context, now time.Time, scrapes []scrape) (map[page]bool, error) {
+func (s *server) step(ctx context.Context, now time.Time, scrapes []scrape) (firing map[page]bool, err error) {
 	for _, stored := range scrapes {
 		if err := s.ingest(ctx, stored.at, stored.samples); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	return s.evaluate(ctx, now.Add(30*time.Second))
+	if firing, err = s.evaluate(ctx, now.Add(30*time.Second)); err != nil {
+		return nil, err
+	}
+	for _, stored := range scrapes {
+		if err := s.ingest(ctx, stored.at, stored.late); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return firing, nil
 }
 
 func (s *server) ingest(ctx context.Context, at time.Time, samples []sample) error {
@@ -211,32 +240,43 @@ func (s *server) ingest(ctx context.Context, at time.Time, samples []sample) err
 }
 
 func (s *server) evaluate(ctx context.Context, at time.Time) (map[page]bool, error) {
-	s.group.Eval(ctx, at)
 	firing := map[page]bool{}
-	for _, r := range s.group.Rules() {
-		if err := r.LastError(); err != nil {
-			return nil, fmt.Errorf("%s at %s: rule %s: %w", s.name, at, r.Name(), err)
+	s.steps++
+	for _, g := range s.groups {
+		g.Eval(ctx, at)
+		if s.steps == restored {
+			g.RestoreForState(at)
 		}
-		alerting, ok := r.(*rules.AlertingRule)
-		if !ok {
-			continue
+		for _, r := range g.Rules() {
+			if err := r.LastError(); err != nil {
+				return nil, fmt.Errorf("%s at %s: rule %s: %w", s.name, at, r.Name(), err)
+			}
 		}
-		for _, a := range alerting.ActiveAlerts() {
-			if a.State == rules.StateFiring {
-				firing[page{kind{a.Labels.Get("alertname"), a.Labels.Get("severity")}, subjectOf(a.Labels)}] = true
+		for _, r := range g.AlertingRules() {
+			for _, a := range r.ActiveAlerts() {
+				if a.State == rules.StateFiring {
+					note(firing, a.Labels)
+				}
 			}
 		}
 	}
 	return firing, nil
 }
 
-// subjectOf is what an alert is about: an instance, else a region, else an exporter.
-func subjectOf(l labels.Labels) string {
-	if id := l.Get("instance_id"); id != "" {
-		return id
+// note notes that an alert fires. One on an exporter is also one on its fleet.
+func note(firing map[page]bool, l labels.Labels) {
+	k, cluster := kind{l.Get("alertname"), l.Get("severity")}, l.Get("cluster")
+	switch {
+	case l.Has("instance_id"):
+		firing[page{k, subject(cluster, l.Get("instance_id"))}] = true
+	case l.Has("region_id"):
+		firing[page{k, subject(cluster, l.Get("region_id"))}] = true
+	case l.Has("instance"):
+		firing[page{k, subject(cluster, l.Get("job"), l.Get("instance"))}] = true
+		if k == downKind {
+			firing[page{k, subject(cluster, l.Get("job"))}] = true
+		}
+	default:
+		firing[page{k, subject(cluster, l.Get("job"))}] = true
 	}
-	if region := l.Get("region_id"); region != "" {
-		return region
-	}
-	return l.Get("instance")
 }

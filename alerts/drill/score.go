@@ -11,7 +11,7 @@ import (
 
 // score compares the pages that fire with those that should.
 type score struct {
-	step     time.Duration
+	setting  setting
 	waits    map[kind]time.Duration
 	report   func(time.Time, page, string) // called for each mistake; may be nil
 	trackers map[page]*tracker
@@ -38,8 +38,8 @@ type tracker struct {
 	wasFalse      bool      // at the previous evaluation, it fired without being allowed to
 }
 
-func newScore(step time.Duration, report func(time.Time, page, string)) *score {
-	s := &score{step: step, waits: waits, report: report, trackers: map[page]*tracker{}, kinds: map[kind]*tally{}}
+func newScore(of setting, report func(time.Time, page, string)) *score {
+	s := &score{setting: of, waits: waits, report: report, trackers: map[page]*tracker{}, kinds: map[kind]*tally{}}
 	for k := range waits {
 		s.kinds[k] = &tally{}
 	}
@@ -66,14 +66,15 @@ func (s *score) observe(now time.Time, truth map[page]verdict, firing map[page]b
 		}
 	}
 	for p, t := range s.trackers {
-		if mistake := t.observe(now, truth[p], firing[p], s.waits[p.kind], 2*s.step, s.tally(p.kind)); mistake != "" && s.report != nil {
+		if mistake := t.observe(now, truth[p], firing[p], s.waits[p.kind], s.setting, s.tally(p.kind)); mistake != "" && s.report != nil {
 			s.report(now, p, mistake)
 		}
 	}
 }
 
 // observe scores one evaluation and returns the mistake in it, if any.
-func (t *tracker) observe(now time.Time, should verdict, fires bool, wait, slack time.Duration, sum *tally) (mistake string) {
+func (t *tracker) observe(now time.Time, should verdict, fires bool, wait time.Duration, in setting, sum *tally) (mistake string) {
+	slack := in.slack()
 	switch should {
 	case no:
 		mistake = t.end(sum)
@@ -89,7 +90,7 @@ func (t *tracker) observe(now time.Time, should verdict, fires bool, wait, slack
 		t.required = true
 		sum.incidents++
 	}
-	allowed := lasted(t.possibleSince, now) >= wait
+	allowed := !t.possibleSince.IsZero() && lasted(t.possibleSince, now) >= wait-in.early()
 	if allowed {
 		t.allowedUntil = now.Add(slack)
 	}

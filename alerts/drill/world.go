@@ -9,48 +9,81 @@ import (
 	"starrocks_backup_exporter/apiclient/simulator"
 )
 
-// world is what is true: the instances, their backups, the API and the exporters, from start to end.
+// world is what is true: the instances, their backups, the API, the exporters and when Prometheus runs, from start to end.
 type world struct {
 	chances
-
-	step time.Duration // from scrape to scrape
+	setting
 
 	instances []*instance
 	groups    []*group
 	faults    []fault
+	stops     []span // of Prometheus
+	reversed  bool   // the order in which it evaluates groups of rules
 
 	now    time.Time
-	reader int // the exporter that reads now: the exporters of a pair may see different faults
+	reader int // index of the exporter that reads now: exporters may see different faults
 }
 
 // size of the drill.
 type size struct {
 	instances int
-	days      int
-	step      time.Duration
+	days      int     // of the longest worlds
 	rate      float64 // of incidents and faults; at 1, an instance has one incident in about ten days
 }
 
-func newWorld(seed uint64, s size) *world {
-	w := &world{chances: chances{random: rand.New(rand.NewPCG(seed, 1))}, step: s.step}
+func newWorld(seed uint64, chosen setting, s size) *world {
+	w := &world{chances: chances{random: rand.New(rand.NewPCG(seed, 1))}, setting: chosen}
 	w.start = time.Date(2026, time.January, 20, 0, 0, 0, 0, time.UTC).AddDate(0, int(seed%12), 0)
-	w.end = w.start.AddDate(0, 0, s.days)
+	w.end = w.start.AddDate(0, 0, chosen.days(s.days))
 	w.now = w.start
+	w.reversed = w.chance(0.5)
+	w.groups = w.newGroups(s.rate)
 	for n := range s.instances {
+		round, g := n/len(w.groups), w.groups[n%len(w.groups)]
 		i := &instance{
-			id: fmt.Sprintf("c-%012x", seed<<16+uint64(n)), region: regions[n%len(regions)], plan: plans()[n%len(plans())],
-			watched: span{w.start.Add(-history), w.end.Add(day)},
+			id: fmt.Sprintf("c-%012x", seed<<16+uint64(n)), cluster: g.cluster, region: regions[0], plan: plans()[(n+round)%len(plans())],
+			discovered: g.kind == "discovery" && round%3 != 1,
+			created:    w.start.Add(-history), watched: span{w.start.Add(-history), w.end.Add(day)},
 		}
-		if n >= 3 { // one of each group stays
+		if (n/2)%6 == 5 {
+			i.region = regions[1]
+		}
+		if round > 0 { // one of each group stays
 			w.lifetime(i)
 		}
 		w.incidentsOf(i, s.rate)
 		w.backUp(i)
 		w.instances = append(w.instances, i)
+		g.instances = append(g.instances, i)
 	}
-	w.faults = w.apiFaults(w.instances, s.rate)
-	w.groups = w.newGroups(w.instances, s.rate)
+	w.faults = w.apiFaults(s.rate)
+	w.restartUnlisted()
+	often := func(d time.Duration) time.Duration { return time.Duration(float64(d) / s.rate) }
+	w.stops = append(w.spans(often(8*day), minute, 4*minute), w.spans(often(20*day), 2*hour, 2*hour)...)
 	return w
+}
+
+// restartUnlisted restarts exporters that discover instances while these cannot be listed: then they do not know them.
+func (w *world) restartUnlisted() {
+	for _, f := range w.faults {
+		for _, g := range w.groups {
+			for _, e := range g.exporters {
+				if f.kind == unlisted && g.kind == "discovery" {
+					e.restarts = append(e.restarts, f.from.Add(20*minute))
+				}
+			}
+		}
+	}
+}
+
+// stopEnding returns how long a stop of Prometheus lasted that has ended since the last step; 0 if none has.
+func (w *world) stopEnding() time.Duration {
+	for _, s := range w.stops {
+		if s.to.After(w.now.Add(-w.step)) && !s.to.After(w.now) {
+			return s.to.Sub(s.from)
+		}
+	}
+	return 0
 }
 
 // simulate returns the API of the world.
@@ -58,6 +91,16 @@ func (w *world) simulate() *simulator.Simulator {
 	s := simulator.New(simulator.Options{
 		AccessKeys: map[string]string{accessKeyID: accessKeySecret}, Now: func() time.Time { return w.now },
 	})
+	faults := map[string]simulator.Fault{
+		"unavailable":  simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "try again"),
+		"throttled":    simulator.Throttled(0),
+		"forbidden":    simulator.Denied("sr:DescribeBackups"),
+		"unauthorized": simulator.GatewayError(http.StatusForbidden, "InvalidSecurityToken.Expired", "the token has expired"),
+		"network": func(rw http.ResponseWriter, _ *http.Request, _ int) bool {
+			rw.WriteHeader(0) // see inProcess
+			return true
+		},
+	}
 	for _, i := range w.instances {
 		var cached []simulator.Task
 		var at, until time.Time // for which it was made
@@ -71,18 +114,8 @@ func (w *world) simulate() *simulator.Simulator {
 				return cached
 			},
 			Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {
-				switch faultOf(w.faults, w.now, i, w.reader) {
-				case "unavailable":
-					return simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "try again")(rw, r, n)
-				case "throttled":
-					return simulator.Throttled(0)(rw, r, n)
-				case "denied":
-					return simulator.Denied("sr:DescribeBackups")(rw, r, n)
-				case "network":
-					rw.WriteHeader(0) // see inProcess
-					return true
-				}
-				return false
+				f := faults[w.faultOf(i, w.reader)]
+				return f != nil && f(rw, r, n)
 			},
 		})
 	}
@@ -97,7 +130,7 @@ func (e *exposure) add(w *world, sick map[string]bool) {
 	for _, i := range w.instances {
 		if i.watched.has(w.now) {
 			e.all += w.step
-			if !sick[i.id] {
+			if !sick[i.subject()] {
 				e.healthy += w.step
 			}
 		}

@@ -3,6 +3,8 @@
 package simulator
 
 import (
+	"bytes"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -108,7 +110,12 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json;charset=utf-8")
 	body := op.answer(call{query: query, now: now, options: &s.o, account: &s.account})
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body)
+	before, after, _ := bytes.Cut(body, []byte(requestID)) // a rendered body must stay as it is
+	_, _ = w.Write(before)
+	if len(before) < len(body) {
+		_, _ = fmt.Fprintf(w, "%s%0*d", requestID[:len(requestID)-requestDigits], requestDigits, n)
+	}
+	_, _ = w.Write(after)
 }
 
 // admit returns the operation of a request, or why it is not served; an empty code if it is.

@@ -141,6 +141,12 @@ func (w *writer) subTask(s SubTask) {
 	)
 }
 
+// requestID is the RequestId of a rendered answer. Each request has its own: its number replaces the last digits.
+const (
+	requestID     = "32A44F0D-BFF6-5664-999A-218BBDE7AAAA"
+	requestDigits = 12
+)
+
 func envelope(success bool, code, message string, tasks []Task, total any) []byte {
 	if tasks == nil {
 		tasks = []Task{}
@@ -151,7 +157,7 @@ func envelope(success bool, code, message string, tasks []Task, total any) []byt
 
 func (w *writer) envelope(success bool, code, message string, data func(), total any) []byte {
 	members := []any{
-		"HttpStatusCode", 200, "RequestId", "32A44F0D-BFF6-5664-999A-218BBDE7AAAA", "Success", success, "ErrCode", code,
+		"HttpStatusCode", 200, "RequestId", requestID, "Success", success, "ErrCode", code,
 		"ErrMessage", message, "Data", data,
 	}
 	if total != nil {

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -126,5 +127,87 @@ func TestCredentialsOverReloads(t *testing.T) {
 	if l := logs.String(); strings.Count(l, "level=warn") != 1 || !strings.Contains(l, "previous_provider=oidc_role_arn") ||
 		!strings.Contains(l, "account=prod") {
 		t.Errorf("log:\n%s", l)
+	}
+}
+
+// What a configuration says reaches the fleet and its clients, at a reload too.
+func TestFleetOfAConfiguration(t *testing.T) {
+	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{"id": "new"}})
+	sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "r", Tasks: func(time.Time) []simulator.Task {
+		return []simulator.Task{{BackupTaskID: "a", Status: "HUMAN_PROCESSING"}}
+	}})
+	server := httptest.NewServer(sim)
+	defer server.Close()
+	secret := filepath.Join(t.TempDir(), "secret")
+	write := func(s string) {
+		if err := os.WriteFile(secret, []byte(s), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := fmt.Sprintf("api: {endpoint: %q, max_attempts: 1, concurrency: %%d}\nbackups: {status_words: {Human_Processing: failed}}\n"+
+		"accounts: {default: {access_key_id: id, access_key_secret_file: %q}}\n"+
+		"instances: [{instance_id: c-1, region_id: r}, {instance_id: c-2, region_id: r}]\ndiscovery: [{region_id: r}]", server.URL, secret)
+	var logs strings.Builder
+	b := newTestBuilder(&logs)
+	write("old")
+	f := build(t, b, fmt.Sprintf(text, 1))
+	if len(f.Targets) != 2 || f.Targets[0].Lister != f.Targets[1].Lister || len(f.Discoveries) != 1 || f.Discoveries[0].RegionID != "r" {
+		t.Fatalf("%+v", f)
+	}
+	if err := readFirst(t, f); apiclient.ReasonOf(err) != apiclient.ReasonUnauthorized {
+		t.Fatalf("with the old secret: %v", err)
+	}
+	if name, _ := f.Credentials["default"].Provider(); name == "" || !strings.Contains(logs.String(), "credentials obtained") {
+		t.Errorf("provider %q, log:\n%s", name, logs.String())
+	}
+	write("new")
+	f = build(t, b, fmt.Sprintf(text, 1))
+	for task, err := range f.Targets[0].Lister.Backups(t.Context(), apiclient.DescribeBackupsRequest{InstanceID: "c-1"}) {
+		if err != nil || task.Status != apiclient.StatusFailed {
+			t.Errorf("with the new secret: %v, %v", task.Status, err)
+		}
+	}
+
+	// Requests of the fleet before count against the limit of the fleet after.
+	place, err := f.Targets[0].Lister.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer place.Release()
+	full, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := build(t, b, fmt.Sprintf(text, 1)).Targets[0].Lister.Acquire(full); err == nil {
+		t.Error("two requests in flight with concurrency 1")
+	}
+	second, err := build(t, b, fmt.Sprintf(text, 2)).Targets[0].Lister.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Release()
+}
+
+// A file that cannot be read is an error, and what ran goes on.
+func TestReloadWithoutItsCA(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	text := fmt.Sprintf("api: {http_client: {tls_config: {ca_file: %q}}}\ninstances: [{instance_id: c-1, region_id: r}]", file)
+	b := newTestBuilder(&strings.Builder{})
+	build(t, b, "instances: [{instance_id: c-1, region_id: r}]")
+	before := b.transports.kept
+	for _, content := range []string{"", "no certificate"} {
+		if content != "" {
+			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := config.Parse("test.yml", []byte(text))
+		if err == nil {
+			_, err = b.Build(c)
+		}
+		if err == nil {
+			t.Errorf("built with the CA %q", content)
+		}
+	}
+	if build(t, b, "instances: [{instance_id: c-1, region_id: r}]"); b.transports.kept != before {
+		t.Error("a failed reload gave up the connections")
 	}
 }

@@ -28,7 +28,7 @@ func (c *collection) run(ctx context.Context) {
 	each := instanceReader{progress: c.progress}
 	var all sync.WaitGroup
 	for _, slots := range configured {
-		all.Go(func() { each.read(ctx, slots) })
+		all.Go(func() { each.read(ctx, c.due(slots)) })
 	}
 	for _, d := range c.fleet.Discoveries {
 		known := discovered[d]
@@ -37,7 +37,7 @@ func (c *collection) run(ctx context.Context) {
 		if len(known) == 0 { // the first instances are read as later all are
 			found = chosen
 		}
-		all.Go(func() { chosen.read(ctx, known) })
+		all.Go(func() { chosen.read(ctx, c.due(known)) })
 		all.Go(func() { found.read(ctx, c.discover(ctx, d)) })
 	}
 	all.Wait()

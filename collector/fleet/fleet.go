@@ -55,6 +55,7 @@ type Fleet struct {
 	RequestsPerSecond float64 // per account and region
 	PageSize          int
 	SubtaskLimit      int
+	MinInterval       time.Duration       // between the reads of an instance; 0 reads it in each scrape
 	Credentials       map[string]Identity // by account
 }
 

@@ -17,9 +17,10 @@ type instanceHistory struct {
 	totals    InstanceTotals
 	firstRead time.Time
 	seen      map[string]seenTask // by BackupTaskId
-	sizes     health.Sizes
-	foreign   int       // tasks of another instance in the last list
-	turn      time.Time // when it was read last, or tried to be
+	facts     *health.Facts       // of the last complete read; nil before the first
+	fleet     *Fleet              // that it was read for
+	foreign   int                 // tasks of another instance in the last list
+	turn      time.Time           // when it was read last, or tried to be
 	// forgotten is the latest end of a task that was seen to end and then forgotten. A task that ended by then was counted, or is too old.
 	forgotten time.Time
 }
@@ -48,28 +49,28 @@ func (h *instanceHistory) copyTotals() InstanceTotals {
 func (h *instanceHistory) failed(reason apiclient.Reason) { h.totals.Errors[reason]++ }
 
 // succeeded counts a complete read.
-func (h *instanceHistory) succeeded(backups []apiclient.Backup, sizes health.Sizes, at time.Time) {
-	h.sizes, h.totals.LastRead = sizes, at
-	h.countFinished(backups, at)
+func (h *instanceHistory) succeeded(facts *health.Facts, f *Fleet, at time.Time) {
+	h.facts, h.fleet, h.totals.LastRead = facts, f, at
+	h.countFinished(facts.Tasks, at)
 }
 
 // countFinished counts the tasks that ended since the first read: those that it saw unfinished before, and those whose end lies after
 // it. An old task that returns after a page missed it is neither.
-func (h *instanceHistory) countFinished(backups []apiclient.Backup, at time.Time) {
+func (h *instanceHistory) countFinished(tasks []health.Task, at time.Time) {
 	first := h.firstRead.IsZero()
 	if first {
 		h.firstRead = at
 	}
-	listed := make(map[string]struct{}, len(backups))
-	for i := range backups {
-		b := &backups[i]
-		before, known := h.seen[b.TaskID]
-		isNew := health.EndOf(b).After(h.firstRead) && health.EndOf(b).After(h.forgotten)
-		if b.Status.Ended() && !before.ended && !first && (known || isNew) {
-			h.totals.Finished[b.Status]++
+	listed := make(map[string]struct{}, len(tasks))
+	for i := range tasks {
+		t := &tasks[i]
+		before, known := h.seen[t.ID]
+		isNew := t.End().After(h.firstRead) && t.End().After(h.forgotten)
+		if t.Status.Ended() && !before.ended && !first && (known || isNew) {
+			h.totals.Finished[t.Status]++
 		}
-		h.seen[b.TaskID] = seenTask{ended: before.ended || b.Status.Ended(), end: health.EndOf(b)}
-		listed[b.TaskID] = struct{}{}
+		h.seen[t.ID] = seenTask{ended: before.ended || t.Status.Ended(), end: t.End()}
+		listed[t.ID] = struct{}{}
 	}
 	for id, task := range h.seen {
 		if _, ok := listed[id]; ok {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/collector/health"
 )
 
 // countedReads returns a history that was first read at a time, without any task.
@@ -14,8 +15,8 @@ func countedReads(at time.Time) *instanceHistory {
 	return h
 }
 
-func completedAt(id string, end time.Time) apiclient.Backup {
-	return apiclient.Backup{TaskID: id, Status: apiclient.StatusCompleted, Start: end.Add(-time.Hour), Finish: end}
+func completedAt(id string, end time.Time) health.Task {
+	return health.Task{ID: id, Status: apiclient.StatusCompleted, Start: end.Add(-time.Hour), Finish: end}
 }
 
 // A task that is forgotten after a day without a listing is not counted when it returns. A newer one is.
@@ -23,7 +24,7 @@ func TestTaskThatReturnsAfterItIsForgotten(t *testing.T) {
 	first := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	h := countedReads(first)
 	older, newer := completedAt("older", first.Add(time.Hour)), completedAt("newer", first.Add(2*time.Hour))
-	h.countFinished([]apiclient.Backup{older, newer}, first.Add(3*time.Hour))
+	h.countFinished([]health.Task{older, newer}, first.Add(3*time.Hour))
 	missed := first.Add(4 * time.Hour)
 	h.countFinished(nil, missed)
 	h.countFinished(nil, missed.Add(forgetAfter))
@@ -35,11 +36,11 @@ func TestTaskThatReturnsAfterItIsForgotten(t *testing.T) {
 		t.Errorf("after more than a day, %d tasks are remembered", len(h.seen))
 	}
 	back := missed.Add(forgetAfter + time.Minute)
-	h.countFinished([]apiclient.Backup{older, newer}, back)
+	h.countFinished([]health.Task{older, newer}, back)
 	if n := h.totals.Finished[apiclient.StatusCompleted]; n != 2 {
 		t.Errorf("%d tasks finished, want 2", n)
 	}
-	h.countFinished([]apiclient.Backup{older, newer, completedAt("newest", first.Add(2*time.Hour+time.Second))}, back.Add(time.Minute))
+	h.countFinished([]health.Task{older, newer, completedAt("newest", first.Add(2*time.Hour+time.Second))}, back.Add(time.Minute))
 	if n := h.totals.Finished[apiclient.StatusCompleted]; n != 3 {
 		t.Errorf("%d tasks finished, want 3", n)
 	}
@@ -52,9 +53,9 @@ func TestFinishedTaskThatRunsAgain(t *testing.T) {
 	completed := completedAt("a", at.Add(time.Hour))
 	running := completed
 	running.Status = apiclient.StatusRunning
-	for _, b := range []apiclient.Backup{running, completed, running, completed} {
+	for _, b := range []health.Task{running, completed, running, completed} {
 		at = at.Add(2 * time.Hour)
-		h.countFinished([]apiclient.Backup{b}, at)
+		h.countFinished([]health.Task{b}, at)
 	}
 	if n := h.totals.Finished[apiclient.StatusCompleted]; n != 1 || len(h.totals.Finished) != 1 {
 		t.Errorf("counted %v", h.totals.Finished)
@@ -65,15 +66,15 @@ func TestFinishedTaskThatRunsAgain(t *testing.T) {
 func TestTaskThatIsMissedNowAndThen(t *testing.T) {
 	first := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	h := newInstanceHistory()
-	running := apiclient.Backup{TaskID: "a", Status: apiclient.StatusRunning, Start: first.Add(-time.Hour)}
-	h.countFinished([]apiclient.Backup{running}, first)
+	running := health.Task{ID: "a", Status: apiclient.StatusRunning, Start: first.Add(-time.Hour)}
+	h.countFinished([]health.Task{running}, first)
 	h.countFinished(nil, first.Add(time.Hour))
-	h.countFinished([]apiclient.Backup{running}, first.Add(23*time.Hour))
+	h.countFinished([]health.Task{running}, first.Add(23*time.Hour))
 	h.countFinished(nil, first.Add(24*time.Hour))
 	h.countFinished(nil, first.Add(26*time.Hour)) // 25 hours after it was missed first
 	failed := running
 	failed.Status = apiclient.StatusFailed // without a finish time, only the history tells that its end is new
-	h.countFinished([]apiclient.Backup{failed}, first.Add(27*time.Hour))
+	h.countFinished([]health.Task{failed}, first.Add(27*time.Hour))
 	if n := h.totals.Finished[apiclient.StatusFailed]; n != 1 {
 		t.Errorf("%d tasks failed, want 1", n)
 	}
@@ -83,14 +84,14 @@ func TestTaskThatIsMissedNowAndThen(t *testing.T) {
 func TestUnfinishedTaskIsForgotten(t *testing.T) {
 	first := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	h := countedReads(first)
-	pending := apiclient.Backup{TaskID: "a", Status: apiclient.StatusPending, Start: first.Add(72 * time.Hour)}
-	h.countFinished([]apiclient.Backup{pending}, first.Add(time.Hour))
+	pending := health.Task{ID: "a", Status: apiclient.StatusPending, Start: first.Add(72 * time.Hour)}
+	h.countFinished([]health.Task{pending}, first.Add(time.Hour))
 	h.countFinished(nil, first.Add(2*time.Hour))
 	h.countFinished(nil, first.Add(2*time.Hour+forgetAfter+time.Second))
 	if len(h.seen) != 0 {
 		t.Fatalf("%d tasks are remembered", len(h.seen))
 	}
-	h.countFinished([]apiclient.Backup{completedAt("b", first.Add(26*time.Hour))}, first.Add(30*time.Hour))
+	h.countFinished([]health.Task{completedAt("b", first.Add(26*time.Hour))}, first.Add(30*time.Hour))
 	if n := h.totals.Finished[apiclient.StatusCompleted]; n != 1 {
 		t.Errorf("%d tasks finished, want 1", n)
 	}
@@ -101,9 +102,9 @@ func TestFirstReadCountsNothing(t *testing.T) {
 	first := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	h := newInstanceHistory()
 	ahead := completedAt("a clock ahead", first.Add(time.Minute))
-	h.countFinished([]apiclient.Backup{ahead}, first)
-	h.countFinished([]apiclient.Backup{ahead, {TaskID: "no times", Status: apiclient.StatusCompleted}}, first.Add(time.Hour))
-	h.countFinished([]apiclient.Backup{ahead, completedAt("old", first.Add(-time.Hour)), completedAt("same", first)}, first.Add(2*time.Hour))
+	h.countFinished([]health.Task{ahead}, first)
+	h.countFinished([]health.Task{ahead, {ID: "no times", Status: apiclient.StatusCompleted}}, first.Add(time.Hour))
+	h.countFinished([]health.Task{ahead, completedAt("old", first.Add(-time.Hour)), completedAt("same", first)}, first.Add(2*time.Hour))
 	if len(h.totals.Finished) != 0 {
 		t.Errorf("counted %v", h.totals.Finished)
 	}
@@ -115,7 +116,7 @@ func TestTotalsAreCopied(t *testing.T) {
 	h := countedReads(at)
 	before := h.copyTotals()
 	h.failed(apiclient.ReasonTimeout)
-	h.countFinished([]apiclient.Backup{completedAt("a", at.Add(time.Hour))}, at.Add(2*time.Hour))
+	h.countFinished([]health.Task{completedAt("a", at.Add(time.Hour))}, at.Add(2*time.Hour))
 	if len(before.Errors)+len(before.Finished) != 0 {
 		t.Errorf("the copy changed: %+v", before)
 	}

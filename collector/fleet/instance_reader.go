@@ -2,7 +2,9 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"time"
 
 	"github.com/go-kit/log/level"
 
@@ -20,7 +22,7 @@ type reader interface {
 type instanceReader struct {
 	*progress
 	// verify is told of each read and reports whether its outcome counts; nil if all do.
-	verify func(s *slot, own *health.List, err error) bool
+	verify func(s *slot, own *health.Facts, err error) bool
 }
 
 // read starts a read whenever there is a place for its first request. A read that waits for a retry has none, and holds up no other.
@@ -40,10 +42,10 @@ func (r instanceReader) read(ctx context.Context, slots []*slot) {
 // readOne reads an instance. First says that its turn came before that of all others.
 func (r instanceReader) readOne(ctx context.Context, s *slot, place *apiclient.Place, first bool) {
 	var p apiclient.Progress
-	list, err := r.list(ctx, s, place, &p)
+	facts, err := r.facts(ctx, s, place, &p)
 	r.took(s, p, first, err)
-	if r.verify == nil || r.verify(s, list, err) {
-		r.finish(s, list, err)
+	if r.verify == nil || r.verify(s, facts, err) {
+		r.finish(s, facts, err)
 	}
 }
 
@@ -59,20 +61,30 @@ func (r instanceReader) took(s *slot, p apiclient.Progress, first bool, err erro
 	if err == nil || p.Requests == 0 || first {
 		h.turn = s.began
 	}
-	if err == nil {
-		h.totals.Requests, h.totals.Listed = p.Requests, false
-	} else {
-		h.totals.Requests = max(h.totals.Requests, p.Expected) // learned from a read that was cut short
+	took := r.now().Sub(s.began)
+	switch {
+	case err == nil:
+		h.totals.Requests, h.totals.ReadTime, h.totals.Listed = p.Requests, took, false
+	case p.Requests > 0: // learned from a read that was cut short
+		h.totals.Requests = max(h.totals.Requests, p.Expected)
+		h.totals.ReadTime = max(h.totals.ReadTime, took*time.Duration(p.Expected)/time.Duration(p.Requests))
 	}
 }
 
-// list reads all tasks of an instance.
-func (r instanceReader) list(ctx context.Context, s *slot, place *apiclient.Place, p *apiclient.Progress) (*health.List, error) {
-	list := health.NewList(r.sizes(s), r.now())
+// facts reads all tasks of an instance. If the answer is that of the last read, so are the facts.
+func (r instanceReader) facts(ctx context.Context, s *slot, place *apiclient.Place, p *apiclient.Progress) (*health.Facts, error) {
+	known, now := r.known(s), r.now()
+	list := health.NewList(known.Sizes, now)
 	foreign := 0
 	request := apiclient.DescribeBackupsRequest{InstanceID: s.target.InstanceID, Place: place, Progress: p}
+	if !now.Before(known.ReadAt) { // else the clock was set back, and a task may lie ahead of it
+		request.Known = known.Answer
+	}
 	for b, err := range s.target.Lister.Backups(ctx, request) {
 		switch {
+		case errors.Is(err, apiclient.ErrUnchanged):
+			known.ReadAt = now
+			return &known, nil
 		case err != nil:
 			return nil, err
 		case b.InstanceID != "" && b.InstanceID != s.target.InstanceID:
@@ -82,7 +94,11 @@ func (r instanceReader) list(ctx context.Context, s *slot, place *apiclient.Plac
 		}
 	}
 	r.noteForeign(s, foreign)
-	return list, nil
+	facts, err := health.Examine(list, r.fleet.SubtaskLimit)
+	if err == nil && facts.Certain {
+		facts.Answer = p.Fingerprint
+	}
+	return facts, err
 }
 
 // noteForeign logs how many tasks of another instance the API listed, if the last list had another number.

@@ -14,6 +14,7 @@ import (
 
 	"starrocks_backup_exporter/apiclient"
 	"starrocks_backup_exporter/apiclient/simulator"
+	"starrocks_backup_exporter/collector/health"
 	"starrocks_backup_exporter/config"
 )
 
@@ -174,14 +175,14 @@ func TestFailedReadOfTwoScrapesIsCountedOnce(t *testing.T) {
 func TestTaskOfTheFutureHidesNoOther(t *testing.T) {
 	now := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 	h := newInstanceHistory()
-	h.succeeded(nil, nil, now)
-	absurd := apiclient.Backup{TaskID: "x", Status: apiclient.StatusCompleted, Start: now, Finish: now.Add(300 * 24 * time.Hour)}
-	h.succeeded([]apiclient.Backup{absurd}, nil, now.Add(time.Hour))
-	h.succeeded(nil, nil, now.Add(2*time.Hour))
-	h.succeeded(nil, nil, now.Add(2*time.Hour+forgetAfter+time.Second))
+	h.countFinished(nil, now)
+	absurd := health.Task{ID: "x", Status: apiclient.StatusCompleted, Start: now, Finish: now.Add(300 * 24 * time.Hour)}
+	h.countFinished([]health.Task{absurd}, now.Add(time.Hour))
+	h.countFinished(nil, now.Add(2*time.Hour))
+	h.countFinished(nil, now.Add(2*time.Hour+forgetAfter+time.Second))
 	at := now.Add(48 * time.Hour)
-	nightly := apiclient.Backup{TaskID: "y", Status: apiclient.StatusFailed, Start: at, Finish: at.Add(time.Minute)}
-	h.succeeded([]apiclient.Backup{nightly}, nil, at.Add(time.Hour))
+	nightly := health.Task{ID: "y", Status: apiclient.StatusFailed, Start: at, Finish: at.Add(time.Minute)}
+	h.countFinished([]health.Task{nightly}, at.Add(time.Hour))
 	if n := h.totals.Finished[apiclient.StatusFailed]; n != 1 {
 		t.Errorf("counted %v", h.totals.Finished)
 	}

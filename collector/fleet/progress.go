@@ -79,22 +79,39 @@ func (p *progress) begin(s *slot) {
 	}
 }
 
-// sizes returns the cached sizes of an instance's tasks.
-func (p *progress) sizes(s *slot) health.Sizes {
+// known returns the facts of the last complete read of an instance; empty before the first.
+func (p *progress) known(s *slot) health.Facts {
 	p.history.Lock()
 	defer p.history.Unlock()
-	if h := p.history.instance(s.target); h != nil {
-		return h.sizes
+	if h := p.history.instance(s.target); h != nil && h.facts != nil {
+		return *h.facts
 	}
-	return nil
+	return health.Facts{}
+}
+
+// due returns the slots to be read. An instance that was read young enough (api.min_interval), and since the last reload, is served from
+// that read and judged at the current time.
+func (p *progress) due(slots []*slot) (due []*slot) {
+	now := p.now()
+	p.history.Lock()
+	defer p.history.Unlock()
+	for _, s := range slots {
+		h := p.history.instance(s.target)
+		if h == nil || h.facts == nil || h.fleet != p.fleet || !h.facts.Certain ||
+			now.Before(h.facts.ReadAt) || now.Sub(h.facts.ReadAt) >= p.fleet.MinInterval {
+			due = append(due, s)
+			continue
+		}
+		s.result = &InstanceResult{Instance: s.target.Instance, Health: h.facts.Judge(p.limits(s.target), now), ReadBefore: true}
+	}
+	return due
 }
 
 // finish puts what was read of an instance, or why it could not be read, into its slot and its history.
-func (p *progress) finish(s *slot, list *health.List, err error) {
+func (p *progress) finish(s *slot, facts *health.Facts, err error) {
 	r := &InstanceResult{Instance: s.target.Instance, Err: err}
-	var sizes health.Sizes
 	if err == nil {
-		r.Health, sizes, r.Err = health.Assess(list, p.limits(s.target))
+		r.Health = facts.Judge(p.limits(s.target), facts.ReadAt)
 	}
 	now := p.now()
 	p.history.Lock()
@@ -107,7 +124,7 @@ func (p *progress) finish(s *slot, list *health.List, err error) {
 	switch {
 	case h == nil:
 	case r.Err == nil:
-		h.succeeded(list.Tasks(), sizes, now)
+		h.succeeded(facts, p.fleet, now)
 	case !s.timedOut: // a failed read counts once
 		p.failed(s.target, h, r.Err)
 	}
@@ -117,7 +134,7 @@ func (p *progress) limits(t Target) health.Limits {
 	return health.Limits{
 		MaxAge: time.Duration(t.MaxAge), Schedule: t.Timetable(), Grace: time.Duration(t.Grace),
 		StuckAfter: time.Duration(t.StuckAfter), ExpiringWithin: time.Duration(t.ExpiringWithin), ShrunkBelow: t.ShrunkBelow,
-		SubtaskLimit: p.fleet.SubtaskLimit, Created: t.created, SubscriptionEnd: t.subscriptionEnd,
+		Created: t.created, SubscriptionEnd: t.subscriptionEnd,
 	}
 }
 
@@ -142,7 +159,7 @@ func (p *progress) result() *Result {
 		}
 		if h := p.history.instance(s.target); h != nil {
 			copied := *one
-			copied.Totals = h.copyTotals()
+			copied.Totals, copied.Facts, copied.Limits = h.copyTotals(), h.facts, p.limits(s.target)
 			r.Instances = append(r.Instances, copied)
 		}
 	}

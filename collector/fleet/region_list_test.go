@@ -73,7 +73,7 @@ func TestSampleThatDiffersFromTheList(t *testing.T) {
 		l.tasks["c-0"] = []apiclient.Backup{runningTask("c-0"), failed}
 		time.Sleep(time.Minute)
 		r, _ := scrapeWithin(s, 10*time.Second)
-		if ups(r) != 1 || !r.Discoveries[0].ReadsEach || r.Instances[0].Health.Tasks[apiclient.StatusFailed] != 1 {
+		if ups(r) != 1 || !r.Discoveries[0].ReadsEach || r.Instances[0].Health.Count[apiclient.StatusFailed] != 1 {
 			t.Errorf("the own read finds more: %+v", r)
 		}
 	})

@@ -35,7 +35,7 @@ func (r regionReader) read(ctx context.Context, slots []*slot) {
 	}
 	r.noteList(l)
 	single := r.instanceReader
-	single.verify = func(s *slot, own *health.List, err error) bool { return r.verifyList(l, s, own, err) }
+	single.verify = func(s *slot, own *health.Facts, err error) bool { return r.verifyList(l, s, own, err) }
 	single.read(ctx, r.finishListed(l, slots))
 }
 
@@ -54,20 +54,20 @@ func (l *regionList) has(s *slot) bool { return l.lists[s.target.InstanceID] != 
 
 // lacks reports whether an instance's own read has a task that the list misses: one that started before the list began and is not
 // there, or one that had ended by then and is there with another status.
-func (l *regionList) lacks(s *slot, own *health.List) bool {
+func (l *regionList) lacks(s *slot, own *health.Facts) bool {
 	listed := map[string]apiclient.Status{}
 	if list := l.lists[s.target.InstanceID]; list != nil {
 		for _, b := range list.Tasks() {
 			listed[b.TaskID] = b.Status
 		}
 	}
-	for _, b := range own.Tasks() {
-		status, known := listed[b.TaskID]
-		at := health.EndOf(&b)
-		if !b.Start.IsZero() {
-			at = b.Start
+	for _, t := range own.Tasks {
+		status, known := listed[t.ID]
+		at := t.End()
+		if !t.Start.IsZero() {
+			at = t.Start
 		}
-		if !known && !at.IsZero() && at.Before(l.began.Add(-clockTolerance)) || known && status.Ended() && status != b.Status {
+		if !known && !at.IsZero() && at.Before(l.began.Add(-clockTolerance)) || known && status.Ended() && status != t.Status {
 			return true
 		}
 	}
@@ -93,7 +93,7 @@ func (r regionReader) readList(ctx context.Context, slots []*slot) *regionList {
 			continue
 		}
 		if l.lists[b.InstanceID] == nil {
-			l.lists[b.InstanceID] = health.NewList(r.sizes(s), l.began)
+			l.lists[b.InstanceID] = health.NewList(r.known(s).Sizes, l.began)
 		}
 		l.lists[b.InstanceID].Add(b)
 	}
@@ -134,7 +134,8 @@ func (r regionReader) finishListed(l *regionList, slots []*slot) (single []*slot
 		listed := l.has(s)
 		if listed {
 			r.noteListed(s, l.began)
-			r.finish(s, l.lists[s.target.InstanceID], nil)
+			facts, err := health.Examine(l.lists[s.target.InstanceID], r.fleet.SubtaskLimit)
+			r.finish(s, facts, err)
 		}
 		if !listed || !sampled {
 			single = append(single, s)
@@ -165,7 +166,7 @@ func (r regionReader) anyUp(slots []*slot) bool {
 
 // verifyList compares an instance's own read with the list, and reports whether its outcome counts: if the read failed, what was listed
 // stands.
-func (r regionReader) verifyList(l *regionList, s *slot, own *health.List, err error) bool {
+func (r regionReader) verifyList(l *regionList, s *slot, own *health.Facts, err error) bool {
 	switch {
 	case err != nil:
 		return !l.has(s)

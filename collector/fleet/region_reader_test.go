@@ -82,7 +82,11 @@ func TestListLacks(t *testing.T) {
 		if c.listed != nil {
 			l.lists["c-00"] = read(c.listed...)
 		}
-		if got := l.lacks(s, read(c.own...)); got != c.lacks {
+		own, err := health.Examine(read(c.own...), 500)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.lacks(s, own); got != c.lacks {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -115,7 +119,7 @@ func TestListHasUnknownInstances(t *testing.T) {
 		l := &fakeLister{tasks: map[string][]apiclient.Backup{"": listed, "c-00": listed[:1]}}
 		s, _ := newTestScraper(fleetFoundBy(finds("c-00"), l, config.ListingRegion))
 		r, _ := scrapeWithin(s, 10*time.Second)
-		if len(r.Instances) != 1 || ups(r) != 1 || r.Instances[0].Health.Tasks[apiclient.StatusFailed] != 0 ||
+		if len(r.Instances) != 1 || ups(r) != 1 || r.Instances[0].Health.Count[apiclient.StatusFailed] != 0 ||
 			r.Discoveries[0].ListRequests != 2 {
 			t.Errorf("%+v, %+v", r.Instances, r.Discoveries)
 		}

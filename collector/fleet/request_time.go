@@ -25,7 +25,7 @@ func requestTimes(r *Result) []RequestTime {
 		}
 	}
 	for i := range r.Instances {
-		if one := &r.Instances[i]; !one.Totals.Listed {
+		if one := &r.Instances[i]; !one.Totals.Listed && !one.ReadBefore {
 			of(one.Instance.Account, one.Instance.RegionID).Requests += max(1, one.Totals.Requests)
 		}
 	}

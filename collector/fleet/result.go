@@ -31,6 +31,13 @@ func (r *Result) TimeOf(requests int) time.Duration {
 	return time.Duration(beyondBurst / r.RequestsPerSecond * float64(time.Second))
 }
 
+// NeverFits reports whether an instance that could not be read takes longer than the scrape's deadline, and how long: at the exporter's own
+// limit, or because the API takes its time for each page.
+func (r *Result) NeverFits(one *InstanceResult) (needed time.Duration, never bool) {
+	needed = max(r.TimeOf(one.Totals.Requests), one.Totals.ReadTime)
+	return needed, one.Err != nil && one.Totals.Requests > 0 && r.Deadline > 0 && needed > r.Deadline
+}
+
 // AccountCredentials says where the credentials in use by an account come from.
 type AccountCredentials struct {
 	Account  string
@@ -44,7 +51,11 @@ type InstanceResult struct {
 	Err      error         // why the instance could not be read in full
 	Duration time.Duration // of reading it; 0 if its turn did not come
 	Health   *health.Health
-	Totals   InstanceTotals
+	// ReadBefore says that the instance was read by an earlier scrape, and need not be read in this one.
+	ReadBefore bool
+	Facts      *health.Facts // of the last complete read; nil before the first
+	Limits     health.Limits // what the facts are judged with
+	Totals     InstanceTotals
 }
 
 // Reason says why the instance could not be read; empty if it could.
@@ -101,6 +112,7 @@ type InstanceTotals struct {
 	Finished map[apiclient.Status]int // tasks seen to end
 	LastRead time.Time                // last complete read; zero before the first
 	Requests int                      // that a read on its own takes, by the last one and its Total; 0 before the first
+	ReadTime time.Duration            // that a read on its own takes, as Requests; pages come one after another
 	Listed   bool                     // the last complete read came from a list of its whole region
 }
 

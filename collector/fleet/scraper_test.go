@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -217,10 +218,25 @@ func TestForeignTasksAreDropped(t *testing.T) {
 		l := &fakeLister{tasks: map[string][]apiclient.Backup{"c-00": {
 			{TaskID: "a", InstanceID: "c-00", Status: apiclient.StatusRunning}, {TaskID: "b", InstanceID: "c-99", Status: apiclient.StatusFailed},
 		}}}
-		s, _ := newTestScraper(fleetOf(1, l))
+		var logs strings.Builder
+		s := NewScraper(log.NewLogfmtLogger(log.NewSyncWriter(&logs)), time.Now, func() {})
+		s.SetFleet(fleetOf(1, l))
 		r, _ := scrapeWithin(s, time.Second)
-		if tasks := r.Instances[0].Health.Tasks; tasks[apiclient.StatusFailed] != 0 || tasks[apiclient.StatusRunning] != 1 {
+		if tasks := r.Instances[0].Health.Count; tasks[apiclient.StatusFailed] != 0 || tasks[apiclient.StatusRunning] != 1 {
 			t.Errorf("tasks %v", tasks)
+		}
+		scrapeWithin(s, time.Second)
+		if n := strings.Count(logs.String(), "\n"); n != 1 ||
+			!strings.Contains(logs.String(), "tasks of another instance, dropping them\" instance_id=c-00 region_id=cn-hangzhou "+
+				"account=default tasks=1") {
+			t.Errorf("log:\n%s", logs.String())
+		}
+		l.tasks["c-00"] = l.tasks["c-00"][:1]
+		logs.Reset()
+		scrapeWithin(s, time.Second)
+		scrapeWithin(s, time.Second)
+		if n := strings.Count(logs.String(), "\n"); n != 1 || !strings.Contains(logs.String(), "no longer lists tasks of another instance") {
+			t.Errorf("log:\n%s", logs.String())
 		}
 	})
 }

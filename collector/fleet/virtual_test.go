@@ -217,6 +217,48 @@ func TestInstanceThatIsNeverRead(t *testing.T) {
 	})
 }
 
+// Many instances with more pages than there is ever time for use up the limit, but not in each scrape: the others have their turn.
+func TestManyInstancesThatAreNeverRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{PageCap: 1, Latency: 500 * time.Millisecond})
+		for n := range 12 {
+			id := fmt.Sprintf("c-%02d", n)
+			w.set(id, 100, nil)
+			w.configure(id)
+		}
+		w.set("c-99", 5, nil)
+		w.configure("c-99")
+		s := w.scraper()
+		for range 30 {
+			if everRead(scrape(s, 4*time.Second)) == 1 {
+				return
+			}
+			time.Sleep(time.Second)
+		}
+		t.Error("the instance of five pages never had its turn")
+	})
+}
+
+// A read that fails at once does not make a scrape look shorter than it is.
+func TestRequestsOfAnInstanceThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{PageCap: 10})
+		w.set("c-0", 100, nil)
+		w.configure("c-0")
+		s := w.scraper()
+		for range 2 {
+			if r := scrape(s, 9*time.Second); r.RequestTimes[0].Requests != 10 {
+				t.Errorf("%+v", r.RequestTimes)
+			}
+			w.set("c-0", 100, simulator.GatewayError(http.StatusForbidden, "Forbidden.RAM", "no"))
+		}
+		w.set("c-0", 20, nil)
+		if r := scrape(s, 9*time.Second); r.RequestTimes[0].Requests != 2 {
+			t.Errorf("a complete read counts: %+v", r.RequestTimes)
+		}
+	})
+}
+
 // One instance hangs until the deadline; the other twelve are served.
 func TestInstanceThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -267,6 +309,7 @@ func TestInstancesThatWaitHoldNoPlace(t *testing.T) {
 			w.set(id, 1, fault)
 			w.configure(id)
 		}
+		w.retry(t, 3)
 		if r := scrape(w.scraper(), 9*time.Second); ups(r) != 50 {
 			t.Errorf("%d up", ups(r))
 		}
@@ -379,6 +422,24 @@ func TestRequestsOfAnInstanceThatNeverFits(t *testing.T) {
 	})
 }
 
+// An instance whose pages are slow never fits either, whatever the exporter's own limit allows. One that was read fits.
+func TestInstanceWithSlowPagesNeverFits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{PageCap: 10, Latency: time.Second})
+		w.set("c-0", 200, nil)
+		w.configure("c-0")
+		s := w.scraper()
+		r := scrape(s, 9500*time.Millisecond)
+		if needed, never := r.NeverFits(&r.Instances[0]); !never || needed < 19*time.Second || needed > 22*time.Second {
+			t.Errorf("needs %v, never fits: %v", needed, never)
+		}
+		r = scrape(s, 30*time.Second)
+		if needed, never := r.NeverFits(&r.Instances[0]); never || needed < 19*time.Second || needed > 21*time.Second {
+			t.Errorf("once read, needs %v, never fits: %v", needed, never)
+		}
+	})
+}
+
 // A hasty scrape does not replace what a patient one has read.
 func TestHastyScrapeKeepsTheLastResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -399,4 +460,64 @@ func TestHastyScrapeKeepsTheLastResult(t *testing.T) {
 			t.Error("the last result is old")
 		}
 	})
+}
+
+// An instance that was read less than the interval ago is not read again, but judged at the time of the scrape. A reload, and an earlier
+// time, read it again.
+func TestMinInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{})
+		w.set("c-0", 1, nil)
+		w.configure("c-0")
+		w.fleet.MinInterval = time.Minute
+		s := w.scraper()
+		first := scrape(s, time.Second).Instances[0]
+		for _, c := range []struct {
+			wait     time.Duration
+			requests int
+		}{{59 * time.Second, 1}, {time.Second, 2}, {30 * time.Second, 2}} {
+			time.Sleep(c.wait)
+			r := scrape(s, time.Second).Instances[0]
+			n, again := w.sim.Requests("c-0"), c.wait == time.Second
+			if n != c.requests || r.Err != nil || !r.Health.At.Equal(time.Now()) || r.ReadBefore == again {
+				t.Errorf("after %v: %d requests, %+v", c.wait, n, r)
+			}
+		}
+		again := scrape(s, time.Second).Instances[0]
+		age, read := again.Health.At.Sub(first.Health.At), again.Totals.LastRead.Sub(first.Totals.LastRead)
+		if age != 90*time.Second || read != time.Minute {
+			t.Errorf("judged %v later, read %v later", age, read)
+		}
+		changed := *w.fleet
+		s.SetFleet(&changed)
+		if scrape(s, time.Second); w.sim.Requests("c-0") != 3 {
+			t.Error("a reload did not read it again")
+		}
+	})
+}
+
+// A fleet that does not fit one scrape fits the interval: each scrape reads a part, and no instance flips between up and down.
+func TestFleetThatIsReadInParts(t *testing.T) {
+	for interval, want := range map[time.Duration]int{0: 30, 110 * time.Second: 40} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newVirtualWorld(t, simulator.Options{})
+			for n := range 40 {
+				id := fmt.Sprintf("c-%02d", n)
+				w.set(id, 1, nil)
+				w.configure(id)
+			}
+			w.fleet.MinInterval = interval
+			s := w.scraper()
+			for n := range 20 {
+				r := scrape(s, 2050*time.Millisecond)
+				if got := ups(r); n > 0 && got != want {
+					t.Errorf("min_interval %v, scrape %d: %d up, want %d", interval, n, got, want)
+				}
+				if n > 1 && r.RequestTimes[0].TooLong(r.Deadline) != (interval == 0) {
+					t.Errorf("min_interval %v, scrape %d: %+v", interval, n, r.RequestTimes)
+				}
+				time.Sleep(time.Minute - 2050*time.Millisecond)
+			}
+		})
+	}
 }

@@ -1,43 +1,75 @@
 package health
 
-import (
-	"time"
+import "time"
 
-	"starrocks_backup_exporter/apiclient"
+const (
+	stuckFactor       = 3
+	repeatedly        = 3 // failures in a row
+	subscriptionAlert = 24 * time.Hour
 )
 
-// Health is everything known of an instance from one read. An unknown time is zero, an unknown number NaN.
-// Sizes are bytes, durations seconds.
+// Health is everything known of an instance at a time: the facts of the newest read, and what is wrong. An unknown time is zero.
 type Health struct {
-	At         time.Time // of the read
+	*Facts
+
+	At         time.Time
 	Conditions map[Condition]bool
-	Tasks      map[apiclient.Status]int
-
-	LastStatus          apiclient.Status // empty without any task
-	LastStart           time.Time
-	RunningStart        time.Time // of the running task that started first
-	ConsecutiveFailures int       // tasks that ended without a backup since the newest success
-	LastFailure         time.Time
-
-	LastSuccess          time.Time
-	LastSuccessDuration  float64
-	LastSuccessExpire    time.Time
-	LastSuccessDiskBytes float64
-	LastSuccessDataBytes float64
-	BaselineBytes        float64 // what Shrunk compares LastSuccessDataBytes with
-	Deadline             time.Time
+	Deadline   time.Time // when a newer good backup must have finished
 
 	Restorable       int
 	OldestRestorable time.Time
 	RestorableUntil  time.Time // also zero if a restorable backup never expires
+	SubscriptionEnd  time.Time // zero if unknown or not on subscription
+}
 
-	Databases       []Database               // of the newest success, largest first
-	Tables          []Table                  // of the newest success, largest first
-	TablesDropped   int                      // left out of Tables by the limit
-	FailedTables    []Table                  // of the newest ended task, by name
-	SubTasks        map[apiclient.Status]int // of the newest task; nil if it lists none
-	Snapshot        *apiclient.InstanceSnapshot
-	SubscriptionEnd time.Time // zero if unknown or not on subscription
+// Judge decides what is wrong with an instance at a time. Nothing else decides.
+func (f *Facts) Judge(l Limits, now time.Time) *Health {
+	h := &Health{Facts: f, At: now, SubscriptionEnd: l.SubscriptionEnd}
+	h.countRestorable()
+	if !f.LastSuccess.IsZero() {
+		h.Deadline = l.due(f.lastStart, f.LastSuccess)
+	}
+	overdue := !h.Deadline.IsZero() && now.After(h.Deadline)
+	failing := f.ConsecutiveFailures > 0
+	running := secondsBetween(f.RunningStart, now)
+	h.Conditions = map[Condition]bool{
+		Overdue:           overdue,
+		Missing:           h.Restorable == 0 && !f.firstRun && !now.Before(l.firstDue(now)),
+		Failing:           failing,
+		FailingRepeatedly: f.ConsecutiveFailures >= repeatedly,
+		Stuck:             running > l.StuckAfter.Seconds() && running > stuckFactor*f.LongestRun,
+		Expiring:          !h.RestorableUntil.IsZero() && h.RestorableUntil.Sub(now) <= l.ExpiringWithin && (overdue || failing),
+		RetentionTooShort: !f.LastSuccessExpire.IsZero() && f.LastSuccessExpire.Before(h.Deadline),
+		Shrunk: f.BaselineBytes >= shrunkFloor && f.LastSuccessDataBytes < l.ShrunkBelow*f.BaselineBytes ||
+			len(f.MissingDatabases) > 0,
+		TablesFailed:       f.tablesFailed,
+		StatusUnknown:      f.statusUnknown,
+		Implausible:        f.implausible,
+		SubscriptionEnding: !l.SubscriptionEnd.IsZero() && l.SubscriptionEnd.Sub(now) < subscriptionAlert,
+	}
+	return h
+}
+
+// countRestorable counts the restorable tasks.
+func (h *Health) countRestorable() {
+	forever := false
+	for i := range h.Tasks {
+		t := &h.Tasks[i]
+		if !t.Restorable(h.At) {
+			continue
+		}
+		h.Restorable++
+		if end := t.End(); !end.IsZero() && (h.OldestRestorable.IsZero() || end.Before(h.OldestRestorable)) {
+			h.OldestRestorable = end
+		}
+		forever = forever || t.Expire.IsZero()
+		if t.Expire.After(h.RestorableUntil) {
+			h.RestorableUntil = t.Expire
+		}
+	}
+	if forever {
+		h.RestorableUntil = time.Time{}
+	}
 }
 
 // Holding returns the conditions that hold.

@@ -3,7 +3,6 @@ package health
 import (
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
 	"starrocks_backup_exporter/schedule"
 )
 
@@ -15,13 +14,9 @@ type Limits struct {
 	StuckAfter      time.Duration      // a shorter run is never stuck
 	ExpiringWithin  time.Duration      // time before the last expiry at which a missing replacement counts
 	ShrunkBelow     float64            // fraction of the baseline
-	SubtaskLimit    int                // number of tables, and of databases, exported
 	Created         time.Time          // of the instance (BeginTime); zero if unknown
 	SubscriptionEnd time.Time          // of the instance (ExpireTime); zero if unknown or not on subscription
 }
-
-// deadline returns when a newer success than b must have finished: the earlier of what age and schedule say.
-func (l Limits) deadline(b *apiclient.Backup) time.Time { return l.due(startOf(b), EndOf(b)) }
 
 // firstDue returns when the first backup of the instance must have finished; zero if its creation is unknown.
 func (l Limits) firstDue(now time.Time) time.Time {
@@ -31,6 +26,7 @@ func (l Limits) firstDue(now time.Time) time.Time {
 	return l.due(l.Created, l.Created)
 }
 
+// due returns when a newer success than one with a start and an end must have finished: the earlier of what age and schedule say.
 func (l Limits) due(start, end time.Time) (at time.Time) {
 	if l.MaxAge > 0 {
 		at = end.Add(l.MaxAge)

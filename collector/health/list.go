@@ -7,17 +7,17 @@ import (
 	"starrocks_backup_exporter/apiclient"
 )
 
-// List is the tasks of one instance as one read lists them. It keeps the subtasks that Assess needs and drops all others, so that the
+// List is the tasks of one instance as one read lists them. It keeps the subtasks that Examine needs and drops all others, so that the
 // memory of an answer can be reused once its tasks are added.
 type List struct {
 	now    time.Time
 	cached Sizes
-	recent []apiclient.Backup // those that Assess looks into
+	recent []apiclient.Backup // those that Examine looks into
 	others []apiclient.Backup // without subtasks
 	sorted []apiclient.Backup // all, once Tasks was called
 }
 
-// NewList returns an empty list of a read at a time. It takes the sizes that the last Assess of the instance returned.
+// NewList returns an empty list of a read at a time. It takes the sizes of the last complete read, nil before the first.
 func NewList(cached Sizes, now time.Time) *List { return &List{now: now, cached: cached} }
 
 // recentAtMost is how many tasks are recent before the superfluous ones are dropped.
@@ -36,7 +36,7 @@ func (l *List) Add(b apiclient.Backup) {
 	}
 }
 
-// place adds a task to those that Assess looks into if no more tasks come, or else to the others: the newest, the newest ended one, the
+// place adds a task to those that Examine looks into if no more tasks come, or else to the others: the newest, the newest ended one, the
 // newest success, and the successes that it is compared with. Those have no need of subtasks if their sizes are cached.
 func (l *List) place(b apiclient.Backup) {
 	newest, newestEnded, newer := true, b.Status.Ended(), 0

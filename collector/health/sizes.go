@@ -64,11 +64,16 @@ func baseline(good []*apiclient.Backup, sizes Sizes) float64 {
 	return largest
 }
 
-// lacksDatabase reports whether the newest success lacks a database of the success before it.
-func lacksDatabase(good []*apiclient.Backup, sizes Sizes) bool {
+// missingDatabases returns the databases that the newest success lacks and the success before it has.
+func missingDatabases(good []*apiclient.Backup, sizes Sizes) (missing []string) {
 	newest := sizes[good[0].TaskID]
-	return len(good) > 1 && newest.listed && slices.ContainsFunc(sizes[good[1].TaskID].databases, func(name string) bool {
-		_, found := slices.BinarySearch(newest.databases, name)
-		return !found
-	})
+	if len(good) < 2 || !newest.listed {
+		return nil
+	}
+	for _, name := range sizes[good[1].TaskID].databases {
+		if _, found := slices.BinarySearch(newest.databases, name); !found {
+			missing = append(missing, name)
+		}
+	}
+	return missing
 }

@@ -21,16 +21,20 @@ func newestFirst(a, b *apiclient.Backup) int {
 // oldest is before any time that the API can give: the service is younger.
 var oldest = time.Date(2015, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// isImplausible reports whether a task contradicts itself or the clock, or has a value that cannot be read. Only an ended task has a
-// finish time that counts: the API may give a running one some, too. A pending task may start later.
-func isImplausible(b *apiclient.Backup, now time.Time) bool {
-	future := func(t time.Time) bool { return t.After(now.Add(clockTolerance)) }
+// contradictsItself reports whether a task cannot be true at any time, or has a value that cannot be read. Only an ended task has a finish
+// time that counts: the API may give a running one some, too.
+func contradictsItself(b *apiclient.Backup) bool {
 	ancient := func(t time.Time) bool { return !t.IsZero() && t.Before(oldest) }
+	return len(b.Unreadable) > 0 || ancient(b.Start) || ancient(b.Finish) || ancient(b.Expire) ||
+		b.Status.Ended() && !b.Finish.IsZero() && b.Finish.Before(b.Start)
+}
+
+// isAhead reports whether a task contradicts the clock: it has times that have not come yet. A pending task may start later.
+func isAhead(b *apiclient.Backup, now time.Time) bool {
+	future := func(t time.Time) bool { return t.After(now.Add(clockTolerance)) }
 	switch {
-	case len(b.Unreadable) > 0, ancient(b.Start), ancient(b.Finish), ancient(b.Expire):
-		return true
 	case b.Status.Ended():
-		return future(EndOf(b)) || !b.Finish.IsZero() && b.Finish.Before(b.Start)
+		return future(EndOf(b))
 	case b.Status == apiclient.StatusRunning:
 		return future(b.Start)
 	case b.Status == apiclient.StatusPending:
@@ -42,7 +46,7 @@ func isImplausible(b *apiclient.Backup, now time.Time) bool {
 
 // isGood reports whether a task completed at a known and plausible time.
 func isGood(b *apiclient.Backup, now time.Time) bool {
-	return b.Status == apiclient.StatusCompleted && !EndOf(b).IsZero() && !isImplausible(b, now)
+	return b.Status == apiclient.StatusCompleted && !EndOf(b).IsZero() && !isAhead(b, now) && !contradictsItself(b)
 }
 
 // endedWithoutBackup reports whether a task ended and produced no backup. StarRocks ends a job that failed as CANCELLED.
@@ -51,11 +55,13 @@ func endedWithoutBackup(s apiclient.Status) bool {
 }
 
 // EndOf returns when a task ended. A task without a finish time counts as ended at its start, which errs on the old side.
-func EndOf(b *apiclient.Backup) time.Time {
-	if b.Finish.IsZero() {
-		return b.Start
+func EndOf(b *apiclient.Backup) time.Time { return endOf(b.Start, b.Finish) }
+
+func endOf(start, finish time.Time) time.Time {
+	if finish.IsZero() {
+		return start
 	}
-	return b.Finish
+	return finish
 }
 
 // startOf returns when a task started; its end if the API does not say.
@@ -64,4 +70,37 @@ func startOf(b *apiclient.Backup) time.Time {
 		return b.Finish
 	}
 	return b.Start
+}
+
+// Task is a backup task without its subtasks. An unknown time is zero.
+type Task struct {
+	ID          string // BackupTaskId
+	Status      apiclient.Status
+	StatusWord  string    // as the API wrote it; only if Status is unknown
+	Start       time.Time // BackupStartTime
+	Finish      time.Time // BackupFinishedTime; a running task may carry one, so the status decides
+	Expire      time.Time // ExpireTime; zero if the backup never expires
+	DiskBytes   float64   // Size; NaN if unknown
+	Implausible bool      // it contradicts itself or the clock
+}
+
+func newTask(b *apiclient.Backup, implausible bool) Task {
+	t := Task{
+		ID: b.TaskID, Status: b.Status, Start: b.Start, Finish: b.Finish, Expire: b.Expire, DiskBytes: b.DiskBytes,
+		Implausible: implausible,
+	}
+	if t.Status == apiclient.StatusUnknown {
+		t.StatusWord = b.StatusWord
+	}
+	return t
+}
+
+// End returns when the task ended. A task without a finish time counts as ended at its start.
+func (t *Task) End() time.Time { return endOf(t.Start, t.Finish) }
+
+// Restorable reports whether a task completed and is not expired. A task without any time may be gone and does not count, unless it says
+// when it expires.
+func (t *Task) Restorable(now time.Time) bool {
+	expired := !t.Expire.IsZero() && !now.Before(t.Expire)
+	return t.Status == apiclient.StatusCompleted && !expired && !t.Implausible && (!t.End().IsZero() || !t.Expire.IsZero())
 }

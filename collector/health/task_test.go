@@ -37,8 +37,8 @@ func TestPlausibleTasks(t *testing.T) {
 		"pending in the future":           {apiclient.StatusPending, future, never, false, false},
 	} {
 		b := &apiclient.Backup{Status: c.status, Start: c.start, Finish: c.finish}
-		if isImplausible(b, noon) != c.implausible || isGood(b, noon) != c.good {
-			t.Errorf("%s: implausible %v, good %v", name, isImplausible(b, noon), isGood(b, noon))
+		if (isAhead(b, noon) || contradictsItself(b)) != c.implausible || isGood(b, noon) != c.good {
+			t.Errorf("%s: implausible %v, good %v", name, (isAhead(b, noon) || contradictsItself(b)), isGood(b, noon))
 		}
 	}
 }

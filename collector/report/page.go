@@ -1,19 +1,20 @@
 package report
 
 import (
+	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"html/template"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
-
-	"starrocks_backup_exporter/collector/fleet"
-	"starrocks_backup_exporter/collector/health"
 )
 
 var (
@@ -21,117 +22,99 @@ var (
 	pageHTML string
 	//go:embed page.css
 	pageCSS string
+	//go:embed page.js
+	pageJS string
 )
 
-// Page serves the fleet to a person: the last collection, or one of its own if there was none.
+// Page serves the fleet as HTML to a person, and as JSON to a script.
 type Page struct {
-	last     func() *fleet.Result
-	scrape   func(*http.Request) *fleet.Result
-	now      func() time.Time
-	links    Links
-	logger   log.Logger
-	template *template.Template
-	policy   string
+	options   Options
+	freshness *freshness
+	template  *template.Template
+	policy    string
 }
 
-// Links is what the page refers to.
-type Links struct{ MetricsPath, Version string }
+// Options is what a page is made of.
+type Options struct {
+	Scraper  Scraper
+	Deadline time.Duration // of the page's own collections, if no scrape has had a longer one
+	// ReloadFailure returns when and why the last reload of the configuration failed; a nil error if it succeeded.
+	ReloadFailure func() (at time.Time, err error)
+	Now           func() time.Time
+	Links         Links
+	Logger        log.Logger
+}
 
-// NewPage returns the page of the fleet. last returns the newest result, nil if there is none; scrape makes one.
-func NewPage(
-	last func() *fleet.Result, scrape func(*http.Request) *fleet.Result, now func() time.Time, links Links, logger log.Logger,
-) *Page {
-	sum := sha256.Sum256([]byte(pageCSS))
-	links.MetricsPath = strings.TrimPrefix(links.MetricsPath, "/")
-	return &Page{
-		last: last, scrape: scrape, now: now, links: links, logger: logger,
-		template: template.Must(template.New("page").Parse(pageHTML)),
-		policy: "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; style-src 'sha256-" +
-			base64.StdEncoding.EncodeToString(sum[:]) + "'",
+// NewPage returns the page of a fleet.
+func NewPage(o Options) *Page {
+	o.Links.MetricsPath = strings.TrimPrefix(o.Links.MetricsPath, "/")
+	hash := func(text string) string {
+		sum := sha256.Sum256([]byte(text))
+		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	}
-}
-
-type pageData struct {
-	Links
-
-	Style                       template.CSS
-	Collected, Ago              string
-	Unhealthy, Unknown, Healthy int
-	Warnings                    []string
-	Instances                   []pageRow
-}
-
-type pageRow struct {
-	Name, InstanceID, RegionID, State       string
-	Conditions                              []health.Condition
-	Status, LastSuccess, Age, MaxAge, Until string
-	Deadline                                string // if a schedule counts
-	AgeSeconds, MaxAgeSeconds               float64
-	Restorable                              int
-	Read, Late                              bool
-	LastRead, Error                         string
+	return &Page{
+		options:   o,
+		freshness: &freshness{scraper: o.Scraper, deadline: o.Deadline, now: o.Now},
+		template:  template.Must(template.New("page").Parse(pageHTML)),
+		policy: "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; connect-src 'self'; style-src " +
+			hash(pageCSS) + "; script-src " + hash(pageJS),
+	}
 }
 
 // ServeHTTP implements http.Handler.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	result := p.last()
-	if result == nil {
-		result = p.scrape(r)
+	result, collecting := p.freshness.result()
+	report := New(result, p.options.Now())
+	if at, err := p.options.ReloadFailure(); err != nil {
+		text := fmt.Sprintf("The configuration could not be reloaded (%s, %s ago). The exporter keeps the previous one. %s",
+			clock(at), roughly(report.At.Sub(at)), printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
+		report.Warnings = append([]string{text}, report.Warnings...)
 	}
-	data := pageData{
-		Links: p.links, Style: template.CSS(pageCSS), //nolint:gosec // our own file
-		Collected: clock(result.At), Ago: roughly(p.now().Sub(result.At)), Warnings: warnings(result),
+	q := query{r.URL.Query()}
+	header := w.Header()
+	header.Set("Vary", "Accept")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
+	var body bytes.Buffer
+	var err error
+	if wantsJSON(r) {
+		report.Instances = q.filter(report.Instances)
+		header.Set("Content-Type", "application/json")
+		encoder := json.NewEncoder(&body)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(report)
+	} else {
+		header.Set("Content-Type", "text/html; charset=utf-8")
+		header.Set("Content-Security-Policy", p.policy)
+		header.Set("Referrer-Policy", "no-referrer")
+		err = p.template.Execute(&body, p.view(report, q, collecting))
 	}
-	for _, one := range worstFirst(result) {
-		switch one.State() {
-		case fleet.Unhealthy:
-			data.Unhealthy++
-		case fleet.Unknown:
-			data.Unknown++
-		default:
-			data.Healthy++
-		}
-		data.Instances = append(data.Instances, newPageRow(one))
+	if err != nil {
+		level.Error(p.options.Logger).Log("msg", "rendering the page failed", "err", err)
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", p.policy)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Referrer-Policy", "no-referrer")
-	if err := p.template.Execute(w, data); err != nil {
-		level.Debug(p.logger).Log("msg", "serving the page failed, the client may be gone", "err", err)
+	header.Set("Content-Length", strconv.Itoa(body.Len()))
+	if _, err := w.Write(body.Bytes()); err != nil {
+		level.Debug(p.options.Logger).Log("msg", "serving the page failed, the client may be gone", "err", err)
 	}
 }
 
-func newPageRow(r *fleet.InstanceResult) pageRow {
-	row := pageRow{
-		InstanceID: r.Instance.InstanceID, RegionID: r.Instance.RegionID, State: r.State().String(), Read: r.Health != nil,
-		LastRead: clock(r.Totals.LastRead),
+// wantsJSON reports whether a request asks for JSON. A browser accepts HTML as well.
+func wantsJSON(r *http.Request) bool {
+	if format := r.URL.Query().Get(formatParameter); format != "" {
+		return format == "json"
 	}
-	if maxAge := time.Duration(r.Instance.MaxAge); maxAge > 0 {
-		row.MaxAge, row.MaxAgeSeconds = roughly(maxAge), maxAge.Seconds()
+	accept := strings.Join(r.Header.Values("Accept"), ",")
+	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html")
+}
+
+func (p *Page) view(report *Report, q query, collecting bool) *view {
+	v := newView(report, q, p.options.Links)
+	v.Style, v.Script = template.CSS(pageCSS), template.JS(pageJS) //nolint:gosec // our own files
+	const calm, soon = 30, 3
+	if v.Refresh = calm; collecting {
+		v.Collecting, v.Refresh = true, soon
 	}
-	if r.Err != nil {
-		row.Error = r.Err.Error()
-	}
-	h := r.Health
-	if h == nil {
-		return row
-	}
-	row.Conditions = h.Holding()
-	if h.Snapshot != nil {
-		row.Name = h.Snapshot.InstanceName
-	}
-	row.Status, row.Restorable, row.Until = string(h.LastStatus), h.Restorable, clock(h.RestorableUntil)
-	if h.Restorable > 0 && h.RestorableUntil.IsZero() {
-		row.Until = "never expires"
-	}
-	if !h.LastSuccess.IsZero() {
-		age := h.At.Sub(h.LastSuccess)
-		row.LastSuccess, row.Age, row.AgeSeconds = clock(h.LastSuccess), roughly(age), age.Seconds()
-		row.Late = h.Conditions[health.Overdue]
-		if r.Instance.Timetable() != nil {
-			row.Deadline = clock(h.Deadline)
-		}
-	}
-	return row
+	return v
 }

@@ -2,6 +2,8 @@ package report
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"time"
@@ -11,31 +13,82 @@ import (
 	"starrocks_backup_exporter/collector/health"
 )
 
-// Report is a result for a person at a terminal, or for a script. What is unknown is left out. Names and messages are printable.
+// Report is a result for a person at a terminal, on the page, or for a script. What is unknown is left out. Names and messages are
+// printable. Its JSON is described in docs/json.md.
 type Report struct {
-	At             time.Time  `json:"at"`
-	State          string     `json:"state"`     // the worst of all instances
+	At             time.Time  `json:"at"`           // that it is true of
+	CollectedAt    time.Time  `json:"collected_at"` // that it was read
+	State          string     `json:"state"`        // the worst of all instances and regions
+	Summary        Summary    `json:"summary"`
 	Instances      []Instance `json:"instances"` // worst first
+	Regions        []Region   `json:"regions,omitempty"`
 	Warnings       []string   `json:"warnings,omitempty"`
 	MissingActions []string   `json:"missing_ram_actions,omitempty"` // RAM actions that the API denies, or probably denies
 }
 
-// Instance is an instance in a Report. Times are UTC.
+// Summary counts instances by state, and regions whose instances are not known for certain.
+type Summary struct {
+	Unhealthy       int    `json:"unhealthy"`
+	Unknown         int    `json:"unknown"`
+	Healthy         int    `json:"healthy"`
+	UnlistedRegions int    `json:"unlisted_regions"`
+	Text            string `json:"text"` // all of it in one sentence
+}
+
+// Instance is an instance in a Report. Times are UTC. If the state is unknown, everything but Error is as of ReadAt.
 type Instance struct {
 	InstanceID   string             `json:"instance_id"`
 	RegionID     string             `json:"region_id"`
 	Account      string             `json:"account"`
 	InstanceName string             `json:"instance_name,omitempty"`
-	State        string             `json:"state"` // unhealthy, unknown or healthy
-	Conditions   []health.Condition `json:"conditions,omitempty"`
-	Error        *Error             `json:"error,omitempty"` // why it could not be read
+	State        string             `json:"state"`                // unhealthy, unknown or healthy
+	Conditions   []health.Condition `json:"conditions,omitempty"` // most urgent first
+	Reasons      []string           `json:"reasons,omitempty"`    // why it is not healthy: sentences, most urgent first
+	Error        *Error             `json:"error,omitempty"`      // why it could not be read
+	ReadAt       *time.Time         `json:"read_at,omitempty"`    // last complete read
 
-	LastTaskStatus    apiclient.Status `json:"last_task_status,omitempty"`
-	LastSuccess       *time.Time       `json:"last_success,omitempty"`
-	Deadline          *time.Time       `json:"deadline,omitempty"` // for a newer success
-	RestorableBackups *int             `json:"restorable_backups,omitempty"`
-	OldestRestorable  *time.Time       `json:"oldest_restorable,omitempty"`
-	RestorableUntil   *time.Time       `json:"restorable_until,omitempty"` // left out if a backup never expires
+	MaxAgeSeconds   float64    `json:"max_age_seconds,omitempty"`
+	Schedule        string     `json:"schedule,omitempty"`
+	Deadline        *time.Time `json:"deadline,omitempty"` // for a newer success
+	OverdueSeconds  float64    `json:"overdue_seconds,omitempty"`
+	SubscriptionEnd *time.Time `json:"subscription_end,omitempty"`
+
+	LastTaskStatus      apiclient.Status `json:"last_task_status,omitempty"`
+	LastTaskStart       *time.Time       `json:"last_task_start,omitempty"`
+	RunningSince        *time.Time       `json:"running_since,omitempty"`
+	LongestRunSeconds   float64          `json:"longest_run_seconds,omitempty"` // of the successes
+	ConsecutiveFailures *int             `json:"consecutive_failures,omitempty"`
+	LastFailure         *time.Time       `json:"last_failure,omitempty"`
+
+	LastSuccess                *time.Time `json:"last_success,omitempty"`
+	LastSuccessDurationSeconds *float64   `json:"last_success_duration_seconds,omitempty"`
+	LastSuccessDataBytes       *float64   `json:"last_success_data_size_bytes,omitempty"`
+	BaselineBytes              *float64   `json:"data_size_baseline_bytes,omitempty"`
+	FailedTables               []Table    `json:"failed_tables,omitempty"`     // that the newest success lacks
+	MissingDatabases           []string   `json:"missing_databases,omitempty"` // that the newest success lacks and the one before it has
+
+	RestorableBackups *int       `json:"restorable_backups,omitempty"`
+	OldestRestorable  *time.Time `json:"oldest_restorable,omitempty"`
+	RestorableUntil   *time.Time `json:"restorable_until,omitempty"` // left out if a backup never expires
+
+	judged judged
+}
+
+// Table names a table.
+type Table struct {
+	Database string `json:"database"`
+	Table    string `json:"table"`
+}
+
+// Region is a region whose instances are discovered.
+type Region struct {
+	Account   string     `json:"account"`
+	RegionID  string     `json:"region_id"`
+	Tags      string     `json:"tags,omitempty"`
+	State     string     `json:"state"` // healthy, or unknown if its instances are not known for certain
+	Instances int        `json:"instances"`
+	ListedAt  *time.Time `json:"listed_at,omitempty"` // last complete list
+	Error     *Error     `json:"error,omitempty"`
 }
 
 // Error is why something could not be read.
@@ -45,35 +98,85 @@ type Error struct {
 	RequestID string           `json:"request_id,omitempty"`
 }
 
-// New returns the report of a result. Its state is unknown if there is no instance, or if a region could not be listed in full.
-func New(r *fleet.Result) *Report {
-	report := &Report{At: r.At.UTC(), Instances: []Instance{}}
+// New returns the report of a result at a time, which may be later than the result's: each instance is judged anew. Its state is unknown
+// if there is no instance, or if a region could not be listed in full.
+func New(r *fleet.Result, at time.Time) *Report {
+	report := &Report{At: utc(at), CollectedAt: utc(r.At), Instances: []Instance{}}
 	for _, warning := range warnings(r) {
 		report.Warnings = append(report.Warnings, printable(warning))
 	}
 	state := fleet.Healthy
 	denied := map[string]bool{}
-	for _, one := range worstFirst(r) {
-		state = min(state, one.State())
+	for _, one := range judge(r, at) {
+		state = min(state, one.state())
+		report.Summary.add(one.state())
 		report.Instances = append(report.Instances, newInstance(one))
 		addDenied(denied, one.Err)
 	}
-	for _, d := range r.Discoveries {
-		if d.Err != nil || d.LastSuccess.IsZero() {
+	for i := range r.Discoveries {
+		d := &r.Discoveries[i]
+		region := newRegion(d)
+		report.Regions = append(report.Regions, region)
+		if region.State == fleet.Unknown.String() {
 			state = min(state, fleet.Unknown)
+			report.Summary.UnlistedRegions++
 			addDenied(denied, d.Err)
 		}
 	}
 	if len(r.Instances) == 0 {
 		state = fleet.Unknown
-		report.Warnings = append(report.Warnings, "No instance is watched.")
 	}
 	report.State = state.String()
+	report.Summary.Text = report.Summary.text()
 	for action := range denied {
 		report.MissingActions = append(report.MissingActions, action)
 	}
 	slices.Sort(report.MissingActions)
 	return report
+}
+
+func (s *Summary) add(state fleet.State) {
+	switch state {
+	case fleet.Unhealthy:
+		s.Unhealthy++
+	case fleet.Unknown:
+		s.Unknown++
+	default:
+		s.Healthy++
+	}
+}
+
+// text says the summary in one sentence.
+func (s *Summary) text() string {
+	all := s.Unhealthy + s.Unknown + s.Healthy
+	regions := ""
+	if s.UnlistedRegions > 0 {
+		regions = fmt.Sprintf(" %s could not be listed.", plural(s.UnlistedRegions, "region"))
+	}
+	of := fmt.Sprintf("of %s", plural(all, "instance"))
+	switch {
+	case all == 0:
+		return "No instance is watched." + regions
+	case s.Unknown == all:
+		return "Nothing is known: none " + of + " could be read." + regions
+	case s.Unhealthy > 0 && s.Unknown > 0:
+		return fmt.Sprintf("%d %s unhealthy, and %d could not be read.", s.Unhealthy, of+are(s.Unhealthy), s.Unknown) + regions
+	case s.Unhealthy > 0:
+		return fmt.Sprintf("%d %s unhealthy.", s.Unhealthy, of+are(s.Unhealthy)) + regions
+	case s.Unknown > 0:
+		return fmt.Sprintf("%d %s could not be read. All others are healthy.", s.Unknown, of) + regions
+	case regions != "":
+		return "Every instance that is known is healthy." + regions
+	default:
+		return "Every instance is healthy." + regions
+	}
+}
+
+func are(n int) string {
+	if n == 1 {
+		return " is"
+	}
+	return " are"
 }
 
 var ramAction = regexp.MustCompile(`^[a-z][a-z0-9-]*:[A-Za-z0-9]+$`)
@@ -92,27 +195,63 @@ func addDenied(denied map[string]bool, err error) {
 	}
 }
 
-func newInstance(r *fleet.InstanceResult) Instance {
+func newRegion(d *fleet.DiscoveryResult) Region {
+	r := Region{
+		Account: d.Account, RegionID: d.RegionID, Tags: printable(d.Tags), State: fleet.Healthy.String(), Instances: d.Instances,
+		ListedAt: known(d.LastSuccess), Error: newError(d.Err),
+	}
+	if unlisted(d) != "" {
+		r.State = fleet.Unknown.String()
+	}
+	return r
+}
+
+func newError(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	e := &Error{Reason: apiclient.ReasonOf(err), Message: printable(message(err))}
+	if api, ok := errors.AsType[*apiclient.Error](err); ok {
+		e.RequestID = printable(api.RequestID)
+	}
+	return e
+}
+
+func newInstance(j judged) Instance {
 	i := Instance{
-		InstanceID: printable(r.Instance.InstanceID), RegionID: r.Instance.RegionID, Account: r.Instance.Account, State: r.State().String(),
+		InstanceID: printable(j.Instance.InstanceID), RegionID: j.Instance.RegionID, Account: j.Instance.Account, State: j.state().String(),
+		Error: newError(j.Err), MaxAgeSeconds: j.Limits.MaxAge.Seconds(), Schedule: j.Instance.Schedule, Conditions: j.holding,
+		SubscriptionEnd: known(j.Limits.SubscriptionEnd), judged: j,
 	}
-	if r.Err != nil {
-		i.Error = &Error{Reason: r.Reason(), Message: printable(r.Err.Error())}
-		if e, ok := errors.AsType[*apiclient.Error](r.Err); ok {
-			i.Error.RequestID = printable(e.RequestID)
-		}
+	for _, w := range j.reasons() {
+		i.Reasons = append(i.Reasons, w.Text)
 	}
-	h := r.Health
-	if h == nil {
-		return i
+	if j.health != nil {
+		i.addHealth(j.health)
 	}
+	return i
+}
+
+func (i *Instance) addHealth(h *health.Health) {
 	if h.Snapshot != nil {
 		i.InstanceName = printable(h.Snapshot.InstanceName)
 	}
-	i.Conditions, i.LastTaskStatus, i.RestorableBackups = h.Holding(), h.LastStatus, &h.Restorable
-	i.LastSuccess, i.Deadline = known(h.LastSuccess), known(h.Deadline)
+	i.ReadAt, i.Deadline = known(h.ReadAt), known(h.Deadline)
+	if h.Conditions[health.Overdue] {
+		i.OverdueSeconds = i.judged.late().Truncate(time.Second).Seconds()
+	}
+	i.LastTaskStatus, i.LastTaskStart, i.RunningSince = h.LastStatus(), known(h.LastStart()), known(h.RunningStart)
+	i.LongestRunSeconds, i.ConsecutiveFailures, i.LastFailure = h.LongestRun, &h.ConsecutiveFailures, known(h.LastFailure)
+	i.LastSuccess, i.LastSuccessDurationSeconds = known(h.LastSuccess), number(h.LastSuccessDuration)
+	i.LastSuccessDataBytes, i.BaselineBytes = number(h.LastSuccessDataBytes), number(h.BaselineBytes)
+	for _, t := range h.LackingTables {
+		i.FailedTables = append(i.FailedTables, Table{printable(t.Database), printable(t.Name)})
+	}
+	for _, d := range h.MissingDatabases {
+		i.MissingDatabases = append(i.MissingDatabases, printable(d))
+	}
+	i.RestorableBackups = &h.Restorable
 	i.OldestRestorable, i.RestorableUntil = known(h.OldestRestorable), known(h.RestorableUntil)
-	return i
 }
 
 // known returns nil for an unknown time.
@@ -120,6 +259,16 @@ func known(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
-	t = t.UTC()
+	t = utc(t)
 	return &t
+}
+
+func utc(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+// number returns nil for an unknown number.
+func number(n float64) *float64 {
+	if math.IsNaN(n) {
+		return nil
+	}
+	return &n
 }

@@ -50,6 +50,9 @@ func (r *Report) WriteTable(w io.Writer, color bool) error {
 		b.WriteString([]string{"", ", ", ", "}[n] + paint(fmt.Sprintf("%d %s", count[state], state), state))
 	}
 	b.WriteString("\n")
+	if len(r.Instances) == 0 {
+		b.WriteString(r.Summary.Text + "\n")
+	}
 	for _, warning := range r.Warnings {
 		b.WriteString("\n" + wrap(warning, tableWidth, 0))
 	}
@@ -95,6 +98,7 @@ func (i *Instance) details() (all []string) {
 	if len(words) > 0 {
 		all = append(all, strings.Join(words, ", "))
 	}
+	all = append(all, i.Reasons...)
 	if i.Error != nil {
 		all = append(all, i.Error.Message+i.Error.request())
 	}

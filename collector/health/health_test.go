@@ -12,9 +12,11 @@ import (
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
+const tableLimit = 500
+
 func limits() Limits {
 	return Limits{
-		MaxAge: 26 * time.Hour, StuckAfter: 4 * time.Hour, ExpiringWithin: 24 * time.Hour, ShrunkBelow: 0.5, SubtaskLimit: 500,
+		MaxAge: 26 * time.Hour, StuckAfter: 4 * time.Hour, ExpiringWithin: 24 * time.Hour, ShrunkBelow: 0.5,
 	}
 }
 
@@ -25,11 +27,11 @@ func assess(t *testing.T, l Limits, tasks ...apiclient.Backup) *Health {
 	for _, b := range tasks {
 		list.Add(b)
 	}
-	h, _, err := Assess(list, l)
+	facts, err := Examine(list, tableLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h
+	return facts.Judge(l, noon)
 }
 
 // task started some hours before noon and took one.
@@ -153,24 +155,24 @@ func TestListsInAnyOrder(t *testing.T) {
 			}
 			tasks = append(tasks, b)
 		}
-		want := &Health{}
+		want := &Facts{}
 		var cached Sizes
 		for round := range 4 {
 			list := NewList(cached, noon)
 			for _, i := range random.Perm(len(tasks)) {
 				list.Add(tasks[i])
 			}
-			got, sizes, err := Assess(list, limits())
+			got, err := Examine(list, tableLimit)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if round == 0 {
 				want = got
-			} else if fmt.Sprint(got) != fmt.Sprint(want) || !reflect.DeepEqual(got.Conditions, want.Conditions) {
+			} else if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Fatalf("round %d:\n%+v\n%+v", round, got, want)
 			}
 			if round > 1 {
-				cached = sizes
+				cached = got.Sizes
 			}
 		}
 	}
@@ -181,10 +183,71 @@ func TestDatabasesAreLimited(t *testing.T) {
 	b := task("a", apiclient.StatusCompleted, 5)
 	b.SetSubTasks(`[{"DataBase":"small","Table":"t","Size":1},{"DataBase":"large","Table":"t","Size":3},` +
 		`{"DataBase":"middle","Table":"t","Size":2}]`)
-	l := limits()
-	l.SubtaskLimit = 2
-	h := assess(t, l, b)
+	list := NewList(nil, noon)
+	list.Add(b)
+	h, err := Examine(list, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if len(h.Databases) != 2 || h.Databases[0].Name != "large" || h.Databases[1].Name != "middle" {
 		t.Errorf("databases %v", h.Databases)
+	}
+}
+
+// A run that ended in the future says nothing about what came last: it would hold failing for ever.
+func TestFailureInTheFuture(t *testing.T) {
+	h := assess(t, limits(), task("ahead", apiclient.StatusCanceled, -30), task("good", apiclient.StatusCompleted, 5))
+	if h.Conditions[Failing] || !h.LastFailure.IsZero() || !h.Conditions[Implausible] {
+		t.Errorf("conditions %v, last failure %v", h.Holding(), h.LastFailure)
+	}
+}
+
+// Facts are judged at any later time as a new read would be, unless a task lies ahead of the clock.
+func TestFactsJudgedLater(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // a test's choices
+	statuses := apiclient.Statuses()
+	certain := 0
+	for range 2000 {
+		var tasks []apiclient.Backup
+		for n := range random.IntN(8) {
+			b := task(fmt.Sprint(n), statuses[random.IntN(len(statuses))], float64(random.IntN(60)-2))
+			if random.IntN(3) == 0 {
+				b.Expire = b.Start.Add(time.Duration(random.IntN(60)) * time.Hour)
+			}
+			if random.IntN(6) == 0 {
+				b.Finish = time.Time{}
+			}
+			tasks = append(tasks, b)
+		}
+		l := limits()
+		if random.IntN(2) == 0 {
+			l.Created = noon.Add(-time.Duration(random.IntN(30)) * time.Hour)
+		}
+		later := noon.Add(time.Duration(random.IntN(72*60)) * time.Minute)
+		examine := func(at time.Time) *Facts {
+			list := NewList(nil, at)
+			for _, b := range tasks {
+				list.Add(b)
+			}
+			facts, err := Examine(list, tableLimit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return facts
+		}
+		early, late := examine(noon), examine(later)
+		if !early.Certain {
+			continue
+		}
+		certain++
+		early.ReadAt = later
+		if got, want := early.Judge(l, later), late.Judge(l, later); fmt.Sprint(*early) != fmt.Sprint(*late) ||
+			!reflect.DeepEqual(got.Conditions, want.Conditions) || got.Restorable != want.Restorable ||
+			!got.RestorableUntil.Equal(want.RestorableUntil) || !got.Deadline.Equal(want.Deadline) {
+			t.Fatalf("at %v:\n%+v\n%+v", later, got, want)
+		}
+	}
+	if certain < 500 {
+		t.Errorf("only %d lists tried", certain)
 	}
 }

@@ -1,0 +1,168 @@
+package report
+
+import (
+	"fmt"
+	"time"
+
+	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/collector/fleet"
+	"starrocks_backup_exporter/collector/health"
+)
+
+// sentence says with its numbers why a condition holds.
+func sentence(c health.Condition, h *health.Health, r *fleet.InstanceResult) string {
+	say, known := map[health.Condition]func(*health.Health, *fleet.InstanceResult) string{
+		health.Overdue:            overdue,
+		health.Missing:            missing,
+		health.Failing:            failing,
+		health.FailingRepeatedly:  failing,
+		health.Stuck:              stuck,
+		health.Expiring:           expiring,
+		health.RetentionTooShort:  retentionTooShort,
+		health.Shrunk:             shrunk,
+		health.TablesFailed:       tablesFailed,
+		health.StatusUnknown:      statusUnknown,
+		health.Implausible:        implausible,
+		health.SubscriptionEnding: subscriptionEnding,
+	}[c]
+	if !known {
+		return string(c)
+	}
+	return say(h, r)
+}
+
+// when returns a time, and how far from now it is.
+func when(h *health.Health, t time.Time) string {
+	if t.After(h.At) {
+		return fmt.Sprintf("%s (in %s)", clock(t), roughly(t.Sub(h.At)))
+	}
+	return fmt.Sprintf("%s (%s ago)", clock(t), roughly(h.At.Sub(t)))
+}
+
+func overdue(h *health.Health, r *fleet.InstanceResult) string {
+	by := "max_age " + roughly(r.Limits.MaxAge)
+	if r.Limits.MaxAge == 0 || !h.Deadline.Equal(h.LastSuccess.Add(r.Limits.MaxAge)) {
+		by = fmt.Sprintf("schedule %s, grace %s", r.Instance.Schedule, roughly(r.Limits.Grace))
+	}
+	return fmt.Sprintf("Overdue by %s: due by %s (%s), but the newest good backup ended %s.",
+		roughly(h.At.Sub(h.Deadline)), clock(h.Deadline), by, when(h, h.LastSuccess))
+}
+
+func missing(h *health.Health, _ *fleet.InstanceResult) string {
+	switch {
+	case len(h.Tasks) == 0:
+		return "Nothing to restore: the instance has no backup task."
+	case h.LastSuccess.IsZero():
+		return fmt.Sprintf("Nothing to restore: none of its %s is a good backup.", plural(len(h.Tasks), "task"))
+	case !h.LastSuccessExpire.IsZero():
+		return fmt.Sprintf("Nothing to restore: the newest good backup, of %s, expired %s.", clock(h.LastSuccess), when(h, h.LastSuccessExpire))
+	default:
+		return "Nothing to restore: every good backup has expired."
+	}
+}
+
+// failing describes the tasks that ended without a backup since the newest success.
+func failing(h *health.Health, _ *fleet.InstanceResult) string {
+	var failed []*health.Task
+	for i := range h.Tasks {
+		t := &h.Tasks[i]
+		if ended := t.Status == apiclient.StatusFailed || t.Status == apiclient.StatusCanceled; ended && len(failed) < h.ConsecutiveFailures {
+			failed = append(failed, t)
+		}
+	}
+	if len(failed) == 0 {
+		return "The last task ended without a backup."
+	}
+	newest, oldest := failed[0], failed[len(failed)-1]
+	if len(failed) == 1 {
+		return fmt.Sprintf("The last task ended without a backup: %s %s.", newest.Status, when(h, newest.End()))
+	}
+	return fmt.Sprintf("The last %d tasks ended without a backup: since %s; the newest %s %s.",
+		len(failed), when(h, oldest.End()), newest.Status, when(h, newest.End()))
+}
+
+func stuck(h *health.Health, r *fleet.InstanceResult) string {
+	longest := "no run has completed to compare with"
+	if h.LongestRun > 0 {
+		longest = "the longest completed run took " + roughly(durationOf(h.LongestRun))
+	}
+	return fmt.Sprintf("Stuck: a task has been running for %s, since %s; %s (limit: %s, and three times the longest run).",
+		roughly(h.At.Sub(h.RunningStart)), clock(h.RunningStart), longest, roughly(r.Limits.StuckAfter))
+}
+
+func expiring(h *health.Health, _ *fleet.InstanceResult) string {
+	return fmt.Sprintf("The last restorable backup expires %s, and no newer one has replaced it.", when(h, h.RestorableUntil))
+}
+
+func retentionTooShort(h *health.Health, _ *fleet.InstanceResult) string {
+	return fmt.Sprintf("Retention is too short: the newest good backup expires %s, which is %s before the next one is due.",
+		when(h, h.LastSuccessExpire), roughly(h.Deadline.Sub(h.LastSuccessExpire)))
+}
+
+func shrunk(h *health.Health, r *fleet.InstanceResult) string {
+	text := ""
+	if h.LastSuccessDataBytes < r.Limits.ShrunkBelow*h.BaselineBytes {
+		text = fmt.Sprintf("Shrunk from %s to %s (%.0f %%): the newest good backup holds less than %.0f %% of the largest of the seven "+
+			"before it.",
+			sizeInWords(h.BaselineBytes), sizeInWords(h.LastSuccessDataBytes), 100*h.LastSuccessDataBytes/h.BaselineBytes, 100*r.Limits.ShrunkBelow)
+	}
+	if n := len(h.MissingDatabases); n > 0 {
+		if text != "" {
+			text += " "
+		}
+		text += fmt.Sprintf("The newest good backup lacks %s that the one before it had: %s.", plural(n, "database"),
+			enumerate(h.MissingDatabases))
+	}
+	return text
+}
+
+func tablesFailed(h *health.Health, _ *fleet.InstanceResult) string {
+	if len(h.LackingTables) == 0 { // backups.subtask_limit is 0
+		return "The newest good backup lacks tables that failed."
+	}
+	names := make([]string, len(h.LackingTables))
+	for i, t := range h.LackingTables {
+		names[i] = t.Database + "." + t.Name
+	}
+	return fmt.Sprintf("The newest good backup lacks %s that failed: %s.", plural(len(names), "table"), enumerate(names))
+}
+
+func statusUnknown(h *health.Health, _ *fleet.InstanceResult) string {
+	if h.LastStatus() != apiclient.StatusUnknown {
+		return "A table of the newest good backup has a status that the exporter does not know."
+	}
+	return fmt.Sprintf("The newest task has the status %q, which the exporter does not know. Map it in backups.status_words.",
+		h.Tasks[0].StatusWord)
+}
+
+func implausible(h *health.Health, _ *fleet.InstanceResult) string {
+	for i := range h.Tasks {
+		t := &h.Tasks[i]
+		if !t.Implausible {
+			continue
+		}
+		why := "has a time or size that cannot be true or cannot be read"
+		switch {
+		case t.Status.Ended() && !t.Finish.IsZero() && t.Finish.Before(t.Start):
+			why = fmt.Sprintf("finished at %s, before it started at %s", clock(t.Finish), clock(t.Start))
+		case t.Status.Ended() && t.End().After(h.ReadAt):
+			why = fmt.Sprintf("finished in the future, at %s", clock(t.End()))
+		case t.Start.After(h.ReadAt):
+			why = fmt.Sprintf("started in the future, at %s", clock(t.Start))
+		}
+		return fmt.Sprintf("Task %s is implausible and does not count as a backup: it %s.", t.ID, why)
+	}
+	return "A table of the newest good backup has a time or size that cannot be read."
+}
+
+func subscriptionEnding(h *health.Health, _ *fleet.InstanceResult) string {
+	const releasedAfter = 7 * 24 * time.Hour
+	verb := "ends"
+	if h.SubscriptionEnd.Before(h.At) {
+		verb = "ended"
+	}
+	return fmt.Sprintf("The subscription %s %s. The instance and its backups are released at %s.",
+		verb, when(h, h.SubscriptionEnd), clock(h.SubscriptionEnd.Add(releasedAfter)))
+}
+
+func durationOf(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
