@@ -1,6 +1,7 @@
 package apiclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -239,8 +240,13 @@ func (l *list[T]) try(ctx context.Context, n, size, attempt int, previous *Error
 	if failure == nil {
 		var answered *page[T]
 		if answered, failure = l.interpret(a, n); failure == nil {
-			l.logAttempt(n, attempt, took, "status", a.status, "request_id", unscanned{answered.requestID, secrets}, "bytes",
-				len(a.body), "unchanged", answered.unchanged)
+			id := lazy(func() string {
+				if secrets().In(answered.requestID) {
+					return leftOut
+				}
+				return cmp.Or(answered.requestID, "(none)")
+			})
+			l.logAttempt(n, attempt, took, "status", a.status, "request_id", id, "bytes", len(a.body), "unchanged", answered.unchanged)
 			c.o.Credentials.Accept(credential)
 			return answered, b, 0, nil
 		}
@@ -276,23 +282,11 @@ func (l *list[T]) interpret(a *answer, n int) (*page[T], *Error) {
 	return p, failure
 }
 
-// unscanned is text of the API for the log. It is scanned for secrets only if the line is written: that takes time at each request.
-type unscanned struct {
-	text    string
-	secrets func() secretscan.Scanner
-}
+// lazy is a value that is computed only if it is logged.
+type lazy func() string
 
 // String implements fmt.Stringer.
-func (u unscanned) String() string {
-	switch {
-	case u.text == "":
-		return "(none)"
-	case u.secrets().In(u.text):
-		return leftOut
-	default:
-		return u.text
-	}
-}
+func (f lazy) String() string { return f() }
 
 // logAttempt logs a request and what came of it.
 func (l *list[T]) logAttempt(n, attempt int, took time.Duration, outcome ...any) {
