@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -92,7 +93,7 @@ func kinds(all objects) []string {
 	return found
 }
 
-// Helm's linter has no complaint, with the default values neither.
+// Helm's linter finds nothing, not even without values.
 func TestChartLint(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(chartDirectory, "ci", "*.yaml"))
 	if err != nil || len(files) != 3 {
@@ -157,7 +158,8 @@ func TestChartEverything(t *testing.T) {
 	if err := json.Unmarshal(raw(t, all, "ServiceMonitor"), &m); err != nil {
 		t.Fatal(err)
 	}
-	if r := m.Spec.Endpoints[0].Relabelings; len(r) != 2 || r[0].TargetLabel != "job" || r[0].Separator != "/" || r[1].TargetLabel != "cluster" {
+	r := m.Spec.Endpoints[0].Relabelings
+	if len(r) != 2 || r[0].TargetLabel != "job" || r[0].Separator != "/" || r[1].TargetLabel != "cluster" {
 		t.Errorf("relabelings %+v", r)
 	}
 	for _, kind := range []string{"ServiceMonitor", "PrometheusRule"} {
@@ -216,7 +218,8 @@ func checkChart(t *testing.T, all objects, selector map[string]string, pod core.
 	}
 	checkScrape(t, all, pod)
 	from := network.Ingress[0].From
-	if len(network.Ingress) != 1 || len(from) != 2 || from[0].NamespaceSelector == nil || !selects(from[1].PodSelector.MatchLabels, test.Labels) {
+	if len(network.Ingress) != 1 || len(from) != 2 || from[0].NamespaceSelector == nil ||
+		!selects(from[1].PodSelector.MatchLabels, test.Labels) {
 		t.Errorf("the network policy lets in %+v", network.Ingress)
 	}
 	if c := test.Spec.Containers[0]; !slices.Equal(c.Args, []string{"healthcheck", "--web.listen-address=" + service.Name + ":10980"}) {
@@ -385,6 +388,18 @@ func TestChartRefuses(t *testing.T) {
 		if _, err := template(t, "shards-values.yaml", more); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", more, err)
 		}
+	}
+}
+
+// Every example of values in the README renders.
+func TestChartReadme(t *testing.T) {
+	readme := string(read(t, filepath.Join(chartDirectory, "README.md")))
+	examples := regexp.MustCompile("(?s)( *)```yaml\n(.*?)```").FindAllStringSubmatch(readme, -1)
+	if len(examples) != 3 {
+		t.Fatalf("%d examples", len(examples))
+	}
+	for _, e := range examples {
+		checkSchemas(t, mustTemplate(t, "shards-values.yaml", regexp.MustCompile("(?m)^"+e[1]).ReplaceAllString(e[2], "")))
 	}
 }
 
