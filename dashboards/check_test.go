@@ -134,7 +134,7 @@ func checkPlaces(t *testing.T, name string, panels []panelView) {
 	}
 }
 
-// contract is the metrics and their labels: README.md's tables, the rules' recordings, and what is not the exporter's own.
+// contract is the metrics and their labels: the tables of docs/metrics.md, the rules' recordings, and what is not the exporter's own.
 func contract(t *testing.T) map[string][]string {
 	t.Helper()
 	target, instance := []string{"job", "instance"}, []string{"instance_id", "region_id"}
@@ -144,12 +144,12 @@ func contract(t *testing.T) map[string][]string {
 			target...)...),
 		"starrocks_backup:condition": append([]string{"condition", "job"}, instance...),
 	}
-	readme, err := os.ReadFile("../README.md")
+	document, err := os.ReadFile("../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	code := regexp.MustCompile("`([a-z_]+)`")
-	for line := range strings.Lines(string(readme)) {
+	for line := range strings.Lines(string(document)) {
 		cells := strings.Split(line, "|")
 		if len(cells) != 6 || !strings.HasPrefix(strings.TrimSpace(cells[1]), "`starrocks_backup_") {
 			continue
@@ -168,7 +168,7 @@ func contract(t *testing.T) map[string][]string {
 		}
 	}
 	if len(all) < 45 {
-		t.Fatalf("README.md names only %d metrics", len(all))
+		t.Fatalf("docs/metrics.md names only %d metrics", len(all))
 	}
 	return all
 }
