@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,18 +23,28 @@ import (
 
 // fakeScraper has a last result, and makes the next one.
 type fakeScraper struct {
+	mu        sync.Mutex
 	last      *fleet.Result
 	next      func(ctx context.Context) *fleet.Result
 	deadlines []time.Duration
 }
 
-func (s *fakeScraper) Last() *fleet.Result { return s.last }
+func (s *fakeScraper) Last() *fleet.Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
 
 func (s *fakeScraper) Scrape(ctx context.Context, deadline time.Duration) *fleet.Result {
+	s.mu.Lock()
 	s.deadlines = append(s.deadlines, deadline)
-	s.last = s.next(ctx)
-	s.last.Deadline = deadline
-	return s.last
+	s.mu.Unlock()
+	r := s.next(ctx)
+	r.Deadline = deadline
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = r
+	return r
 }
 
 func newTestPage(s Scraper, now func() time.Time) *Page {
