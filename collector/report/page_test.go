@@ -98,6 +98,18 @@ func TestJudgedWhenShown(t *testing.T) {
 	lacks(t, body, "1 of 1 instance is unhealthy.", "Overdue by")
 }
 
+// An instance need not be read in every collection (api.min_interval); then the page says how old the oldest read is.
+func TestOldestRead(t *testing.T) {
+	r := result(read(t, daily(), task(apiclient.StatusCompleted, 4)), down(read(t, daily()), errors.New("late")))
+	for minutes, want := range map[time.Duration]bool{1: false, 3: true} {
+		r.At = noon.Add(minutes * time.Minute)
+		body, _ := get(t, at(r, r.At), "")
+		if strings.Contains(body, fmt.Sprintf("The oldest read is from %d min ago.", minutes)) != want {
+			t.Errorf("after %d minutes:\n%s", minutes, body)
+		}
+	}
+}
+
 // A collection older than a minute is replaced before it is shown, within the page's patience. A collection that takes longer goes on, as
 // long as that of the last scrape could, and many readers share it.
 func TestFreshness(t *testing.T) {
@@ -292,6 +304,11 @@ func TestQuery(t *testing.T) {
 	body, _ := get(t, page, "?q=c-&sort=age&page=2")
 	lacks(t, body, `id="state-healthy" href="?q=c-&sort=age&state=healthy"`, `id="sort-age" href="?q=c-&sort=-age"`,
 		`<input type="hidden" name="sort" value="age">`, `<a id="clear" href="?sort=age">`)
+	body, _ = get(t, page, "?odd=1&state=healthy&format=html&q=++"+strings.Repeat("&open=a/b", 30))
+	if n := strings.Count(body, "open=a%2Fb"); strings.Contains(body, "odd") || !strings.Contains(body, `href="?`+
+		strings.Repeat("open=a%2Fb&", 19)+`open=a%2Fb" class="healthy" aria-current`) {
+		t.Errorf("%d times in\n%s", n, body)
+	}
 	body, _ = get(t, page, "?state=healthy")
 	lacks(t, body, `id="state-healthy" href="./" class="healthy" aria-current="true"`, ">3 unhealthy<")
 }
