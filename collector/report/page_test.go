@@ -172,7 +172,8 @@ func TestUnreadable(t *testing.T) {
 	r := result(known, never)
 	r.At = noon.Add(3 * time.Hour)
 	body, _ := get(t, at(r, r.At), "")
-	lacks(t, body, "Nothing is known: none of 2 instances could be read.", "2 of 2 instances cannot be read: the API did not answer in "+
+	lacks(t, body, "None of 2 instances could be read. By their last read, 1 of these is unhealthy.", "2 of 2 instances cannot be "+
+		"read: the API did not answer in "+
 		"time (timeout).",
 		">orders</a>", `<tr class="instance late stale"`, "1 d 4 h old", "2 h 30 min late", ">0 unhealthy<", ">2 unknown<", ">0 healthy<",
 		">0 overdue <small>+ 1 last known</small><",
