@@ -88,7 +88,7 @@ func TestCheckStatus(t *testing.T) {
 			instances: []simulator.Instance{{Tasks: good}}, status: 0,
 			says: "c-0 - cn-hangzhou default 1 h 30 min in 1 d 0 unhealthy, 0 unknown, 1 healthy",
 		},
-		"bad": {instances: []simulator.Instance{{Tasks: good}, {}}, status: 1, says: "missing"},
+		"bad": {instances: []simulator.Instance{{Tasks: good}, {}}, status: 1, says: "Nothing to restore: the instance has no backup task."},
 		"unknown": {
 			instances: []simulator.Instance{{Tasks: good}, {Fault: denied}}, status: 2,
 			says: fmt.Sprintf(policyOf, "sr:ReadBackups"),

@@ -107,3 +107,12 @@ func TestMemoryOfBodiesThatStall(t *testing.T) {
 		}
 	})
 }
+
+// A page of one task cannot be made smaller, so it may be larger: a backup of 20,000 tables must be readable.
+func TestLargestBody(t *testing.T) {
+	for size, want := range map[int]int{1: taskBytes, 2: pageBytes, 50: pageBytes} {
+		if got := largestBody(size); got != want {
+			t.Errorf("a page of %d tasks may have %d bytes, want %d", size, got, want)
+		}
+	}
+}

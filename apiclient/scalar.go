@@ -49,11 +49,13 @@ func (m *moment) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if t == "" || err != nil {
 		return err
 	}
-	if at, err := time.Parse(time.RFC3339, strings.TrimSpace(string(t))); err == nil {
-		m.time = at.UTC()
-		return nil
-	}
 	n := t.number()
+	if math.IsNaN(n) {
+		if at, err := time.Parse(time.RFC3339, strings.TrimSpace(string(t))); err == nil {
+			m.time = at.UTC()
+			return nil
+		}
+	}
 	m.time = epoch(n)
 	m.unreadable = m.time.IsZero() && !(n <= 0)
 	return nil

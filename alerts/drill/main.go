@@ -85,10 +85,11 @@ func scrapeAll(ctx context.Context, w *world, api inProcess, scrapes *scraper) (
 	step := w.now
 	defer func() { w.now = step }()
 	for w.now = step.Add(-w.step + time.Second).Truncate(w.scrape).Add(w.scrape); !w.now.After(step); w.now = w.now.Add(w.scrape) {
+		w.read = w.now
 		for _, g := range w.groups {
 			for _, e := range g.exporters {
 				before := e.label()
-				e.live(w, api)
+				e.live(w.surroundings(api))
 				w.reader = e.index
 				at := w.now.Add(time.Duration(e.index) * time.Second)
 				if e.target != before {
@@ -166,7 +167,7 @@ func main() {
 		app.Command("mutate",
 			"Make one mistake in each rule, and fail if the drill does not count it.").FullCommand(): func() error { return p.mutate(mutations) },
 		app.Command("bench", "Measure an evaluation of the rules in a large fleet, and fail if it takes too long.").FullCommand(): func() error {
-			return p.bench([]int{1000, 10000})
+			return bench(p.out, p.rules, []int{1000, 10000})
 		},
 		app.Command("compare", "Compare with rules in common use.").FullCommand(): p.compare,
 	}

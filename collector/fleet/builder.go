@@ -66,7 +66,8 @@ func (b *Builder) Build(c *config.Config) (*Fleet, error) {
 		clients: map[laneKey]*apiclient.Client{},
 	}
 	f := &Fleet{
-		Shard: b.shard, RequestsPerSecond: c.API.RequestsPerSecond, MinInterval: time.Duration(c.API.MinInterval), PageSize: c.API.PageSize, SubtaskLimit: c.Backups.SubtaskLimit,
+		Shard: b.shard, RequestsPerSecond: c.API.RequestsPerSecond, MinInterval: time.Duration(c.API.MinInterval),
+		PageSize: c.API.PageSize, SubtaskLimit: c.Backups.SubtaskLimit,
 		Credentials: map[string]Identity{},
 	}
 	for _, i := range c.Instances {

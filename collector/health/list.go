@@ -29,7 +29,7 @@ func (l *List) Add(b apiclient.Backup) {
 	if len(l.recent) > recentAtMost {
 		sorted := l.recent
 		slices.SortFunc(sorted, compareBackups)
-		l.recent = make([]apiclient.Backup, 0, recentAtMost+1)
+		l.recent = sorted[:0] // place never writes beyond the task that it gets
 		for _, b := range sorted {
 			l.place(b)
 		}

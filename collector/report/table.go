@@ -39,7 +39,7 @@ func (r *Report) WriteTable(w io.Writer, color bool) error {
 		count[i.State]++
 		b.WriteString(paint(i.State, i.State) + strings.TrimPrefix(line, i.State) + "\n")
 		for k, detail := range i.details() {
-			if k == 0 && columns(i.InstanceName) > widths[name] {
+			if k == 0 && displayWidth(i.InstanceName) > widths[name] {
 				detail = i.InstanceName + ": " + detail
 			}
 			b.WriteString(wrap(detail, tableWidth, widths[0]+len(gap)))

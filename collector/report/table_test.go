@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"starrocks_backup_exporter/collector/health"
 )
 
 // No line is wider than a terminal, whatever names and messages there are; ids are never cut.
@@ -19,7 +17,7 @@ func TestTableFits(t *testing.T) {
 		Instances: []Instance{
 			{
 				InstanceID: "c-0123456789abcdef", RegionID: "ap-southeast-1", Account: "production-of-the-finance-department", InstanceName: long,
-				State: "unhealthy", Conditions: []health.Condition{health.Missing, health.Overdue, health.FailingRepeatedly, health.TablesFailed},
+				State: "unhealthy", Reasons: []string{"Nothing to restore: the instance has no backup task.", "Overdue by 21 h 59 min."},
 				LastSuccess: &last, Deadline: &deadline, RestorableBackups: &restorable,
 			},
 			{
@@ -37,19 +35,19 @@ func TestTableFits(t *testing.T) {
 	}
 	text := plain.String()
 	for line := range strings.Lines(text) {
-		if n := columns(strings.TrimSuffix(line, "\n")); n > 100 {
+		if n := displayWidth(strings.TrimSuffix(line, "\n")); n > 100 {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
 	for _, want := range []string{
 		"unhealthy  c-0123456789abcdef  订单仓…", "1 d 23 h", "21 h 59 min ago", "unknown    c-0123456789abcde0  -", "request ABC",
-		"missing, overdue, failing_repeatedly, tables_failed", "1 unhealthy, 1 unknown, 0 healthy",
+		"the instance has no backup task.", "Overdue by 21 h 59 min.", "1 unhealthy, 1 unknown, 0 healthy",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing:\n%s", want, text)
 		}
 	}
-	if got := strings.Join(strings.Fields(text), ""); !strings.Contains(got, long+":missing") {
+	if got := strings.Join(strings.Fields(text), ""); !strings.Contains(got, long+":Nothingtorestore") {
 		t.Errorf("a name that was cut is nowhere in full:\n%s", text)
 	}
 	if !strings.Contains(colored.String(), "\x1b[1;31munhealthy\x1b[0m  c-") ||
