@@ -87,7 +87,7 @@ func (b *benchmark) measure(ctx context.Context, out io.Writer, phase benchPhase
 	for minutes := range phase.minutes {
 		b.at = b.at.Add(minute)
 		for e, exposition := range expositions {
-			if err := b.ingest(ctx, b.at, b.scraper.scrape(endpoint{"east", "backups", fmt.Sprint("exporter-", e)}, exposition)); err != nil {
+			if err := b.ingest(ctx, b.at, b.samples(endpoint{"east", "backups", fmt.Sprint("exporter-", e)}, exposition)); err != nil {
 				return err
 			}
 		}

@@ -104,7 +104,7 @@ func scrapeAll(ctx context.Context, w *world, api inProcess, scrapes *scraper) (
 						return nil, err
 					}
 				}
-				all = append(all, w.batch(at, scrapes.scrape(endpoint{g.cluster, g.job, e.target}, exposition)))
+				all = append(all, w.batch(at, scrapes.samples(endpoint{g.cluster, g.job, e.target}, exposition)))
 			}
 		}
 	}
