@@ -41,9 +41,9 @@ func benchPhases() []benchPhase {
 	}
 }
 
-// bench measures one evaluation of all rules, annotations included. It fails if that takes too many times as long as a plain aggregation
+// benchRules measures one evaluation of all rules, annotations included. It fails if that takes too many times as long as a plain aggregation
 // over the same series, or if an evaluation is missed.
-func bench(out io.Writer, ruleText string, sizes []int) error {
+func benchRules(out io.Writer, ruleText string, sizes []int) error {
 	directory, err := os.MkdirTemp("", "drill")
 	if err != nil {
 		return err
