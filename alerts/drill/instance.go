@@ -212,7 +212,7 @@ func (c chances) lifetime(i *instance) {
 	if c.chance(0.25) {
 		i.watched.to = c.start.Add(c.between(length/2, length))
 	}
-	if i.discovered && c.chance(0.4) {
+	if i.discovered && c.chance(0.7) {
 		i.subscriptionEnds = c.start.Add(c.between(length/4, length))
 		if c.chance(0.5) {
 			i.renewed = i.subscriptionEnds.Add(-c.between(-12*hour, 36*hour))
