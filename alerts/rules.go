@@ -113,7 +113,8 @@ or max by (cluster, job) (starrocks_backup_total_shards) > min by (cluster, job)
 		name: "starrocks_backup:condition",
 		comment: `Each condition of each instance, 1 or 0: what an exporter knows now; else what was known a moment ago, while the instance is
 configured but unreadable, or its exporter is missing, or its region has not been listed yet.
-Of a pair, one exporter that can read suffices.`,
+Of a pair, one exporter that can read suffices.
+Once an instance is removed, unreadable is -1 for a moment, so that nothing brings it back.`,
 		expr: `
 (
   min by (cluster, job, instance_id, region_id, condition) (starrocks_backup_read_condition{condition="unreadable"})
@@ -124,20 +125,22 @@ or on (cluster, instance_id, region_id, condition) (
   and on (cluster, job, instance_id, region_id) (
     starrocks_backup_up
     or last_over_time(starrocks_backup_up[` + recent + `])
-    or last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `])
+    or last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `]) >= 0
     and on (cluster, job) last_over_time(starrocks_backup:exporter:missing[` + recent + `])
-    or last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `])
+    or last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `]) >= 0
     and on (cluster, job, region_id) (starrocks_backup_discovery_complete == 0)
   )
-)`,
+)
+or (last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `]) >= 0) * 0 - 1
+unless last_over_time(starrocks_backup:condition{condition="unreadable"}[` + recent + `])`,
 	},
 	{
 		name:    "starrocks_backup:region:condition",
 		comment: `How many instances of a region are unreadable, or denied, if it is more than half of them and at least five; else 0.`,
 		expr: `
-sum by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"})
-* (sum by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"}) >= bool 5)
-* (avg by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"}) > bool 0.5)`,
+sum by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"} >= 0)
+* (sum by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"} >= 0) >= bool 5)
+* (avg by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"} >= 0) > bool 0.5)`,
 	},
 }
 
@@ -268,6 +271,8 @@ func quiet(wait string) (string, error) {
 	return (d - model.Duration(10*time.Second)).String(), nil
 }
 
+// readAlerts says what cannot be read. Its annotations query nothing: in an outage there are many alerts on instances until the region's
+// alert fires, and while an instance cannot be read, its name is not exported.
 func readAlerts(p parameters) ([]alert, error) {
 	const unreadable, rejected = "StarRocksBackupRegionUnreadable", "StarRocksBackupRegionRejected"
 	unreadableFor, err := quiet(p.wait(unreadable, "critical", "25m"))
@@ -279,7 +284,7 @@ func readAlerts(p parameters) ([]alert, error) {
 		return nil, fmt.Errorf("%s: %w", rejected, err)
 	}
 	instanceUnreadable := `
-min by (cluster, instance_id, region_id) (starrocks_backup:condition{condition="unreadable"}) == 1
+min by (cluster, instance_id, region_id) (starrocks_backup:condition{condition="unreadable"} >= 0) == 1
 unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{condition="unreadable"}[` + unreadableFor + `]) > 0`
 
 	return []alert{
@@ -293,14 +298,14 @@ unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{c
 				"The exporter's page and log say why.",
 		},
 		{
-			name: "StarRocksBackupInstanceUnreadable", severity: "warning", wait: "30m", expr: instanceUnreadable, lastRead: true,
-			summary: "Backups cannot be read",
+			name: "StarRocksBackupInstanceUnreadable", severity: "warning", wait: "30m", expr: instanceUnreadable,
+			summary: "Backups cannot be read: {{ $labels.instance_id }} in {{ $labels.region_id }}",
 			description: "It is unknown whether the backups of this instance are good. Its other alerts stay as they were at the last read.\n" +
 				"The exporter's page and log say why.",
 		},
 		{
-			name: "StarRocksBackupInstanceUnreadable", severity: "critical", wait: "6h", expr: instanceUnreadable, lastRead: true,
-			summary: "Backups cannot be read for hours",
+			name: "StarRocksBackupInstanceUnreadable", severity: "critical", wait: "6h", expr: instanceUnreadable,
+			summary: "Backups cannot be read for hours: {{ $labels.instance_id }} in {{ $labels.region_id }}",
 			description: "It is unknown whether the backups of this instance are good. Its other alerts stay as they were at the last read.\n" +
 				"The exporter's page and log say why.",
 		},
@@ -313,11 +318,11 @@ unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{c
 				"and name the missing RAM action. Fix the key, the role or the policy.",
 		},
 		{
-			name: "StarRocksBackupCredentialsRejected", severity: "critical", wait: "10m", lastRead: true,
+			name: "StarRocksBackupCredentialsRejected", severity: "critical", wait: "10m",
 			expr: `
 ` + holds("access_denied") + `
 unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{condition="access_denied"}[` + rejectedFor + `]) > 0`,
-			summary: "Credentials rejected",
+			summary: "Credentials rejected: {{ $labels.instance_id }} in {{ $labels.region_id }}",
 			description: "The API rejects the exporter's credentials, or they lack a permission for this instance. " +
 				"The backups may be fine, but the exporter cannot see them.\nThe exporter's page and log quote the API's error " +
 				"and name the missing RAM action. Fix the key, the role or the policy.",
