@@ -41,8 +41,8 @@ func benchPhases() []benchPhase {
 	}
 }
 
-// benchRules measures one evaluation of all rules, annotations included. It fails if that takes too many times as long as a plain aggregation
-// over the same series, or if an evaluation is missed.
+// benchRules measures one evaluation of all rules, annotations included. It fails if that takes too many times as long as a plain
+// aggregation over the same series, or if an evaluation is missed.
 func benchRules(out io.Writer, ruleText string, sizes []int) error {
 	directory, err := os.MkdirTemp("", "drill")
 	if err != nil {
