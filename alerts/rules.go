@@ -271,6 +271,8 @@ func quiet(wait string) (string, error) {
 	return (d - model.Duration(10*time.Second)).String(), nil
 }
 
+// readAlerts says what cannot be read. Its annotations query nothing: in an outage there are many alerts on instances until the region's
+// alert fires, and while an instance cannot be read, its name is not exported.
 func readAlerts(p parameters) ([]alert, error) {
 	const unreadable, rejected = "StarRocksBackupRegionUnreadable", "StarRocksBackupRegionRejected"
 	unreadableFor, err := quiet(p.wait(unreadable, "critical", "25m"))
@@ -296,14 +298,14 @@ unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{c
 				"The exporter's page and log say why.",
 		},
 		{
-			name: "StarRocksBackupInstanceUnreadable", severity: "warning", wait: "30m", expr: instanceUnreadable, lastRead: true,
-			summary: "Backups cannot be read",
+			name: "StarRocksBackupInstanceUnreadable", severity: "warning", wait: "30m", expr: instanceUnreadable,
+			summary: "Backups cannot be read: {{ $labels.instance_id }} in {{ $labels.region_id }}",
 			description: "It is unknown whether the backups of this instance are good. Its other alerts stay as they were at the last read.\n" +
 				"The exporter's page and log say why.",
 		},
 		{
-			name: "StarRocksBackupInstanceUnreadable", severity: "critical", wait: "6h", expr: instanceUnreadable, lastRead: true,
-			summary: "Backups cannot be read for hours",
+			name: "StarRocksBackupInstanceUnreadable", severity: "critical", wait: "6h", expr: instanceUnreadable,
+			summary: "Backups cannot be read for hours: {{ $labels.instance_id }} in {{ $labels.region_id }}",
 			description: "It is unknown whether the backups of this instance are good. Its other alerts stay as they were at the last read.\n" +
 				"The exporter's page and log say why.",
 		},
@@ -316,11 +318,11 @@ unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{c
 				"and name the missing RAM action. Fix the key, the role or the policy.",
 		},
 		{
-			name: "StarRocksBackupCredentialsRejected", severity: "critical", wait: "10m", lastRead: true,
+			name: "StarRocksBackupCredentialsRejected", severity: "critical", wait: "10m",
 			expr: `
 ` + holds("access_denied") + `
 unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{condition="access_denied"}[` + rejectedFor + `]) > 0`,
-			summary: "Credentials rejected",
+			summary: "Credentials rejected: {{ $labels.instance_id }} in {{ $labels.region_id }}",
 			description: "The API rejects the exporter's credentials, or they lack a permission for this instance. " +
 				"The backups may be fine, but the exporter cannot see them.\nThe exporter's page and log quote the API's error " +
 				"and name the missing RAM action. Fix the key, the role or the policy.",

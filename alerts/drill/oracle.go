@@ -126,7 +126,7 @@ func (o *oracle) judge() map[page]verdict {
 			o.judgeInstance(i, v)
 		}
 		for _, e := range g.exporters {
-			o.judgeExporter(g, e, v)
+			o.judgeExporter(e, missing, v)
 		}
 		o.judgeGroup(g, v)
 		o.judgeIdentity(g, v)
@@ -378,19 +378,18 @@ func (o *oracle) judgeLists(g *group, v map[page]verdict) {
 	}
 }
 
-func (o *oracle) judgeExporter(g *group, e *exporter, v map[page]verdict) {
-	t := o.targets[e]
-	if e.target == "" || t.name == "" {
-		return
-	}
-	about := subject(g.cluster, g.job, e.target)
-	if e.target != t.name { // a pod that has never answered: the page may name it, or its job only
-		v[page{downKind, about}] = either
-		return
-	}
-	v[page{downKind, about}] = verdictOf(!e.scraped)
-	if t.refused {
-		v[page{refusedKind, about}] = since(o.world, t.at, hold)
+func (o *oracle) judgeExporter(e *exporter, missing verdict, v map[page]verdict) {
+	t, about := o.targets[e], func(k kind, target string) page { return page{k, subject(e.group.cluster, e.group.job, target)} }
+	switch {
+	case t.name == "": // it has never answered
+	case e.target == t.name:
+		v[about(downKind, t.name)] = verdictOf(!e.scraped)
+		if t.refused {
+			v[about(refusedKind, t.name)] = since(o.world, t.at, hold)
+		}
+	case missing != no: // the page may name the pod that is gone, the one that has never answered, or their job only
+		v[about(downKind, t.name)] = either
+		v[about(downKind, e.target)] = either
 	}
 }
 
