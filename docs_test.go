@@ -15,6 +15,7 @@ import (
 	"starrocks_backup_exporter/collector"
 	"starrocks_backup_exporter/collector/fleet"
 	"starrocks_backup_exporter/collector/health"
+	"starrocks_backup_exporter/collector/report"
 	"starrocks_backup_exporter/config"
 )
 
@@ -186,16 +187,16 @@ func TestDocsListEveryField(t *testing.T) {
 	fields := map[string]string{}
 	for _, section := range []any{config.API{}, config.Backups{}} {
 		prefix := strings.ToLower(reflect.TypeOf(section).Name()) + "."
-		for _, name := range fieldNames(reflect.TypeOf(section)) {
+		for _, name := range fieldNames("yaml", reflect.TypeOf(section)) {
 			fields[prefix+name] = ""
 		}
 	}
 	for _, entry := range []any{config.Config{}, config.Account{}, config.Instance{}, config.Discovery{}} {
-		for _, name := range fieldNames(reflect.TypeOf(entry)) {
+		for _, name := range fieldNames("yaml", reflect.TypeOf(entry)) {
 			fields[name] = ""
 		}
 	}
-	for _, name := range fieldNames(reflect.TypeFor[config.Exclude]()) {
+	for _, name := range fieldNames("yaml", reflect.TypeFor[config.Exclude]()) {
 		fields["exclude."+name] = ""
 	}
 	for _, section := range []string{"api", "backups", "exclude"} { // by their fields
@@ -204,14 +205,42 @@ func TestDocsListEveryField(t *testing.T) {
 	compare(t, "docs/configuration.md", documented, fields)
 }
 
-// fieldNames returns the names that the fields of a struct have in YAML.
-func fieldNames(of reflect.Type) (names []string) {
+// fieldNames returns the names that the fields of a struct have in a format.
+func fieldNames(format string, of reflect.Type) (names []string) {
 	for _, f := range reflect.VisibleFields(of) {
-		if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" {
+		if name, _, _ := strings.Cut(f.Tag.Get(format), ","); name != "" {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// TestDocsListEveryFieldOfTheReport compares docs/json.md with the JSON of a report and of an instance, and looks for what is nested.
+func TestDocsListEveryFieldOfTheReport(t *testing.T) {
+	text := readDoc(t, "docs/json.md")
+	documented, fields := map[string]string{}, map[string]string{}
+	for _, r := range tableRows(text) {
+		if r.header[0] == "field" {
+			for _, name := range codes(r.cells[0]) {
+				documented[name] = ""
+			}
+		}
+	}
+	for _, of := range []reflect.Type{reflect.TypeFor[report.Report](), reflect.TypeFor[report.Instance]()} {
+		for _, name := range fieldNames("json", of) {
+			fields[name] = ""
+		}
+	}
+	compare(t, "docs/json.md", documented, fields)
+	for _, of := range []reflect.Type{
+		reflect.TypeFor[report.Summary](), reflect.TypeFor[report.Region](), reflect.TypeFor[report.Error](), reflect.TypeFor[report.Table](),
+	} {
+		for _, name := range fieldNames("json", of) {
+			if !slices.Contains(codes(fenced.ReplaceAllString(text, "")), name) {
+				t.Errorf("docs/json.md lacks %s of %s", name, of.Name())
+			}
+		}
+	}
 }
 
 // TestDocsExamplesLoad loads every example of a configuration file.
