@@ -321,14 +321,14 @@ func (o *oracle) judgeIdentity(g *group, v map[page]verdict) {
 		}
 		provider := e.provider(now)
 		u := o.used[g][provider]
-		if gap := time.Duration(0); u == nil || now.Sub(u.last) > hold-hour {
-			if u != nil {
-				gap = now.Sub(u.last)
+		if u == nil || now.Sub(u.last) > hold-hour {
+			fresh := &use{doubt: now.Sub(o.world.start) < 2*hour || u != nil && now.Sub(u.last) < hold+2*hour}
+			for other, before := range o.used[g] {
+				if other != provider && now.Sub(before.last) < hold+2*hour {
+					fresh.changed = now
+				}
 			}
-			u = &use{doubt: gap > 0 && gap < hold+2*hour || now.Sub(o.world.start) < 2*hour}
-			if len(o.used[g]) > 0 {
-				u.changed = now
-			}
+			u = fresh
 			o.used[g][provider] = u
 		}
 		u.last = now
