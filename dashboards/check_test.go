@@ -53,7 +53,7 @@ type variableView struct {
 type panelView struct {
 	Type, Title, Description string
 	GridPos                  struct{ X, Y, W, H int }
-	Targets                  []struct{ Expr, LegendFormat string }
+	Targets                  []struct{ Expr, LegendFormat, RefID string }
 	FieldConfig              struct {
 		Defaults struct {
 			Unit, NoValue string
@@ -137,13 +137,13 @@ func checkPlaces(t *testing.T, name string, panels []panelView) {
 // contract is the metrics and their labels: README.md's tables, the rules' recordings, and what is not the exporter's own.
 func contract(t *testing.T) map[string][]string {
 	t.Helper()
-	target, instance := []string{"job", "instance"}, []string{"instance_id", "region_id"}
+	target, instance := []string{"cluster", "job", "instance"}, []string{"instance_id", "region_id"}
 	all := map[string][]string{
 		"up": target, "scrape_duration_seconds": target, "process_resident_memory_bytes": target,
-		"ALERTS": append([]string{"alertname", "alertstate", "severity", "condition"}, append(instance,
-			target...)...),
-		"starrocks_backup:instance:listed":   append(instance, target...),
-		"starrocks_backup:exporter:replaced": target,
+		"ALERTS":                            append([]string{"alertname", "alertstate", "severity", "condition"}, append(instance, target...)...),
+		"ALERTS_FOR_STATE":                  append([]string{"alertname", "severity", "condition"}, append(instance, target...)...),
+		"starrocks_backup:condition":        append(instance, "cluster", "job", "condition"),
+		"starrocks_backup:exporter:missing": {"cluster", "job"},
 	}
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
@@ -160,7 +160,7 @@ func contract(t *testing.T) map[string][]string {
 		for _, l := range code.FindAllStringSubmatch(cells[3], -1) {
 			labels = append(labels, l[1])
 		}
-		if !regexp.MustCompile("^starrocks_backup_(api|exporter|scrapes)_").MatchString(metric) {
+		if !regexp.MustCompile("^starrocks_backup_(api|discover|exporter|scrapes|credentials|shard|total)").MatchString(metric) {
 			labels = append(labels, instance...)
 		}
 		all[metric] = labels
@@ -203,7 +203,7 @@ func TestQueries(t *testing.T) {
 				}
 			}
 		}
-		for _, want := range []string{"datasource", "region", "account", "instance"} {
+		for _, want := range []string{"datasource", "cluster", "job", "region", "account", "instance"} {
 			if !defined[want] {
 				t.Errorf("%s: no variable %s", name, want)
 			}
@@ -234,7 +234,7 @@ func checkQuery(t *testing.T, where, text string, metrics map[string][]string, d
 		t.Errorf("%s: %v in\n%s", where, err, text)
 		return
 	}
-	allowed := map[string]bool{"text": true} // made by label_join
+	allowed := map[string]bool{"text": true, "why": true, "on": true, "reason": true, "condition": true} // made by label_join and others
 	var used []string
 	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
 		switch n := node.(type) {
@@ -254,6 +254,13 @@ func checkQuery(t *testing.T, where, text string, metrics map[string][]string, d
 		case *parser.AggregateExpr:
 			used = append(used, n.Grouping...)
 		case *parser.BinaryExpr:
+			for _, operand := range []parser.Expr{n.LHS, n.RHS} {
+				inner, ok := operand.(*parser.BinaryExpr)
+				alternatives := ok && n.Op == parser.LOR && inner.Op == parser.LOR && !n.VectorMatching.On && !inner.VectorMatching.On
+				if ok && !alternatives {
+					t.Errorf("%s: not in parentheses: %s", where, inner)
+				}
+			}
 			if n.VectorMatching != nil {
 				used = append(append(used, n.VectorMatching.MatchingLabels...), n.VectorMatching.Include...)
 			}
