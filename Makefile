@@ -27,7 +27,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz soak bench bench-guard drill dashboards kubernetes demo-stack release fmt clean tools lint-tools
+.PHONY: build test race lint fuzz soak bench bench-guard drill dashboards rules kubernetes demo-stack release fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
@@ -95,11 +95,14 @@ drill:
 dashboards:
 	cd dashboards && $(GO) run .
 
-# Regenerates the PrometheusRule from alerts/rules.yml.
-kubernetes: RULE := deploy/kubernetes/prometheusrule.yaml
-kubernetes:
-	{ sed '/^spec:$$/q' $(RULE); sed 's/^./  &/' alerts/rules.yml; } >$(RULE).new
-	mv $(RULE).new $(RULE)
+# Regenerates alerts/rules.yml, and the same as a PrometheusRule.
+rules:
+	$(GO) run ./alerts >alerts/rules.yml.new
+	mv alerts/rules.yml.new alerts/rules.yml
+	$(GO) run ./alerts --format=kubernetes >deploy/kubernetes/prometheusrule.yaml.new
+	mv deploy/kubernetes/prometheusrule.yaml.new deploy/kubernetes/prometheusrule.yaml
+
+kubernetes: rules
 
 # Exporter, Prometheus with the rules, Alertmanager, and Grafana where it is installed; see deploy/compose.yml for containers.
 demo-stack: build

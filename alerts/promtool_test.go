@@ -1,6 +1,6 @@
 //go:build system
 
-package alerts_test
+package main
 
 import (
 	"os/exec"
