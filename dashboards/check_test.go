@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
 	grafana "github.com/grafana/grafana-foundation-sdk/go/dashboard"
@@ -51,10 +52,16 @@ type variableView struct {
 }
 
 type panelView struct {
+	ID                       int
 	Type, Title, Description string
+	Interval                 string
+	MaxDataPoints            int
 	GridPos                  struct{ X, Y, W, H int }
-	Targets                  []struct{ Expr, LegendFormat, RefID string }
-	FieldConfig              struct {
+	Targets                  []struct {
+		Expr, LegendFormat, RefID string
+		Instant                   bool
+	}
+	FieldConfig struct {
 		Defaults struct {
 			Unit, NoValue string
 			Decimals      *int
@@ -64,7 +71,22 @@ type panelView struct {
 	Panels []panelView
 }
 
-func views(t *testing.T) map[string]view {
+// oneInstance chooses an instance where the dashboard wants one.
+var oneInstance = strings.NewReplacer(`instance_id=~"$instance"`, `instance_id=~"c-0007"`)
+
+// step is the step at which Grafana asks for a week.
+func (p panelView) step() time.Duration {
+	if p.Interval == "1d" {
+		return 24 * time.Hour
+	}
+	points := p.MaxDataPoints
+	if points == 0 {
+		points = p.GridPos.W * 1600 / 24
+	}
+	return (7 * 24 * time.Hour / time.Duration(points)).Round(time.Minute)
+}
+
+func views(t testing.TB) map[string]view {
 	t.Helper()
 	all := map[string]view{}
 	for name, d := range dashboards() {

@@ -25,7 +25,7 @@ func fromNow() object { return wide(140).with(object{"unit": "dateTimeFromNow"})
 
 func fleet() object {
 	return dashboard(fleetUID, "StarRocks backups: fleet", "Whether every instance has a good backup, and which has not.",
-		[]object{instances(), chosenBy("urgent", paren("topk(%d, %s)", 2*lines, rank())), chosenBy("largest", largest())}, []object{},
+		[]object{instances(), chosenBy("urgent", paren("topk(%d, %s)", 2*lines, rank())), chosenBy("largest", largest()), chosenBy("expiring", expiring())}, []object{},
 		canISleep(), row{whatPages(), whyUnread()}, row{whichInstances()},
 		row{history()},
 		row{expiries(), compliance(), worstCompliance()},
@@ -112,15 +112,14 @@ func whatPages() object {
 		return paren(`label_join(%s, "on", "", "instance_name", "instance")`, named(fragment))
 	}
 	return table("What pages",
-		fmt.Sprintf("Critical alerts that fire, the newest %d, including those inhibited or silenced. The link Runbooks above explains each.",
+		fmt.Sprintf("Critical alerts that fire, %d at most, including those inhibited or silenced. The link Runbooks above explains each.",
 			most), 15,
 		column{title: "Alert", label: "alertname", config: wide(280)},
-		column{title: "On", label: "on", config: wide(220)},
-		column{title: "Since", expr: milliseconds(on(firing)), config: fromNow()},
-		column{title: "ID", label: "instance_id", expr: orElse(on(firing),
+		column{title: "On", label: "on", config: wide(225)},
+		column{title: "Since", expr: milliseconds(orElse(on(firing),
 			sayIf(watchdog, "alertname", "nothing pages"),
-			say("alertname", "not known: the alert rules are not loaded")), config: wide(170).with(toInstance)},
-		column{title: "Region", label: "region_id", config: wide(115)},
+			say("alertname", "not known: the alert rules are not loaded"))), config: fromNow()},
+		column{title: "ID", label: "instance_id", config: wide(165).with(toInstance)}, region(),
 	).sorted("Since", true).high(6)
 }
 
@@ -188,30 +187,34 @@ func history() object {
 		high(12).with(object{"maxDataPoints": 120})
 }
 
+// expiring are the instances whose last backup expires first.
+func expiring() string {
+	return paren("bottomk(%d, %s)", lines, until("restorable_until_timestamp_seconds"))
+}
+
 func expiries() object {
-	next := paren("bottomk(%d, %s)", lines, until("restorable_until_timestamp_seconds"))
+	of := func(fragment string) string { return charted("expiring", named(fragment)) }
 	return table("What expires next",
 		fmt.Sprintf("When the last restorable backup of an instance expires, unless a newer one completes; the first %d. Instances "+
 			"with a backup that never expires are not shown, and none that cannot be read.", lines), 11,
 		name(),
-		column{title: "Expires in", expr: named(next), config: wide(100).with(object{"unit": "s", "decimals": 1})},
 		column{
-			title: "Backups", expr: paren("%s and on (%s) %s", named(perInstance("restorable_backups")), identity, next),
-			config: wide(80),
+			title: "Expires in", expr: orElse(of(until("restorable_until_timestamp_seconds")),
+				sayIf(isRead(), "instance_name", "nothing expires"), say("instance_name", "no instance is read")),
+			config: wide(100).with(object{"unit": "s", "decimals": 1}),
 		},
-		column{title: "ID", label: "instance_id", expr: orElse(named(next),
-			sayIf(isRead(), "instance_name", "nothing expires"),
-			say("instance_name", "no instance is read")), config: wide(170).with(toInstance)},
+		column{title: "Backups", expr: of(perInstance("restorable_backups")), config: wide(80)},
+		id(),
 	).sorted("Expires in", false).high(9)
 }
 
-// within30Days is the share of 30 days in which an instance was not overdue, at an hour's samples.
+// within30Days is the share of 30 days in which an instance was not overdue, at an hour's samples: as the alerts hold it, else as read.
 func within30Days() string {
-	overdue := or(
-		paren("max by (%s) %s", identity, chosen("starrocks_backup:condition", `condition="overdue"`)),
-		perInstance("condition", `condition="overdue"`),
-	)
-	return paren("1 - avg_over_time(%s[30d:1h])", overdue)
+	share := func(metric string) string {
+		return paren(`1 - (max by (%s) (avg_over_time(%s{%s,condition="overdue"}[30d:1h]) unless on (%[1]s) %[4]s))`, identity, metric, selected,
+			ofOthers)
+	}
+	return or(share("starrocks_backup:condition"), share("starrocks_backup_condition"))
 }
 
 func compliance() object {
@@ -226,10 +229,12 @@ func worstCompliance() object {
 	return table("Overdue most, 30 days",
 		fmt.Sprintf("The %d instances that were overdue for the largest share of the last 30 days.", lines), 8,
 		name(),
-		column{title: "Within", expr: named(worst), config: wide(80).with(object{"unit": "percentunit", "decimals": 1})},
-		column{title: "ID", label: "instance_id", expr: orElse(named(worst),
-			sayIf(within30Days(), "instance_name", "none was overdue"),
-			say("instance_name", "not known yet")), config: wide(170).with(toInstance)},
+		column{
+			title: "Within", expr: orElse(named(worst),
+				sayIf(state(), "instance_name", "none was overdue"), say("instance_name", "no instance seen")),
+			config: wide(80).with(object{"unit": "percentunit", "decimals": 1}),
+		},
+		id(),
 	).sorted("Within", false).high(9)
 }
 
@@ -248,10 +253,7 @@ func sizes() object {
 
 // growth forecasts from 30 days, and only if there are three: a line through a few minutes says nothing.
 func growth() object {
-	now := paren("topk(%d, %s)", lines, perInstance(dataSizes))
-	of := func(format string, args ...any) string {
-		return named(paren("%s and on (%s) %s", paren(format, args...), identity, now))
-	}
+	of := func(fragment string) string { return charted("largest", named(fragment)) }
 	before := func(offset string) string {
 		return paren("max by (%s) (starrocks_backup_%s{%s} offset %s)", identity, dataSizes, selected, offset)
 	}
@@ -259,19 +261,21 @@ func growth() object {
 		fmt.Sprintf("What the newest good backup of the %d largest instances holds, how much it grew in a week, and what it will hold in 30 "+
 			"days if it goes on as in the last 30, or as long as it is known. Empty: known for less than a week, or than three days.", lines), 12,
 		name(),
-		column{title: "Data", expr: named(now), config: wide(95).with(object{"unit": "bytes", "decimals": 1})},
 		column{
-			title: "In a week", expr: of("(%s / %s) - 1", perInstance(dataSizes), before("1w")),
+			title: "Data", expr: orElse(of(perInstance(dataSizes)),
+				sayIf(isRead(), "instance_name", "no table is listed"), say("instance_name", "no instance is read")),
+			config: wide(95).with(object{"unit": "bytes", "decimals": 1}),
+		},
+		column{
+			title: "In a week", expr: of(paren("(%s / %s) - 1", perInstance(dataSizes), before("1w"))),
 			config: wide(95).with(object{"unit": "percentunit", "decimals": 1}),
 		},
 		column{
-			title: "In 30 days", expr: of("clamp_min(predict_linear(%s[30d:6h], 30 * 86400), 0) and on (%s) %s", perInstance(dataSizes), identity,
-				before("3d")),
+			title: "In 30 days", expr: of(paren("clamp_min(predict_linear(%s[30d:6h], 30 * 86400), 0) and on (%s) %s", perInstance(dataSizes),
+				identity, before("3d"))),
 			config: wide(95).with(object{"unit": "bytes", "decimals": 1}),
 		},
-		column{title: "ID", label: "instance_id", expr: orElse(named(now),
-			sayIf(isRead(), "instance_name", "no good backup lists its tables"),
-			say("instance_name", "no instance is read")), config: wide(170).with(toInstance)},
+		id(),
 	).sorted("Data", true).high(10)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -27,6 +28,9 @@ var (
 
 const firstCode = 10
 
+// noNumber maps the values of rows that are words.
+var noNumber = []object{{"type": "special", "options": object{"match": "nan", "result": object{"text": "–", "index": 0}}}}
+
 // values maps values to texts and colors.
 func values(triples ...string) []object {
 	all := object{}
@@ -38,9 +42,6 @@ func values(triples ...string) []object {
 
 // notYet is what a chart says when it is empty: its last step may be older than the first sample.
 const notYet = "nothing yet in the time shown"
-
-// longAgo is less than any time left, in seconds.
-const longAgo = -1e12
 
 // steps are thresholds: the first color from below, each further from its value on. A value that is not there has the first, which
 // must not say good or bad.
@@ -114,7 +115,7 @@ func chart(title, about string, w int, unit string, decimals int, none string, q
 	}).with(object{"options": object{
 		"tooltip": object{"mode": "multi", "sort": "desc"},
 	}})
-	return p.eachValue().legend("list", "bottom")
+	return p.eachValue("").legend("list", "bottom")
 }
 
 // legend puts the names of the lines, with their last values, somewhere.
@@ -125,10 +126,10 @@ func (o object) legend(mode, place string) object {
 	return o
 }
 
-// eachValue keeps what a panel says when it is empty out of its cells, axes and legend.
-func (o object) eachValue() object {
+// eachValue keeps what a panel says when it is empty out of its cells, axes and legend: they say this instead.
+func (o object) eachValue(none string) object {
 	o["fieldConfig"].(object)["overrides"] = []object{
-		{"matcher": object{"id": "byRegexp", "options": "/.*/"}, "properties": []object{{"id": "noValue", "value": "–"}}},
+		{"matcher": object{"id": "byRegexp", "options": "/.*/"}, "properties": []object{{"id": "noValue", "value": none}}},
 	}
 	return o
 }
@@ -200,7 +201,7 @@ func (o object) stacked(style string, opacity int) object {
 func timeline(title, about string, w int, none string, mappings []object, queries ...object) object {
 	return panel("state-timeline", title, about, w, "none", 0, none, queries...).field(object{
 		"mappings": mappings, "custom": object{"lineWidth": 0, "fillOpacity": 80, "spanNulls": false},
-	}).eachValue().with(object{"options": object{
+	}).eachValue("").with(object{"options": object{
 		"mergeValues": true, "showValue": "auto", "alignValue": "left", "rowHeight": 0.9,
 		"legend":  object{"calcs": []string{}, "displayMode": "list", "placement": "bottom", "showLegend": true},
 		"tooltip": object{"mode": "single", "sort": "none"},
@@ -254,7 +255,7 @@ func table(title, about string, w int, columns ...column) object {
 	p := panel("table", title, about, w, "none", 0, "nothing to show", queries...).field(object{"custom": object{
 		"align":       "left",
 		"cellOptions": object{"type": "auto"}, "inspect": false,
-	}}).eachValue()
+	}, "mappings": noNumber}).eachValue("–")
 	for _, c := range columns {
 		config := object{}
 		if c.label != "" {
@@ -293,6 +294,6 @@ func (o object) ranked(title string) object {
 // colored is a column whose text has the mapping's or threshold's color.
 func colored(unit string, mappings []object, thresholds object) object {
 	return object{
-		"unit": unit, "mappings": mappings, "thresholds": thresholds, "custom.cellOptions": object{"type": "color-text"},
+		"unit": unit, "mappings": append(slices.Clone(noNumber), mappings...), "thresholds": thresholds, "custom.cellOptions": object{"type": "color-text"},
 	}
 }

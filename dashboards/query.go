@@ -156,14 +156,14 @@ func until(metric string) string { return paren("%s - time()", perInstance(metri
 // milliseconds is a timestamp as Grafana takes it.
 func milliseconds(fragment string) string { return paren("1000 * %s", fragment) }
 
-// say is a row for a table that has nothing else to show.
+// say is a row for a table that has nothing else to show. Its value is no number.
 func say(label, text string) string {
-	return paren("label_replace(vector(0), %q, %q, \"\", \"\")", label, text)
+	return paren("label_replace(vector(NaN), %q, %q, \"\", \"\")", label, text)
 }
 
 // sayIf is such a row if there is any series.
 func sayIf(fragment, label, text string) string {
-	return paren("label_replace(0 * group(%s), %q, %q, \"\", \"\")", fragment, label, text)
+	return paren("label_replace(NaN * group(%s), %q, %q, \"\", \"\")", fragment, label, text)
 }
 
 const (

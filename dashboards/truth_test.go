@@ -24,7 +24,7 @@ import (
 
 // server is a Prometheus in virtual time: storage, engine and, if they are loaded, the alert rules.
 type server struct {
-	t       *testing.T
+	t       testing.TB
 	db      *tsdb.DB
 	engine  *promql.Engine
 	groups  []*rules.Group
@@ -32,9 +32,12 @@ type server struct {
 	scraped map[string]bool
 }
 
-const rulesFile = "testdata/rules.yml"
+// start is when the virtual time begins.
+var start = time.Unix(1_700_000_000, 0).Truncate(24 * time.Hour)
 
-func newServer(t *testing.T, withRules bool) *server {
+const rulesFile = "../alerts/rules.yml"
+
+func newServer(t testing.TB, withRules bool) *server {
 	t.Helper()
 	o := tsdb.DefaultOptions()
 	o.WALSegmentSize, o.NoLockfile, o.RetentionDuration = -1, true, math.MaxInt64/2
@@ -45,7 +48,7 @@ func newServer(t *testing.T, withRules bool) *server {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	s := &server{
-		t: t, db: db, now: time.Unix(1_700_000_000, 0).Truncate(24 * time.Hour), scraped: map[string]bool{},
+		t: t, db: db, now: start, scraped: map[string]bool{},
 		engine: promql.NewEngine(promql.EngineOpts{MaxSamples: 50_000_000, Timeout: time.Minute, EnableAtModifier: true, EnableNegativeOffset: true}),
 	}
 	if withRules {
@@ -158,10 +161,12 @@ func (s *server) instant(expr string) []result {
 	return all
 }
 
-// lines counts the lines that a panel draws over a week, at the steps that Grafana asks for.
-func (s *server) lines(expr string) int {
+// lines counts the lines that a panel draws over a week.
+func (s *server) lines(expr string) int { return s.over(expr, 90*time.Minute) }
+
+// over asks for a week at the steps that Grafana asks for, and counts the series.
+func (s *server) over(expr string, step time.Duration) int {
 	s.t.Helper()
-	const step = 90 * time.Minute
 	end := s.now.Truncate(step)
 	q, err := s.engine.NewRangeQuery(s.t.Context(), s.db, nil, s.expand(expr), end.Add(-7*24*time.Hour).Truncate(step), end, step)
 	if err != nil {
@@ -176,7 +181,7 @@ func (s *server) lines(expr string) int {
 }
 
 // find returns a query of a panel.
-func find(t *testing.T, title, ref string) (expr string) {
+func find(t testing.TB, title, ref string) (expr string) {
 	t.Helper()
 	for _, v := range views(t) {
 		v.visitPanels(func(p panelView) {
@@ -437,7 +442,7 @@ func TestUnknownForLongerThanADay(t *testing.T) {
 	if state := s.byID(instancesColumn(t, "State"), ""); state["c-1"] != "1" {
 		t.Errorf("%v", state)
 	}
-	if pages := s.instant(find(t, "What pages", "B")); len(pages) == 0 || pages[0].labels["instance_id"] != "c-1" {
+	if pages := s.instant(find(t, "What pages", "A")); len(pages) == 0 || pages[0].labels["instance_id"] != "c-1" {
 		t.Errorf("%v", pages)
 	}
 }
@@ -463,7 +468,7 @@ func TestOverdueInstanceBecomesUnreadable(t *testing.T) {
 	if used := s.byID(instancesColumn(t, "Used"), ""); used["c-late"] < "1.08" || used["c-good"] > "0.1" {
 		t.Errorf("used: %v", used)
 	}
-	pages := s.instant(find(t, "What pages", "B"))
+	pages := s.instant(find(t, "What pages", "A"))
 	if len(pages) != 1 || pages[0].labels["alertname"] != "StarRocksBackupOverdue" || pages[0].labels["on"] != "name-of-c-late" {
 		t.Errorf("%v", pages)
 	}
@@ -606,7 +611,7 @@ func TestWithoutRules(t *testing.T) {
 	s.shows("Unknown", "0")
 	s.shows("Alerts firing", "")
 	s.shows("Alert rules", "1") // a cluster and job that no rule records
-	pages := s.instant(find(t, "What pages", "B"))
+	pages := s.instant(find(t, "What pages", "A"))
 	if len(pages) != 1 || !strings.Contains(pages[0].labels["alertname"], "not loaded") {
 		t.Errorf("%v", pages)
 	}

@@ -40,7 +40,7 @@ var emptyIsGood = []string{
 // The dashboards over the demo fleet: a week of it backfilled, then scraped by a real Prometheus.
 func TestDashboards(t *testing.T) {
 	binary, exporter := build(t), freeAddress(t)
-	server := serveHistory(t, exporter)
+	server := serveHistory(t, exporter, simulator.DemoFleet(), 15*time.Minute, "1s")
 	kill := start(t, binary, "--demo", "--web.listen-address="+exporter).Kill
 
 	values := map[string]string{"cluster": ".*", "job": ".*", "region": ".*", "account": ".*", "instance": ".*"}
@@ -129,8 +129,8 @@ func TestDashboards(t *testing.T) {
 	}
 }
 
-// serveHistory starts a Prometheus that has a week of the demo fleet behind it, and scrapes it at address from now on.
-func serveHistory(t *testing.T, address string) prometheusServer {
+// serveHistory starts a Prometheus that has a week of a fleet behind it, a sample each step, and scrapes it at address from now on.
+func serveHistory(t *testing.T, address string, instances []simulator.DemoInstance, step time.Duration, interval string) prometheusServer {
 	t.Helper()
 	directory := t.TempDir()
 	data, history := filepath.Join(directory, "data"), filepath.Join(directory, "history")
@@ -140,7 +140,7 @@ func serveHistory(t *testing.T, address string) prometheusServer {
 	}
 	w := bufio.NewWriter(f)
 	now := time.Now()
-	writeHistory(t, w, address, now.Add(-8*24*time.Hour), now.Add(-3*time.Hour))
+	writeHistory(t, w, address, instances, now.Add(-8*24*time.Hour), now.Add(-3*time.Hour), step)
 	if err := errors.Join(w.Flush(), f.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -158,11 +158,12 @@ func serveHistory(t *testing.T, address string) prometheusServer {
 	if out, err := backfill.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	rules := edited(t, "alerts/rules.yml", "interval", `\.groups\.\d+\.interval`, func(string) string { return "1s" })
+	rules := edited(t, "alerts/rules.yml", "interval", `\.groups\.\d+\.interval`, func(string) string { return interval })
 	configuration := filepath.Join(directory, "prometheus.yml")
 	text := fmt.Sprintf(
-		"global: {scrape_interval: 1s, scrape_timeout: 1s}\nrule_files: [%q]\nscrape_configs: [{job_name: starrocks_backup, static_configs: "+
+		"global: {scrape_interval: %s, scrape_timeout: %[1]s}\nrule_files: [%q]\nscrape_configs: [{job_name: starrocks_backup, static_configs: "+
 			"[{targets: [%q]}]}]",
+		interval,
 		rules,
 		address,
 	)
@@ -171,7 +172,7 @@ func serveHistory(t *testing.T, address string) prometheusServer {
 	}
 	server := prometheusServer(freeAddress(t))
 	start(t, "prometheus", "--config.file="+configuration, "--storage.tsdb.path="+data, "--web.listen-address="+string(server),
-		"--storage.tsdb.retention.time=30d", "--query.lookback-delta=20m") // the history has a sample in 15 minutes
+		"--storage.tsdb.retention.time=30d", "--query.lookback-delta="+(step+5*time.Minute).String()) // the history is sparse
 	eventually(t, "prometheus", func() error {
 		_, err := fetch(t, "http://"+string(server)+"/-/ready")
 		return err
@@ -180,7 +181,9 @@ func serveHistory(t *testing.T, address string) prometheusServer {
 }
 
 // writeHistory lets the exporter's own collector read the simulated fleet in virtual time.
-func writeHistory(t *testing.T, w *bufio.Writer, address string, from, to time.Time) {
+func writeHistory(
+	t *testing.T, w *bufio.Writer, address string, instances []simulator.DemoInstance, from, to time.Time, step time.Duration,
+) {
 	t.Helper()
 	var now time.Time
 	clock := func() time.Time { return now }
@@ -195,7 +198,7 @@ func writeHistory(t *testing.T, w *bufio.Writer, address string, from, to time.T
 	c := config.Default()
 	c.API.Endpoint, c.API.MaxAttempts, c.API.RequestsPerSecond = "http://"+listener.Addr().String(), 1, 1e6
 	c.Accounts = map[string]config.Account{"default": {AccessKeyID: "demo", AccessKeySecret: "demo-secret"}}
-	for _, d := range simulator.DemoFleet() {
+	for _, d := range instances {
 		sim.Set(d.Instance)
 		c.Instances = append(
 			c.Instances,
@@ -208,7 +211,7 @@ func writeHistory(t *testing.T, w *bufio.Writer, address string, from, to time.T
 	}
 	scraper := fleet.NewScraper(log.NewNopLogger(), clock, func() {})
 	scraper.SetFleet(f)
-	for now = from; now.Before(to); now = now.Add(15 * time.Minute) {
+	for now = from; now.Before(to); now = now.Add(step) {
 		registry := prometheus.NewRegistry()
 		registry.MustRegister(collector.New(scraper.Scrape(t.Context(), 0)))
 		families, err := registry.Gather()
