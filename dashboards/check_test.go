@@ -52,7 +52,6 @@ type variableView struct {
 }
 
 type panelView struct {
-	ID                       int
 	Type, Title, Description string
 	Interval                 string
 	MaxDataPoints            int

@@ -154,7 +154,7 @@ func used() string {
 }
 
 func whichInstances() object {
-	return table("Instances, the most urgent first",
+	return ranked(rankTitle, table("Instances, the most urgent first",
 		"Nothing to restore and expiring come before overdue, then failing and the rest; the longest past its deadline first. Used: the age "+
 			"of the newest good backup, of the age it may reach before its deadline. Of an unknown instance all is as of its last read, and what "+
 			"the alerts hold is in red. Empty: not known, or there is none. Click an instance to see it in depth.",
@@ -175,7 +175,7 @@ func whichInstances() object {
 		column{title: "Last read", expr: milliseconds(held("last_read_timestamp_seconds")), config: fromNow()},
 		column{title: rankTitle, expr: rank()},
 		id(), region(), cluster(),
-	).ranked(rankTitle).high(12)
+	).high(12))
 }
 
 func history() object {
@@ -284,7 +284,7 @@ func finishedByDay() object {
 		"Backup tasks that were seen to end, by the day (in the dashboard's time zone) and how. What ended while no exporter ran is not "+
 			"counted. The last bar is today, until now.",
 		8, "none", 0, notYet,
-		query(paren("sum by (status) (max by (%s, status) (increase(starrocks_backup_tasks_finished_total{%s}[1d] offset -1d) unless on (%[1]s) %[3]s))",
+		query(paren("sum by (status) (max by (%s, status) (increase(starrocks_backup_tasks_finished_total{%s}[1d:15m] offset -1d) unless on (%[1]s) %[3]s))",
 			identity, selected, ofOthers), "{{status}}")).
 		stacked("bars", 80).with(object{"interval": "1d"}).high(9)
 	p.custom(object{"barAlignment": 1}) // a day's bar begins with the day
@@ -344,36 +344,36 @@ func exporterItself() []object {
 	}
 	return []object{
 		chart("Requests", "Requests to the API by operation and region.", 8, "reqps", 2, notYet,
-			query(paren("sum by (operation, region_id) (rate(starrocks_backup_api_requests_total%s))", api), "{{operation}} {{region_id}}")).graded(),
+			query(paren("sum by (operation, region_id) (rate(starrocks_backup_api_requests_total%s))", api), "{{operation}} {{region_id}}")).field(graded),
 		chart("Requests that failed", "Requests that were not answered by 200, by HTTP status; error: no answer at all.", 8, "reqps", 2,
 			"no request failed",
 			query(paren(`sum by (code) (rate(starrocks_backup_api_requests_total{%s,region_id=~"$region",code!="200"}[$__rate_interval]))`, exporters),
-				"{{code}}")).graded(),
+				"{{code}}")).field(graded),
 		chart("Latency", "How long requests took, to the last byte: half, nine in ten, and all but one in a hundred took no longer.", 8, "s", 2,
 			notYet, query(quantile("0.5"), "half"), query(quantile("0.9"), "90 %"), query(quantile("0.99"), "99 %")).
 			colors("half", first, "90 %", second, "99 %", third),
 		chart("Retries", "Requests that were sent again, by reason.", 8, "reqps", 2, "no request was sent again",
-			query(paren("sum by (reason) (rate(starrocks_backup_api_retries_total%s))", api), "{{reason}}")).graded(),
+			query(paren("sum by (reason) (rate(starrocks_backup_api_retries_total%s))", api), "{{reason}}")).field(graded),
 		chart("Waiting for our own limit",
 			"Requests that wait for api.requests_per_second at the same time, on average. Where it grows the limit is too low for the fleet.", 8,
 			"none", 2, notYet,
-			query(paren("sum by (region_id) (rate(starrocks_backup_api_throttle_wait_seconds_total%s))", api), "{{region_id}}")).graded(),
+			query(paren("sum by (region_id) (rate(starrocks_backup_api_throttle_wait_seconds_total%s))", api), "{{region_id}}")).field(graded),
 		chart("Time for the requests",
 			"How long the requests of a scrape take at our own limit, and the time that a scrape has. Where the first exceeds the second, some "+
 				"instances are not read.", 8, "s", 1, notYet,
 			query(paren(`max by (account, region_id) (starrocks_backup_api_budget_seconds{%s,region_id=~"$region",account=~"$account"})`, exporters),
 				"{{region_id}} {{account}}"),
-			query(paren("min(starrocks_backup_scrape_deadline_seconds{%s})", exporters), "time that a scrape has")).graded(),
+			query(paren("min(starrocks_backup_scrape_deadline_seconds{%s})", exporters), "time that a scrape has")).field(graded),
 		chart("Clock skew", "The API's clock minus the exporter's. From 15 minutes on, requests are rejected.", 8, "s", 1, notYet,
 			query(paren(`max by (region_id) (starrocks_backup_api_clock_skew_seconds{%s,region_id=~"$region"})`, exporters), "{{region_id}}")).
-			custom(object{"axisSoftMin": -1, "axisSoftMax": 1}).belowZero().graded(),
+			custom(object{"axisSoftMin": -1, "axisSoftMax": 1}).belowZero().field(graded),
 		chart("Scrape duration", "How long Prometheus waited for the exporter.", 8, "s", 2, notYet,
-			query(own("scrape_duration_seconds"), "{{instance}} {{cluster}}")).graded(),
+			query(own("scrape_duration_seconds"), "{{instance}} {{cluster}}")).field(graded),
 		chart("Memory", "Resident memory of the exporter.", 8, "bytes", 1, notYet,
-			query(own("process_resident_memory_bytes"), "{{instance}} {{cluster}}")).graded(),
+			query(own("process_resident_memory_bytes"), "{{instance}} {{cluster}}")).field(graded),
 		chart("Scrapes that shared a collection",
 			"Scrapes that joined a collection under way: from more than one Prometheus, or scrapes that take too long.", 8, "reqps", 2, notYet,
 			query(paren("sum by (cluster, instance) (rate(starrocks_backup_scrapes_coalesced_total{%s}[$__rate_interval]))", exporters),
-				"{{instance}} {{cluster}}")).graded(),
+				"{{instance}} {{cluster}}")).field(graded),
 	}
 }

@@ -90,14 +90,14 @@ func stateAndWhy() row {
 		stat("State", "Unhealthy: a condition holds. Unknown: it cannot be read, and its backups may be fine or not.", 3, "none", 0,
 			"not seen", steps(neutral), instant(state(), "")).
 			field(object{"mappings": states}).high(6),
-		table("Why", "The conditions that hold, now or as the alerts hold them. The link Runbooks above explains each.", 9,
+		ranked(rankTitle, table("Why", "The conditions that hold, now or as the alerts hold them. The link Runbooks above explains each.", 9,
 			column{
 				title: "What is wrong", label: "condition",
 				config: object{"mappings": sentenceMappings(), "custom.minWidth": 400},
 			},
 			column{title: rankTitle, expr: orElse(
 				orOfCondition(paren("%s * on (condition) group_left () %s", holds, weights()), holds),
-				sayIf(state(), "condition", "nothing"), say("condition", "unseen"))}).ranked(rankTitle).high(6),
+				sayIf(state(), "condition", "nothing"), say("condition", "unseen"))}).high(6)),
 		table("Newest task", "Its status, when it began, and how many of its tables are in which status.", 5,
 			column{
 				title: "Status", label: "status", expr: orElse(paren("max by (status) (%s == 1)", perInstance("last_task_status", "status")),
@@ -300,7 +300,7 @@ func window() object {
 		notYet,
 		query(paren("time() - %s", perInstance("oldest_restorable_timestamp_seconds")), "oldest restorable"),
 		query(perInstance("last_success_age_seconds"), "newest good")).
-		override("oldest restorable", object{"custom.fillBelowTo": "newest good"}).colors("oldest restorable", second, "newest good", first)
+		override("oldest restorable", object{"custom.fillBelowTo": "newest good", "custom.fillOpacity": 10}).colors("oldest restorable", second, "newest good", first)
 }
 
 func expiry() object {

@@ -28,7 +28,7 @@ var (
 
 const firstCode = 10
 
-// noNumber maps the values of rows that are words.
+// noNumber maps the values of rows that are words. It is for columns of numbers: Grafana takes every text for no number.
 var noNumber = []object{{"type": "special", "options": object{"match": "nan", "result": object{"text": "–", "index": 0}}}}
 
 // values maps values to texts and colors.
@@ -109,13 +109,13 @@ func chart(title, about string, w int, unit string, decimals int, none string, q
 	p := panel("timeseries", title, about, w, unit, decimals, none, queries...).field(object{
 		"color": object{"mode": "fixed", "fixedColor": first}, "min": 0,
 		"custom": object{
-			"drawStyle": "line", "lineWidth": 1, "fillOpacity": 5, "showPoints": "auto", "pointSize": 4, "spanNulls": false,
+			"drawStyle": "line", "lineWidth": 1, "fillOpacity": 0, "showPoints": "auto", "pointSize": 4, "spanNulls": false,
 			"thresholdsStyle": object{"mode": "off"},
 		},
 	}).with(object{"options": object{
 		"tooltip": object{"mode": "multi", "sort": "desc"},
 	}})
-	return p.eachValue("").legend("list", "bottom")
+	return eachValue(p, "").legend("list", "bottom")
 }
 
 // legend puts the names of the lines, with their last values, somewhere.
@@ -127,7 +127,7 @@ func (o object) legend(mode, place string) object {
 }
 
 // eachValue keeps what a panel says when it is empty out of its cells, axes and legend: they say this instead.
-func (o object) eachValue(none string) object {
+func eachValue(o object, none string) object {
 	o["fieldConfig"].(object)["overrides"] = []object{
 		{"matcher": object{"id": "byRegexp", "options": "/.*/"}, "properties": []object{{"id": "noValue", "value": none}}},
 	}
@@ -151,9 +151,7 @@ func (o object) belowZero() object {
 }
 
 // graded draws a few lines from blue to purple, the higher the more purple: a palette of Grafana's would draw some in green or red.
-func (o object) graded() object {
-	return o.custom(object{"fillOpacity": 0}).field(object{"color": object{"mode": "continuous-BlPu", "seriesBy": "last"}})
-}
+var graded = object{"color": object{"mode": "continuous-BlPu", "seriesBy": "last"}}
 
 // palette has neither red, green nor orange, which mean something.
 var palette = []string{
@@ -168,7 +166,6 @@ func (o object) distinct() object {
 	for n := range characters {
 		classes[n%len(palette)] += characters[n : n+1]
 	}
-	o.custom(object{"fillOpacity": 0})
 	config := o["fieldConfig"].(object)
 	for n, color := range palette {
 		var names []string
@@ -199,9 +196,9 @@ func (o object) stacked(style string, opacity int) object {
 
 // timeline is coded states over time.
 func timeline(title, about string, w int, none string, mappings []object, queries ...object) object {
-	return panel("state-timeline", title, about, w, "none", 0, none, queries...).field(object{
+	return eachValue(panel("state-timeline", title, about, w, "none", 0, none, queries...).field(object{
 		"mappings": mappings, "custom": object{"lineWidth": 0, "fillOpacity": 80, "spanNulls": false},
-	}).eachValue("").with(object{"options": object{
+	}), "").with(object{"options": object{
 		"mergeValues": true, "showValue": "auto", "alignValue": "left", "rowHeight": 0.9,
 		"legend":  object{"calcs": []string{}, "displayMode": "list", "placement": "bottom", "showLegend": true},
 		"tooltip": object{"mode": "single", "sort": "none"},
@@ -252,14 +249,16 @@ func table(title, about string, w int, columns ...column) object {
 		delete(excluded, field)
 		renamed[field], index[field] = c.title, n
 	}
-	p := panel("table", title, about, w, "none", 0, "nothing to show", queries...).field(object{"custom": object{
+	p := eachValue(panel("table", title, about, w, "none", 0, "nothing to show", queries...).field(object{"custom": object{
 		"align":       "left",
 		"cellOptions": object{"type": "auto"}, "inspect": false,
-	}, "mappings": noNumber}).eachValue("–")
+	}}), "–")
 	for _, c := range columns {
 		config := object{}
 		if c.label != "" {
 			config["unit"] = "string" // a version or a table's name may look like a number
+		} else {
+			config["mappings"] = noNumber
 		}
 		config.with(c.config)
 		if len(config) > 0 {
@@ -282,7 +281,7 @@ func (o object) sorted(title string, desc bool) object {
 }
 
 // ranked orders a table by a column, the highest first, and does not show it.
-func (o object) ranked(title string) object {
+func ranked(title string, o object) object {
 	o["transformations"] = append(o["transformations"].([]object),
 		object{"id": "sortBy", "options": object{"fields": object{}, "sort": []object{{"field": title, "desc": true}}}},
 		object{"id": "organize", "options": object{

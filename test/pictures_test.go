@@ -49,6 +49,13 @@ func TestPictures(t *testing.T) {
 			t.Errorf("demo: %s says %q", title, p.Text)
 		}
 	}
+	if text := shown["Instances, the most urgent first"].Text; !strings.Contains(text, "payments-failing-for-a-week") ||
+		!strings.Contains(text, "overdue, failing repeatedly") {
+		t.Errorf("the instances: %q", text)
+	}
+	if text := shown["What pages"].Text; !strings.Contains(text, "StarRocksBackupOverdue") || !strings.Contains(text, "stock-overdue") {
+		t.Errorf("what pages: %q", text)
+	}
 	instance := simulator.InstanceID("payments-failing-for-a-week")
 	server.picture(t, "demo", "instance", "--instance="+instance)
 	server.picture(t, "demo-light", "fleet", "--theme=light", "--width=1280")
