@@ -71,7 +71,7 @@ type panelView struct {
 }
 
 // oneInstance chooses an instance where the dashboard wants one.
-var oneInstance = strings.NewReplacer(`instance_id=~"$instance"`, `instance_id=~"c-0007"`)
+var oneInstance = strings.NewReplacer(`instance_id=~"$instance"`, `instance_id=~"c-0010"`)
 
 // step is the step at which Grafana asks for a week.
 func (p panelView) step() time.Duration {

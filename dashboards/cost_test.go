@@ -134,6 +134,15 @@ func weekOf(instances int) (all []line) {
 		metric("restorable_until_timestamp_seconds", float64(start.Unix()+7*86400+int64(n)), 60)
 		metric("restorable_backups", 7, 0)
 		metric("last_success_data_size_bytes", 1<<40+float64(n)*1e6, 1e6)
+		if n != 10 {
+			continue
+		}
+		for table := range 500 { // of the instance that is shown alone
+			pairs := []string{"database", "orders", "table", fmt.Sprintf("t-%d", table)}
+			metric("subtask_size_bytes", 1<<30, float64(table), pairs...)
+			metric("subtask_duration_seconds", 60, 0, pairs...)
+			metric("subtask_failed", 0, 0, pairs...)
+		}
 	}
 	return all
 }

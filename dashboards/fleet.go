@@ -25,7 +25,10 @@ func fromNow() object { return wide(140).with(object{"unit": "dateTimeFromNow"})
 
 func fleet() object {
 	return dashboard(fleetUID, "StarRocks backups: fleet", "Whether every instance has a good backup, and which has not.",
-		[]object{instances(), chosenBy("urgent", paren("topk(%d, %s)", 2*lines, rank())), chosenBy("largest", largest()), chosenBy("expiring", expiring())}, []object{},
+		[]object{
+			instances(), chosenBy("urgent", paren("topk(%d, %s)", 2*lines, rank())), chosenBy("largest", largest()),
+			chosenBy("expiring", expiring()),
+		}, []object{},
 		canISleep(), row{whatPages(), whyUnread()}, row{whichInstances()},
 		row{history()},
 		row{expiries(), compliance(), worstCompliance()},
@@ -271,8 +274,8 @@ func growth() object {
 			config: wide(95).with(object{"unit": "percentunit", "decimals": 1}),
 		},
 		column{
-			title: "In 30 days", expr: of(paren("clamp_min(predict_linear(%s[30d:6h], 30 * 86400), 0) and on (%s) %s", perInstance(dataSizes),
-				identity, before("3d"))),
+			title: "In 30 days", expr: of(paren("clamp_min(predict_linear(%s[30d:6h], 30 * 86400), 0) and on (%s) (%[1]s and on (%[2]s) %[3]s)",
+				perInstance(dataSizes), identity, before("3d"))),
 			config: wide(95).with(object{"unit": "bytes", "decimals": 1}),
 		},
 		id(),
@@ -284,7 +287,8 @@ func finishedByDay() object {
 		"Backup tasks that were seen to end, by the day (in the dashboard's time zone) and how. What ended while no exporter ran is not "+
 			"counted. The last bar is today, until now.",
 		8, "none", 0, notYet,
-		query(paren("sum by (status) (max by (%s, status) (increase(starrocks_backup_tasks_finished_total{%s}[1d:15m] offset -1d) unless on (%[1]s) %[3]s))",
+		query(paren("sum by (status) (max by (%s, status) (increase(starrocks_backup_tasks_finished_total{%s}[1d:30m] offset -1d) "+
+			"unless on (%[1]s) %[3]s))",
 			identity, selected, ofOthers), "{{status}}")).
 		stacked("bars", 80).with(object{"interval": "1d"}).high(9)
 	p.custom(object{"barAlignment": 1}) // a day's bar begins with the day
@@ -302,17 +306,20 @@ func ofDiscovery(metric string) string {
 }
 
 func discovery() object {
-	found := paren(`sum by (%s) (max by (%[1]s, job, instance) (starrocks_backup_discovered_instances{%s,region_id=~"$region",account=~"$account"}))`,
+	found := paren(`sum by (%s) (max by (%[1]s, job, instance) (`+
+		`starrocks_backup_discovered_instances{%s,region_id=~"$region",account=~"$account"}))`,
 		byDiscovery, exporters)
-	return table("Discovery", "Which regions are listed, how many instances were found there, and when they were last listed in full. Shards are "+
-		"added up; of a pair of exporters both count.",
+	return table("Discovery",
+		"Which regions are listed, how many instances were found there, and when they were last listed in full. Shards are "+
+			"added up; of a pair of exporters both count.",
 		9,
 		column{title: "Region", label: "region_id", expr: orElse(ofDiscovery("discovery_complete"),
 			sayIf(paren("starrocks_backup_exporter_build_info{%s}", exporters), "region_id", "no discovery configured"),
 			say("region_id", "no exporter answers")), config: wide(180)},
 		column{title: "Account", label: "account", config: wide(90)},
 		column{title: "Tags", label: "tags", config: wide(100)},
-		column{title: "Listed", expr: ofDiscovery("discovery_complete"), config: colored("none", values("0", "not yet", unknown, "1", "in full", neutral),
+		column{title: "Listed", expr: ofDiscovery("discovery_complete"), config: colored("none",
+			values("0", "not yet", unknown, "1", "in full", neutral),
 			steps(neutral)).with(wide(75))},
 		column{title: "Found", expr: found, config: wide(65)},
 		column{title: "Last", expr: milliseconds(ofDiscovery("discovery_last_success_timestamp_seconds")), config: fromNow()},
@@ -344,11 +351,12 @@ func exporterItself() []object {
 	}
 	return []object{
 		chart("Requests", "Requests to the API by operation and region.", 8, "reqps", 2, notYet,
-			query(paren("sum by (operation, region_id) (rate(starrocks_backup_api_requests_total%s))", api), "{{operation}} {{region_id}}")).field(graded),
+			query(paren("sum by (operation, region_id) (rate(starrocks_backup_api_requests_total%s))", api),
+				"{{operation}} {{region_id}}")).field(graded),
 		chart("Requests that failed", "Requests that were not answered by 200, by HTTP status; error: no answer at all.", 8, "reqps", 2,
 			"no request failed",
-			query(paren(`sum by (code) (rate(starrocks_backup_api_requests_total{%s,region_id=~"$region",code!="200"}[$__rate_interval]))`, exporters),
-				"{{code}}")).field(graded),
+			query(paren(`sum by (code) (rate(starrocks_backup_api_requests_total{%s,region_id=~"$region",code!="200"}[$__rate_interval]))`,
+				exporters), "{{code}}")).field(graded),
 		chart("Latency", "How long requests took, to the last byte: half, nine in ten, and all but one in a hundred took no longer.", 8, "s", 2,
 			notYet, query(quantile("0.5"), "half"), query(quantile("0.9"), "90 %"), query(quantile("0.99"), "99 %")).
 			colors("half", first, "90 %", second, "99 %", third),

@@ -37,7 +37,8 @@ func events() []object {
 		{
 			"name": "Alert", "datasource": datasource, "enable": true, "iconColor": "orange", "step": "60s",
 			"titleFormat": "{{alertname}}", "textFormat": "{{severity}}",
-			"expr": paren(`max by (alertname, severity) (ALERTS{alertstate="firing",cluster=~"$cluster",region_id=~"$region",instance_id=~"$instance"})`),
+			"expr": paren(`max by (alertname, severity) (` +
+				`ALERTS{alertstate="firing",cluster=~"$cluster",region_id=~"$region",instance_id=~"$instance"})`),
 		},
 	}
 }
@@ -108,8 +109,9 @@ func stateAndWhy() row {
 				title: "Began", expr: milliseconds(paren("max(%s) and on () max(%s == 1)", perInstance("last_task_start_timestamp_seconds"),
 					perInstance("last_task_status", "status"))), config: fromNow(),
 			}).high(6),
-		table("Exporters that read it", "Whether they answer, have loaded their newest configuration, and have listed the region of the instance "+
-			"in full, if they discover it.", 7,
+		table("Exporters that read it",
+			"Whether they answer, have loaded their newest configuration, and have listed the region of the instance "+
+				"in full, if they discover it.", 7,
 			column{title: "Exporter", label: "instance", config: wide(150)},
 			column{
 				title: "Answers", expr: orElse(
@@ -178,7 +180,8 @@ func runs() object {
 
 // statusCode is a code for the newest task's status: see taskCodes. A run that began and ended between two moments is not lost.
 func statusCode() string {
-	running := paren(`(((max by (%s) (max_over_time(starrocks_backup_last_task_status{%s,status="running"}[$__interval]) unless on (%[1]s) %[3]s)) == 1) `+
+	running := paren(`(((max by (%s) (max_over_time(starrocks_backup_last_task_status{%s,status="running"}[$__interval]) `+
+		`unless on (%[1]s) %[3]s)) == 1) `+
 		`* 0) + 2`, identity, selected, ofOthers)
 	all := []string{running}
 	for n, s := range []string{"pending", "running", "completed", "failed", "canceled", "unknown"} {
@@ -191,7 +194,8 @@ func stateOverTime() object {
 	return timeline("State over time",
 		"Whether it was healthy, and the status of the newest task. Choose a shorter time to see more.", 12, notYet,
 		append(slices.Clone(states), taskCodes...),
-		query(state(), "state"), query(paren("%s + %d", statusCode(), firstCode-1), "newest task")).with(object{"maxDataPoints": 400, "interval": "1m"})
+		query(state(), "state"), query(paren("%s + %d", statusCode(), firstCode-1), "newest task")).
+		with(object{"maxDataPoints": 400, "interval": "1m"})
 }
 
 func deadlines() object {
@@ -225,15 +229,17 @@ func throughput() object {
 }
 
 func dataSize() object {
-	return chart("Data in total", "Sum over the tables of the newest good backup, what shrunk compares with, and the cloud disk, which may be "+
-		"the provisioned one.", 12, "bytes", 1, notYet,
+	return chart("Data in total",
+		"Sum over the tables of the newest good backup, what shrunk compares with, and the cloud disk, which may be "+
+			"the provisioned one.", 12, "bytes", 1, notYet,
 		query(perInstance(dataSizes), "data"), query(perInstance("data_size_baseline_bytes"), "largest of the seven before"),
 		query(perInstance("last_success_disk_size_bytes"), "disk")).
 		colors("data", first, "largest of the seven before", third, "disk", second)
 }
 
 func byDatabase() object {
-	largest := paren("topk(%d, max by (database) (max_over_time(starrocks_backup_database_size_bytes{%s}[$__range] @ end())))", lines, selected)
+	largest := paren("topk(%d, max by (database) (max_over_time(starrocks_backup_database_size_bytes{%s}[$__range] @ end())))",
+		lines, selected)
 	return chart("Data by database", fmt.Sprintf("Of the newest good backup: the %d largest of the time shown.", lines), 12, "bytes", 1,
 		notYet, query(paren("(max by (database) %s) and on (database) %s", chosen("starrocks_backup_database_size_bytes"), largest),
 			"{{database}}")).stacked("line", 30).distinct()
@@ -271,11 +277,13 @@ func changes() object {
 	older := paren("starrocks_backup_subtask_size_bytes{%s} and on (%s) ((max by (%[2]s) "+
 		"(starrocks_backup_last_success_timestamp_seconds{%[1]s})) < %[3]s)", selected, identity, end)
 	seen := paren("max by (database, table) (max_over_time(timestamp(%s)[$__range:30m]))", older)
-	before := paren("(max by (database, table) (last_over_time(%s[$__range:30m]))) and on (database, table) (%s == on () group_left () max(%[2]s))",
+	before := paren("(max by (database, table) (last_over_time(%s[$__range:30m]))) and on (database, table) "+
+		"(%s == on () group_left () max(%[2]s))",
 		older, seen)
 	change := paren(`(sum by (database, table) ((label_replace(%s, "of", "now", "", "")) or (0 - %s))) != 0`, now, before)
 	return table("Changed since the good backup before",
-		"Tables that grew or shrank, came or went, of those that the exporter lists (subtask_limit). The backup before must lie in the time shown.",
+		"Tables that grew or shrank, came or went, of those that the exporter lists (subtask_limit). The backup before must lie in the time "+
+			"shown.",
 		8, byTable(column{
 			title: "Change", expr: orElse(
 				paren("(%s and on () (count(%s))) and on () (count(%s))", change, now, before),
@@ -300,7 +308,8 @@ func window() object {
 		notYet,
 		query(paren("time() - %s", perInstance("oldest_restorable_timestamp_seconds")), "oldest restorable"),
 		query(perInstance("last_success_age_seconds"), "newest good")).
-		override("oldest restorable", object{"custom.fillBelowTo": "newest good", "custom.fillOpacity": 10}).colors("oldest restorable", second, "newest good", first)
+		override("oldest restorable", object{"custom.fillBelowTo": "newest good", "custom.fillOpacity": 10}).
+		colors("oldest restorable", second, "newest good", first)
 }
 
 func expiry() object {

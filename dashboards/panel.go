@@ -293,6 +293,7 @@ func ranked(title string, o object) object {
 // colored is a column whose text has the mapping's or threshold's color.
 func colored(unit string, mappings []object, thresholds object) object {
 	return object{
-		"unit": unit, "mappings": append(slices.Clone(noNumber), mappings...), "thresholds": thresholds, "custom.cellOptions": object{"type": "color-text"},
+		"unit": unit, "mappings": append(slices.Clone(noNumber), mappings...), "thresholds": thresholds,
+		"custom.cellOptions": object{"type": "color-text"},
 	}
 }

@@ -11,8 +11,8 @@ import (
 
 // Names that Grafana knows. One that it does not know it passes over in silence.
 var (
-	overrideIDs = regexp.MustCompile(`^(unit|decimals|min|max|noValue|color|thresholds|mappings|links|custom\.(width|minWidth|align|cellOptions|` +
-		`drawStyle|fillOpacity|lineWidth|lineStyle|pointSize|axisPlacement|fillBelowTo))$`)
+	overrideIDs = regexp.MustCompile(`^(unit|decimals|min|max|noValue|color|thresholds|mappings|links|custom\.(width|minWidth|align|` +
+		`cellOptions|drawStyle|fillOpacity|lineWidth|lineStyle|pointSize|axisPlacement|fillBelowTo))$`)
 	transformationIDs = regexp.MustCompile(`^(merge|organize|sortBy)$`)
 	units             = regexp.MustCompile(`^(none|string|s|bytes|binBps|reqps|percentunit|dateTimeFromNow)$`)
 	panelTypes        = regexp.MustCompile(`^(stat|table|timeseries|state-timeline|row)$`)

@@ -49,7 +49,9 @@ func newServer(t testing.TB, withRules bool) *server {
 	t.Cleanup(func() { _ = db.Close() })
 	s := &server{
 		t: t, db: db, now: start, scraped: map[string]bool{},
-		engine: promql.NewEngine(promql.EngineOpts{MaxSamples: 50_000_000, Timeout: time.Minute, EnableAtModifier: true, EnableNegativeOffset: true}),
+		engine: promql.NewEngine(promql.EngineOpts{
+			MaxSamples: 50_000_000, Timeout: time.Minute, EnableAtModifier: true, EnableNegativeOffset: true,
+		}),
 	}
 	if withRules {
 		manager := rules.NewManager(&rules.ManagerOptions{
@@ -198,17 +200,12 @@ func find(t testing.TB, title, ref string) (expr string) {
 	return expr
 }
 
-// column returns the query of a column of the table of instances.
+// instancesColumn returns the query of a column of the table of instances.
 func instancesColumn(t *testing.T, title string) string {
 	t.Helper()
-	return ofColumn(t, whichInstances(), title)
-}
-
-func ofColumn(t *testing.T, table object, title string) string {
-	t.Helper()
+	table := whichInstances()
 	organize := table["transformations"].([]object)[1]["options"].(object)
-	renamed, index := organize["renameByName"].(object), organize["indexByName"].(object)
-	_ = index
+	renamed := organize["renameByName"].(object)
 	for field, to := range renamed {
 		if to == title && strings.HasPrefix(field, "Value #") {
 			for _, q := range table["targets"].([]object) {
@@ -454,7 +451,8 @@ func TestOverdueInstanceBecomesUnreadable(t *testing.T) {
 	s.scrape(20, together(exporter{here, []backup{late, good}}))
 	late.unread, good.unread = "timeout", "timeout"
 	s.scrape(60, together(exporter{here, []backup{late, good}}))
-	if why := s.byID(instancesColumn(t, "Why"), "why"); !equal(why, map[string]string{"c-late": "overdue, unreadable", "c-good": "unreadable"}) {
+	want := map[string]string{"c-late": "overdue, unreadable", "c-good": "unreadable"}
+	if why := s.byID(instancesColumn(t, "Why"), "why"); !equal(why, want) {
 		t.Errorf("%v", why)
 	}
 	for _, title := range []string{"Deadline", "Good backup", "Last read"} {

@@ -131,7 +131,7 @@ func whyColors() []object {
 	}
 	return []object{
 		regex(0, fmt.Sprintf("^(.*(?:%s).*)$", pages), bad),
-		regex(1, "^((?:unreadable|no exporter).*)$", unknown),
+		regex(1, "^((?:no exporter answers|unreadable|: access denied|: throttled|, throttled|, )+)$", unknown),
 		regex(2, "^(.+)$", "orange"),
 	}
 }

@@ -56,6 +56,7 @@ func TestPictures(t *testing.T) {
 	if text := shown["What pages"].Text; !strings.Contains(text, "StarRocksBackupOverdue") || !strings.Contains(text, "stock-overdue") {
 		t.Errorf("what pages: %q", text)
 	}
+	server.picture(t, "demo-first-screen", "fleet", "--height=852")
 	instance := simulator.InstanceID("payments-failing-for-a-week")
 	server.picture(t, "demo", "instance", "--instance="+instance)
 	server.picture(t, "demo-light", "fleet", "--theme=light", "--width=1280")
@@ -63,13 +64,15 @@ func TestPictures(t *testing.T) {
 	if err := process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	server.waitFor(t, "the death of the exporter", `count(up == 0) + 0 * count(starrocks_backup:condition) unless on () starrocks_backup_up`, 1)
+	server.waitFor(t, "the death of the exporter",
+		`count(up == 0) + 0 * count(starrocks_backup:condition) unless on () starrocks_backup_up`, 1)
 	shown = server.picture(t, "exporter-dead", "fleet")
 	want(t, shown, map[string]string{"Healthy": "0", "Unhealthy": "0", "Unknown": fmt.Sprint(all), "Exporters down": "1"})
 	server.picture(t, "exporter-dead", "instance", "--instance="+instance)
 
 	start(t, binary, "--config.file="+configurationOf(t, "http://127.0.0.1:1", demo), "--web.listen-address="+exporter)
-	server.waitFor(t, "an exporter that reads nothing", "count(starrocks_backup_up == 0) and on () absent(starrocks_backup:exporter:missing)", all)
+	server.waitFor(t, "an exporter that reads nothing",
+		"count(starrocks_backup_up == 0) and on () absent(starrocks_backup:exporter:missing)", all)
 	shown = server.picture(t, "everything-unknown", "fleet")
 	want(t, shown, map[string]string{"Healthy": "0", "Unhealthy": "0", "Unknown": fmt.Sprint(all), "Exporters down": "0"})
 	server.picture(t, "everything-unknown", "instance", "--instance="+instance)
