@@ -247,7 +247,7 @@ func byDatabase() object {
 
 func byTable(columns ...column) []column {
 	return append([]column{
-		{title: "Database", label: "database", config: wide(130)}, {title: "Table", label: "table", config: wide(160)},
+		{title: "Database", label: "database", config: wide(130)}, {title: "Table", label: "table", config: wide(200)},
 	}, columns...)
 }
 

@@ -257,10 +257,12 @@ func table(title, about string, w int, columns ...column) object {
 		config := object{}
 		if c.label != "" {
 			config["unit"] = "string" // a version or a table's name may look like a number
-		} else {
-			config["mappings"] = noNumber
 		}
 		config.with(c.config)
+		if c.label == "" {
+			own, _ := config["mappings"].([]object)
+			config["mappings"] = append(slices.Clone(noNumber), own...)
+		}
 		if len(config) > 0 {
 			p.override(c.title, config)
 		}
@@ -293,7 +295,7 @@ func ranked(title string, o object) object {
 // colored is a column whose text has the mapping's or threshold's color.
 func colored(unit string, mappings []object, thresholds object) object {
 	return object{
-		"unit": unit, "mappings": append(slices.Clone(noNumber), mappings...), "thresholds": thresholds,
+		"unit": unit, "mappings": mappings, "thresholds": thresholds,
 		"custom.cellOptions": object{"type": "color-text"},
 	}
 }

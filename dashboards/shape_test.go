@@ -102,6 +102,33 @@ func TestShapes(t *testing.T) {
 	}
 }
 
+// Grafana takes every text for no number: a mapping of that would hide the words of a column of labels.
+func TestLabelsAreNotMapped(t *testing.T) {
+	for name, d := range dashboards() {
+		for _, p := range shapes(t, d) {
+			labels := map[string]bool{}
+			for _, transformation := range p.Transformations {
+				for field, title := range transformation.Options.RenameByName {
+					if !strings.HasPrefix(field, "Value") {
+						labels[title] = true
+					}
+				}
+			}
+			for _, o := range p.FieldConfig.Overrides {
+				for _, property := range o.Properties {
+					text, err := json.Marshal(property.Value)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if labels[o.Matcher.Options] && strings.Contains(string(text), `"nan"`) {
+						t.Errorf("%s: %s: the column %s is hidden", name, p.Title, o.Matcher.Options)
+					}
+				}
+			}
+		}
+	}
+}
+
 func checkUnit(t *testing.T, name string, p shape, unit string) {
 	t.Helper()
 	if !units.MatchString(unit) {

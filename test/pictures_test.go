@@ -58,7 +58,10 @@ func TestPictures(t *testing.T) {
 	}
 	server.picture(t, "demo-first-screen", "fleet", "--height=852")
 	instance := simulator.InstanceID("payments-failing-for-a-week")
-	server.picture(t, "demo", "instance", "--instance="+instance)
+	shown = server.picture(t, "demo", "instance", "--instance="+instance)
+	if task, why := shown["Newest task"].Text, shown["Why"].Text; !strings.Contains(task, "failed") || !strings.Contains(why, "Overdue:") {
+		t.Errorf("the instance: %q, %q", task, why)
+	}
 	server.picture(t, "demo-light", "fleet", "--theme=light", "--width=1280")
 
 	if err := process.Kill(); err != nil {
