@@ -27,7 +27,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz soak bench bench-guard drill dashboards rules kubernetes demo-stack release fmt clean tools lint-tools
+.PHONY: build test race lint fuzz soak bench bench-guard drill dashboards rules demo-stack release fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
@@ -101,8 +101,6 @@ rules:
 	mv alerts/rules.yml.new alerts/rules.yml
 	$(GO) run ./alerts --format=kubernetes >deploy/kubernetes/prometheusrule.yaml.new
 	mv deploy/kubernetes/prometheusrule.yaml.new deploy/kubernetes/prometheusrule.yaml
-
-kubernetes: rules
 
 # Exporter, Prometheus with the rules, Alertmanager, and Grafana where it is installed; see deploy/compose.yml for containers.
 demo-stack: build

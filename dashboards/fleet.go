@@ -216,7 +216,7 @@ func within30Days() string {
 	share := func(metric string) string {
 		return paren(`1 - (max by (%s) (avg_over_time(%s{%s,condition="overdue"}[30d:1h]) unless on (%[1]s) %[4]s))`, identity, metric, selected,
 			ofOthers)
-	}
+	} // overdue is never recorded as -1, as unreadable is
 	return or(share("starrocks_backup:condition"), share("starrocks_backup_condition"))
 }
 

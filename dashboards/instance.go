@@ -276,8 +276,8 @@ func changes() object {
 	end := paren("max by (%s) (starrocks_backup_last_success_timestamp_seconds{%s} @ end())", identity, selected)
 	older := paren("starrocks_backup_subtask_size_bytes{%s} and on (%s) ((max by (%[2]s) "+
 		"(starrocks_backup_last_success_timestamp_seconds{%[1]s})) < %[3]s)", selected, identity, end)
-	seen := paren("max by (database, table) (max_over_time(timestamp(%s)[$__range:30m]))", older)
-	before := paren("(max by (database, table) (last_over_time(%s[$__range:30m]))) and on (database, table) "+
+	seen := paren("max by (database, table) (max_over_time(timestamp(%s)[$__range:1h]))", older)
+	before := paren("(max by (database, table) (last_over_time(%s[$__range:1h]))) and on (database, table) "+
 		"(%s == on () group_left () max(%[2]s))",
 		older, seen)
 	change := paren(`(sum by (database, table) ((label_replace(%s, "of", "now", "", "")) or (0 - %s))) != 0`, now, before)

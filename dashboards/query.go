@@ -94,16 +94,18 @@ func jobsGone() string {
 	return paren("(group by (cluster, job) %s) unless on (cluster, job) starrocks_backup_exporter_build_info{%s}", build(hold), exporters)
 }
 
-// gone are the instances of exporters that do not answer. It needs no alert rules.
+// gone are the instances of exporters that do not answer, of jobs whose conditions no rule records: the rules know better which remain.
 func gone() string {
 	down := or(targetsDown(), paren("(group by (%s) %s) and on (cluster, job) %s", target, build(hold), jobsGone()))
-	return paren("max by (%s) ((last_over_time(starrocks_backup_up{%s}[%s]) and on (%s) %s) unless on (%s) %s)", identity, selected, hold,
-		target, down, identity, ofOthers)
+	seen := paren("last_over_time(starrocks_backup_up{%s}[%s]) and on (%s) %s", selected, hold, target, down)
+	return paren(`max by (%s) ((%s unless on (cluster, job) starrocks_backup:condition{condition="unreadable",%s}) unless on (%[1]s) %[4]s)`,
+		identity, seen, exporters, ofOthers)
 }
 
 // recorded are the conditions as the alerts hold them, by the rules.
 func recorded(matchers ...string) string {
-	return paren("max by (%s, condition) %s", identity, chosen("starrocks_backup:condition", matchers...))
+	held := paren("%s >= 0", chosen("starrocks_backup:condition", matchers...)) // -1: just removed
+	return paren("max by (%s, condition) %s", identity, held)
 }
 
 // listed are the instances that the rules hold conditions of.

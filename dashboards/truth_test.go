@@ -424,6 +424,21 @@ func TestEveryExporterIsDown(t *testing.T) {
 	}
 }
 
+// One that was removed from the configuration before its exporter died is no unknown instance.
+func TestRemovedInstance(t *testing.T) {
+	s := newServer(t, true)
+	stays, removed := s.good("c-stays"), s.overdue("c-removed", 7200)
+	s.scrape(20, together(exporter{here, []backup{stays, removed}}))
+	s.scrape(30, together(exporter{here, []backup{stays}}))
+	s.shows("Healthy", "1")
+	s.shows("Unknown", "0")
+	s.scrape(60, dead(exporter{labels: here}))
+	s.shows("Unknown", "1")
+	if why := s.byID(instancesColumn(t, "Why"), "why"); !equal(why, map[string]string{"c-stays": "no exporter answers"}) {
+		t.Errorf("%v", why)
+	}
+}
+
 func equal(a, b map[string]string) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
 
 func TestUnknownForLongerThanADay(t *testing.T) {

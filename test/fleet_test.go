@@ -4,6 +4,7 @@ package test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -127,7 +128,7 @@ func TestAlertsWhileShardsChange(t *testing.T) {
 	}
 	two := []*os.Process{run(0, 2), run(1, 2)}
 	p := newPipeline(t, hook, addresses...)
-	_, want := wantOfTheDemo(t)
+	want := wantOfTheDemo(t)
 	p.settles(t, want)
 	began := time.Now()
 	scraped := func(shards int) {
@@ -164,7 +165,7 @@ func TestHighAvailability(t *testing.T) {
 	one := newPipeline(t, hook, exporters...)
 	two := &pipeline{alertmanager: one.alertmanager, hook: hook}
 	two.startPrometheus(t, "two", exporters)
-	fleet, want := wantOfTheDemo(t)
+	want := wantOfTheDemo(t)
 	one.settles(t, want)
 	two.settles(t, want)
 	began := time.Now()
@@ -173,13 +174,15 @@ func TestHighAvailability(t *testing.T) {
 		t.Fatal(err)
 	}
 	down := exporterDown(exporters[0])
-	one.settles(t, whileDown(fleet, want, down))
-	two.settles(t, whileDown(fleet, want, down))
+	wantDown := maps.Clone(want)
+	wantDown[down] = "pager"
+	one.settles(t, wantDown)
+	two.settles(t, wantDown)
 	one.evaluations(t, began, want, down)
 	if err := one.kill(); err != nil {
 		t.Fatal(err)
 	}
-	two.settles(t, whileDown(fleet, want, down))
+	two.settles(t, wantDown)
 	two.evaluations(t, began, want, down)
 	if err := compare(hook.resolved(), nil); err != nil {
 		t.Errorf("resolved with one of each stopped: %v", err)

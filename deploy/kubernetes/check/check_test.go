@@ -82,7 +82,10 @@ func variable(c core.Container, name string) string {
 type serviceMonitor struct {
 	Spec struct {
 		Selector  struct{ MatchLabels map[string]string }
-		Endpoints []struct{ Port, Interval, ScrapeTimeout string }
+		Endpoints []struct {
+			Port, Interval, ScrapeTimeout string
+			Relabelings                   []struct{ TargetLabel string }
+		}
 	}
 }
 
@@ -102,6 +105,9 @@ func checkNetwork(t *testing.T, all objects, pod core.PodTemplateSpec) {
 	port, scrape := s.Spec.Ports[0], m.Spec.Endpoints[0]
 	if scrape.Port != port.Name || scrape.Interval != "1m" || scrape.ScrapeTimeout != "30s" {
 		t.Errorf("the monitor scrapes %+v of %+v", scrape, port)
+	}
+	if len(scrape.Relabelings) != 1 || scrape.Relabelings[0].TargetLabel != "job" {
+		t.Errorf("fleets in different namespaces have the same job: %+v", scrape.Relabelings)
 	}
 	if !maps.Equal(s.Spec.Selector, pod.Labels) {
 		t.Errorf("the service selects %v, not the pod's %v", s.Spec.Selector, pod.Labels)
@@ -152,7 +158,7 @@ func TestRulesAreTheAlerts(t *testing.T) {
 		err = yaml.Unmarshal(text, &want)
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("prometheusrule.yaml is not alerts/rules.yml (%v): run make kubernetes", err)
+		t.Errorf("prometheusrule.yaml is not alerts/rules.yml (%v): run make rules", err)
 	}
 }
 

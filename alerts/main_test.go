@@ -1,0 +1,83 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func generate(t *testing.T, arguments ...string) string {
+	t.Helper()
+	var b strings.Builder
+	if err := run(arguments, &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestFilesAreGenerated(t *testing.T) {
+	if readText(t, "rules.yml") != generate(t) {
+		t.Error("rules.yml is not what the table says: run make rules")
+	}
+	if readText(t, "../deploy/kubernetes/prometheusrule.yaml") != generate(t, "--format=kubernetes") {
+		t.Error("deploy/kubernetes/prometheusrule.yaml is not what the table says: run make rules")
+	}
+}
+
+func TestParametersChangeTheRules(t *testing.T) {
+	text := generate(t, "--runbook-url=https://example.com/runbooks", "--cluster-label=environment", "--no-watchdog",
+		"--severity=critical=P1", "--severity=StarRocksBackupFailed=P2", "--severity=StarRocksBackupInstanceUnreadable/critical=P3",
+		"--for=StarRocksBackupMissing=2h", "--for=StarRocksBackupInstanceUnreadable/critical=12h", "--for=StarRocksBackupRegionUnreadable=15m")
+	_, alerts := parse(t, text)
+	got := map[string]string{}
+	for _, a := range alerts {
+		got[a.Alert] = strings.TrimSpace(got[a.Alert] + " " + a.Labels["severity"] + " " + a.For)
+		if want := "https://example.com/runbooks#" + strings.ToLower(a.Alert); a.Annotations["runbook_url"] != want {
+			t.Errorf("runbook_url is %q, want %q", a.Annotations["runbook_url"], want)
+		}
+	}
+	for name, want := range map[string]string{
+		"StarRocksBackupOverdue": "P1", "StarRocksBackupFailed": "P2", "StarRocksBackupMissing": "P1 2h", "StarRocksBackupStuck": "warning",
+		"StarRocksBackupInstanceUnreadable": "warning 30m P3 12h", "StarRocksBackupRegionUnreadable": "P1 15m", "StarRocksBackupWatchdog": "",
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
+	}
+	if label.MatchString(text) {
+		t.Error("the label cluster is left")
+	}
+	if !strings.Contains(text, `{condition="unreadable"}[14m50s]) > 0`) {
+		t.Error("instances are not quiet for as long as their region's alert waits")
+	}
+}
+
+func TestUnknownParametersAreErrors(t *testing.T) {
+	for _, argument := range []string{
+		"--severity=StarRocksBackupLost=critical", "--for=StarRocksBackupLost=1h", "--for=StarRocksBackupRegionUnreadable=soon",
+	} {
+		if err := run([]string{argument}, &strings.Builder{}); err == nil {
+			t.Errorf("%s was accepted", argument)
+		}
+	}
+}
+
+// Mimir and Grafana Cloud take at most 20 rules in a group, and Alibaba's managed Prometheus keeps records apart from alerts.
+func TestGroupsFitOtherSystems(t *testing.T) {
+	for _, text := range []string{generate(t), generate(t, "--only=records"), generate(t, "--only=alerts")} {
+		for _, g := range parseGroups(t, text) {
+			if len(g.Rules) > 20 {
+				t.Errorf("%s has %d rules", g.Name, len(g.Rules))
+			}
+			if slices.ContainsFunc(g.Rules, func(r rule) bool { return r.Record != "" }) &&
+				slices.ContainsFunc(g.Rules, func(r rule) bool { return r.Alert != "" }) {
+				t.Errorf("%s has records and alerts", g.Name)
+			}
+		}
+	}
+	recorded, none := parse(t, generate(t, "--only=records"))
+	more, alerts := parse(t, generate(t, "--only=alerts"))
+	if len(recorded) == 0 || len(none) != 0 || len(more) != 0 || len(alerts) == 0 {
+		t.Errorf("%d records and %d alerts, %d records and %d alerts", len(recorded), len(none), len(more), len(alerts))
+	}
+}
