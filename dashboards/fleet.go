@@ -91,7 +91,7 @@ func canISleep() row {
 		stat("Newest read",
 			"How long ago any of the chosen instances was last read in full. More than some minutes: nothing on this dashboard is fresh.", 4,
 			"s", 0, "no read within 26 h", steps(unknown, 0, neutral, 600, bad),
-			instant(paren("time() - max(%s)", held("last_read_timestamp_seconds")), "")),
+			instant(paren("clamp_min(time() - max(%s), 0)", held("last_read_timestamp_seconds")), "")),
 		stat("Alert rules",
 			"Whether alerts/rules.yml is loaded for each cluster and job. Without it nothing pages, and what was wrong with an instance is not "+
 				"held while it cannot be read; all else works.", 3, "none", 0, "not loaded", steps(unknown, 0, neutral, 1, bad),

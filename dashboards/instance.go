@@ -276,6 +276,7 @@ func changes() object {
 	end := paren("max by (%s) (starrocks_backup_last_success_timestamp_seconds{%s} @ end())", identity, selected)
 	older := paren("starrocks_backup_subtask_size_bytes{%s} and on (%s) ((max by (%[2]s) "+
 		"(starrocks_backup_last_success_timestamp_seconds{%[1]s})) < %[3]s)", selected, identity, end)
+	listed := paren("count_over_time(%s[$__range:1h])", older)
 	seen := paren("max by (database, table) (max_over_time(timestamp(%s)[$__range:1h]))", older)
 	before := paren("(max by (database, table) (last_over_time(%s[$__range:1h]))) and on (database, table) "+
 		"(%s == on () group_left () max(%[2]s))",
@@ -286,8 +287,8 @@ func changes() object {
 			"shown.",
 		8, byTable(column{
 			title: "Change", expr: orElse(
-				paren("(%s and on () (count(%s))) and on () (count(%s))", change, now, before),
-				sayIf(before, "table", "no change"), say("table", "nothing to compare with")),
+				paren("(%s and on () (count(%s))) and on () (count(%s))", change, now, listed),
+				sayIf(listed, "table", "no change"), say("table", "nothing to compare with")),
 			config: wide(95).with(object{"unit": "bytes", "decimals": 0}),
 		})...).sorted("Change", false).high(10)
 }

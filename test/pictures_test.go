@@ -98,7 +98,7 @@ func TestPicturesOfAThousand(t *testing.T) {
 	api := httptest.NewServer(sim)
 	t.Cleanup(api.Close)
 	binary, exporter := build(t), freeAddress(t)
-	server := serveHistory(t, exporter, instances, 24*time.Hour, "10s")
+	server := serveHistory(t, exporter, instances, 72*time.Hour, "10s")
 	start(t, binary, "--config.file="+configurationOf(t, api.URL, instances), "--web.listen-address="+exporter)
 	server.waitFor(t, "the alerts", `count(ALERTS{alertname="StarRocksBackupOverdue",alertstate="firing"}) > bool 50`, 1)
 	server.waitFor(t, "the exporter", "count(starrocks_backup_up)", 1000)
