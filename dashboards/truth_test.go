@@ -429,9 +429,12 @@ func TestRemovedInstance(t *testing.T) {
 	s := newServer(t, true)
 	stays, removed := s.good("c-stays"), s.overdue("c-removed", 7200)
 	s.scrape(20, together(exporter{here, []backup{stays, removed}}))
-	s.scrape(30, together(exporter{here, []backup{stays}}))
-	s.shows("Healthy", "1")
-	s.shows("Unknown", "0")
+	s.scrape(3, together(exporter{here, []backup{stays}})) // the rules hold it for a moment
+	for range 20 {
+		s.scrape(1, together(exporter{here, []backup{stays}}))
+		s.shows("Healthy", "1")
+		s.shows("Unknown", "0")
+	}
 	s.scrape(60, dead(exporter{labels: here}))
 	s.shows("Unknown", "1")
 	if why := s.byID(instancesColumn(t, "Why"), "why"); !equal(why, map[string]string{"c-stays": "no exporter answers"}) {
