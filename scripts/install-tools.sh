@@ -10,6 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly golangci_lint=v2.15.0
 readonly gofumpt=v0.12.0
 readonly govulncheck=v1.9.0
+readonly actionlint=v1.7.12
 readonly helm=v3.22.0
 readonly helm_docs=v1.14.2
 readonly helm_docs_package=github.com/norwoodj/helm-docs/cmd/helm-docs
@@ -48,6 +49,7 @@ declare -rA package_of=(
 	[systemd-nspawn]=systemd-container
 	[zip]=zip
 	[rpm]=rpm
+	[lintian]=lintian
 )
 
 install_programs() {
@@ -92,6 +94,7 @@ lint)
 	go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci_lint"
 	go_tool gofumpt mvdan.cc/gofumpt "$gofumpt"
 	go_tool govulncheck golang.org/x/vuln/cmd/govulncheck "$govulncheck"
+	go_tool actionlint github.com/rhysd/actionlint/cmd/actionlint "$actionlint"
 	go_tool helm-docs "$helm_docs_package" "$helm_docs"
 	;;
 helm)
@@ -99,7 +102,7 @@ helm)
 	go_tool helm-docs "$helm_docs_package" "$helm_docs"
 	;;
 release)
-	install_programs zip rpm
+	install_programs zip rpm lintian systemd-nspawn
 	go_tool nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm "$nfpm"
 	go_tool cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod "$cyclonedx_gomod"
 	;;

@@ -234,7 +234,7 @@ type prometheusServer string
 
 // ask returns the data of an answer of its API.
 func (s prometheusServer) ask(path string, parameters url.Values, data any) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+string(s)+"/api/v1/"+path, strings.NewReader(parameters.Encode()))
 	if err != nil {
