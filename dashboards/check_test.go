@@ -158,12 +158,13 @@ func checkPlaces(t *testing.T, name string, panels []panelView) {
 // contract is the metrics and their labels: the tables of docs/metrics.md, the rules' recordings, and what is not the exporter's own.
 func contract(t *testing.T) map[string][]string {
 	t.Helper()
-	target, instance := []string{"cluster", "job", "instance"}, []string{"instance_id", "region_id"}
+	ofTarget, ofInstance := []string{"cluster", "job", "instance"}, []string{"instance_id", "region_id"}
 	all := map[string][]string{
-		"up": target, "scrape_duration_seconds": target, "process_resident_memory_bytes": target,
-		"ALERTS":                            append([]string{"alertname", "alertstate", "severity", "condition"}, append(instance, target...)...),
-		"ALERTS_FOR_STATE":                  append([]string{"alertname", "severity", "condition"}, append(instance, target...)...),
-		"starrocks_backup:condition":        append(instance, "cluster", "job", "condition"),
+		"up": ofTarget, "scrape_duration_seconds": ofTarget, "process_resident_memory_bytes": ofTarget,
+		"ALERTS": append([]string{"alertname", "alertstate", "severity", "condition"},
+			append(ofInstance, ofTarget...)...),
+		"ALERTS_FOR_STATE":                  append([]string{"alertname", "severity", "condition"}, append(ofInstance, ofTarget...)...),
+		"starrocks_backup:condition":        append(ofInstance, "cluster", "job", "condition"),
 		"starrocks_backup:exporter:missing": {"cluster", "job"},
 	}
 	document, err := os.ReadFile("../docs/metrics.md")
@@ -177,12 +178,12 @@ func contract(t *testing.T) map[string][]string {
 			continue
 		}
 		metric := code.FindStringSubmatch(cells[1])[1]
-		labels := slices.Clone(target)
+		labels := slices.Clone(ofTarget)
 		for _, l := range code.FindAllStringSubmatch(cells[3], -1) {
 			labels = append(labels, l[1])
 		}
 		if !regexp.MustCompile("^starrocks_backup_(api|discover|exporter|scrapes|credentials|shard|total)").MatchString(metric) {
-			labels = append(labels, instance...)
+			labels = append(labels, ofInstance...)
 		}
 		all[metric] = labels
 		if strings.TrimSpace(cells[2]) == "histogram" {

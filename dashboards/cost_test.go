@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/prometheus/storage"
 )
 
-// BenchmarkCost asks each query of both dashboards over a week of 1,000 instances, a sample a minute. It builds them first, in minutes, and
-// leaves out of the past what no query reads there. It measures CPU time, on which a busy machine has no influence.
+// BenchmarkCost asks each query of both dashboards over a week of 1,000 instances, a sample a minute. It builds them first, in minutes,
+// and leaves out of the past what no query reads there. It measures CPU time, on which a busy machine has no influence.
 //
 //	go test -run '^$' -bench Cost -benchtime 1x -timeout 1h .
 func BenchmarkCost(b *testing.B) {
@@ -69,8 +69,8 @@ func cpu(b *testing.B) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// line is a series whose value is steady, or grows each minute, of the last minutes.
-type line struct {
+// steady is a series whose value is steady, or grows each minute, of the last minutes.
+type steady struct {
 	labels       labels.Labels
 	value, grows float64
 	minutes      int
@@ -84,8 +84,8 @@ var heldADay = regexp.MustCompile(`^(up|starrocks_backup_(up|exporter_build_info
 
 const weekInMinutes = 7 * 24 * 60
 
-func weekOf(instances int) (all []line) {
-	exporter := []string{"job", "backup", "instance", "exporter:10980"}
+func weekOf(instances int) (all []steady) {
+	scraper := []string{"job", "backup", "instance", "exporter:10980"}
 	add := func(metric string, value, grows float64, pairs ...string) {
 		minutes := 30
 		switch l := strings.Join(pairs, ","); {
@@ -94,14 +94,14 @@ func weekOf(instances int) (all []line) {
 		case heldADay.MatchString(metric):
 			minutes = 27 * 60
 		}
-		all = append(all, line{labels.FromStrings(append([]string{"__name__", metric}, pairs...)...), value, grows, minutes})
+		all = append(all, steady{labels.FromStrings(append([]string{"__name__", metric}, pairs...)...), value, grows, minutes})
 	}
-	add("up", 1, 0, exporter...)
-	add("starrocks_backup_exporter_build_info", 1, 0, exporter...)
+	add("up", 1, 0, scraper...)
+	add("starrocks_backup_exporter_build_info", 1, 0, scraper...)
 	add("ALERTS", 1, 0, "alertname", "StarRocksBackupWatchdog", "alertstate", "firing", "severity", "none")
 	for n := range instances {
 		recorded := []string{"job", "backup", "instance_id", fmt.Sprintf("c-%04d", n), "region_id", "cn-hangzhou"}
-		scraped := append(append([]string{}, recorded...), exporter[2:]...)
+		scraped := append(append([]string{}, recorded...), scraper[2:]...)
 		metric := func(name string, value, grows float64, pairs ...string) {
 			add("starrocks_backup_"+name, value, grows, append(pairs, scraped...)...)
 		}
@@ -112,7 +112,7 @@ func weekOf(instances int) (all []line) {
 			add("ALERTS", 1, 0, append(alert, "alertstate", "firing")...)
 			add("ALERTS_FOR_STATE", float64(start.Unix()), 0, alert...)
 		}
-		for _, c := range every {
+		for _, c := range everyCondition {
 			metric("condition", holds, 0, "condition", c)
 			add("starrocks_backup:condition", holds, 0, append(recorded, "condition", c)...)
 		}
@@ -148,7 +148,7 @@ func weekOf(instances int) (all []line) {
 }
 
 // fill stores minutes of the lines.
-func (s *server) fill(minutes int, lines []line) {
+func (s *server) fill(minutes int, lines []steady) {
 	s.t.Helper()
 	refs := make([]storage.SeriesRef, len(lines))
 	for minute := range minutes {

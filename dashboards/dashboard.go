@@ -96,18 +96,18 @@ func variables() []object {
 	of := func(label, metric, matchers string) string {
 		return fmt.Sprintf("label_values(starrocks_backup_%s{%s}, %s)", metric, matchers, label)
 	}
-	const region = exporters + `,region_id=~"$region"`
+	const within = exporters + `,region_id=~"$region"`
 	return []object{
 		{"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "refresh": 1},
-		variable("cluster", "Cluster", 1, "label_values(starrocks_backup_up, cluster)"),
-		variable("job", "Job", 1, of("job", "up", `cluster=~"$cluster"`)),
-		variable("region", "Region", 1, of("region_id", "up", exporters)),
-		variable("account", "Account", 1, of("account", "instance_info", region)),
+		queryVariable("cluster", "Cluster", 1, "label_values(starrocks_backup_up, cluster)"),
+		queryVariable("job", "Job", 1, of("job", "up", `cluster=~"$cluster"`)),
+		queryVariable("region", "Region", 1, of("region_id", "up", exporters)),
+		queryVariable("account", "Account", 1, of("account", "instance_info", within)),
 	}
 }
 
-// instances is the variable of an instance, chosen by its name and told by its id. It has those that the alerts hold, too.
-func instances() object {
+// instanceVariable is the variable of an instance, chosen by its name and told by its id. It has those that the alerts hold, too.
+func instanceVariable() object {
 	every := strings.ReplaceAll(selected, `,instance_id=~"$instance"`, "")
 	all := or(paren("max by (instance_id) (last_over_time(starrocks_backup_up{%s}[%s]))", every, hold),
 		paren("max by (instance_id) (starrocks_backup:condition{%s})", every))
@@ -117,12 +117,12 @@ func instances() object {
 		paren(`label_join(%s, "text", " ", "instance_name", "instance_id")`, known), paren(`label_join(%s, "text", " ", "instance_id")`, all),
 	})
 	others := strings.ReplaceAll(ofOthers, "{", "{"+exporters+",")
-	return variable("instance", "Instance", 3, "query_result("+paren("%s unless on (instance_id) %s", texts, others)+")").
+	return queryVariable("instance", "Instance", 3, "query_result("+paren("%s unless on (instance_id) %s", texts, others)+")").
 		with(object{"regex": `/instance_id="(?<value>[^"]+)".*text="(?<text>[^"]+)"/`})
 }
 
-// one makes of a variable one that has a single value.
-func one(v object) object {
+// singleValue makes of a variable one that has a single value.
+func singleValue(v object) object {
 	delete(v, "allValue")
 	return v.with(object{"includeAll": false, "multi": false})
 }
@@ -130,14 +130,14 @@ func one(v object) object {
 // chosenBy is a hidden variable of the instances that a chart shows. Prometheus then reads no others: a query that ranks and draws
 // in one would read every instance of the fleet at each step.
 func chosenBy(name, ranked string) object {
-	v := variable(name, name, 3, "query_result("+ranked+")").with(object{
+	v := queryVariable(name, name, 3, "query_result("+ranked+")").with(object{
 		"regex": `/instance_id="([^"]+)"/`, "hide": 2, "current": object{"text": []string{"All"}, "value": []string{"$__all"}, "selected": true},
 	})
 	delete(v, "allValue") // all are those that were found
 	return v
 }
 
-func variable(name, label string, kind int, text string) object {
+func queryVariable(name, label string, kind int, text string) object {
 	return object{
 		"name": name, "label": label, "type": "query", "datasource": datasource, "definition": label, "includeAll": true, "multi": true,
 		"allValue": ".*",

@@ -5,17 +5,17 @@ import "fmt"
 // rankTitle is the column by which the instances are ordered.
 const rankTitle = "Rank"
 
-func name() column {
+func nameColumn() column {
 	return column{title: "Name", label: "instance_name", config: wide(225).with(toInstance)}
 }
 
-func id() column {
+func idColumn() column {
 	return column{title: "ID", label: "instance_id", config: wide(165).with(toInstance)}
 }
 
-func region() column { return column{title: "Region", label: "region_id", config: wide(120)} }
+func regionColumn() column { return column{title: "Region", label: "region_id", config: wide(120)} }
 
-func cluster() column { return column{title: "Cluster", label: "cluster", config: wide(90)} }
+func clusterColumn() column { return column{title: "Cluster", label: "cluster", config: wide(90)} }
 
 // wide is the width of a column.
 func wide(pixels int) object { return object{"custom.width": pixels} }
@@ -26,7 +26,7 @@ func fromNow() object { return wide(140).with(object{"unit": "dateTimeFromNow"})
 func fleet() object {
 	return dashboard(fleetUID, "StarRocks backups: fleet", "Whether every instance has a good backup, and which has not.",
 		[]object{
-			instances(), chosenBy("urgent", paren("topk(%d, %s)", 2*lines, rank())), chosenBy("largest", largest()),
+			instanceVariable(), chosenBy("urgent", paren("topk(%d, %s)", 2*maxLines, rank())), chosenBy("largest", largestInstances()),
 			chosenBy("expiring", expiring()),
 		}, []object{},
 		canISleep(), row{whatPages(), whyUnread()}, row{whichInstances()},
@@ -40,7 +40,7 @@ func fleet() object {
 
 // countOf counts the instances of a state. It is 0 only if there are instances at all: no exporter is not good news.
 func countOf(value int) string {
-	return paren("sum(%s == bool %d)", state(), value)
+	return paren("sum(%s == bool %d)", currentState(), value)
 }
 
 const (
@@ -50,13 +50,13 @@ const (
 
 // alerts are the chosen alerts of a severity that fire. Those on a region or an exporter have no instance.
 func alerts(metric, severity string) string {
-	state := ""
+	firing := ""
 	if metric == "ALERTS" {
-		state = `,alertstate="firing"`
+		firing = `,alertstate="firing"`
 	}
 	return paren(`max by (alertname, %s, job, instance) (%s{alertname=~"StarRocksBackup.+",severity=%q%s,`+
 		`cluster=~"$cluster",job=~"$job|",region_id=~"$region|",instance_id=~"$instance|"} unless on (%[1]s) %[5]s)`,
-		identity, metric, severity, state, ofOthers)
+		identity, metric, severity, firing, ofOthers)
 }
 
 func canISleep() row {
@@ -91,7 +91,7 @@ func canISleep() row {
 		stat("Newest read",
 			"How long ago any of the chosen instances was last read in full. More than some minutes: nothing on this dashboard is fresh.", 4,
 			"s", 0, "no read within 26 h", steps(unknown, 0, neutral, 600, bad),
-			instant(paren("clamp_min(time() - max(%s), 0)", held("last_read_timestamp_seconds")), "")),
+			instant(paren("clamp_min(time() - max(%s), 0)", lastKnown("last_read_timestamp_seconds")), "")),
 		stat("Alert rules",
 			"Whether alerts/rules.yml is loaded for each cluster and job. Without it nothing pages, and what was wrong with an instance is not "+
 				"held while it cannot be read; all else works.", 3, "none", 0, "not loaded", steps(unknown, 0, neutral, 1, bad),
@@ -114,7 +114,7 @@ func whatPages() object {
 	on := func(fragment string) string {
 		return paren(`label_join(%s, "on", "", "instance_name", "instance")`, named(fragment))
 	}
-	return table("What pages",
+	return newTable("What pages",
 		fmt.Sprintf("Critical alerts that fire, %d at most, including those inhibited or silenced. The link Runbooks above explains each.",
 			most), 15,
 		column{title: "Alert", label: "alertname", config: wide(280)},
@@ -122,7 +122,7 @@ func whatPages() object {
 		column{title: "Since", expr: milliseconds(orElse(on(firing),
 			sayIf(watchdog, "alertname", "nothing pages"),
 			say("alertname", "not known: the alert rules are not loaded"))), config: fromNow()},
-		column{title: "ID", label: "instance_id", config: wide(165).with(toInstance)}, region(),
+		column{title: "ID", label: "instance_id", config: wide(165).with(toInstance)}, regionColumn(),
 	).sorted("Since", true).high(6)
 }
 
@@ -134,7 +134,7 @@ func whyUnread() object {
 		paren("%s and on (%s) %s", failed, identity, unread()),
 		paren(`label_replace(%s, "reason", "not known yet", "", "")`, unread()),
 	)
-	return table("Why instances are unknown",
+	return newTable("Why instances are unknown",
 		"How many instances cannot be read now, by the reasons of the last 15 minutes. An instance may have more than one.", 9,
 		column{title: "Reason", label: "reason", config: wide(220)},
 		column{title: "Region", label: "region_id", config: wide(130)},
@@ -146,68 +146,71 @@ func whyUnread() object {
 	).sorted("Instances", true).high(6)
 }
 
-// used is the age of the newest good backup, of the age that it may reach before the deadline. Of an instance that cannot be read it
+// usedShare is the age of the newest good backup, of the age that it may reach before the deadline. Of an instance that cannot be read it
 // is that of the last read.
-func used() string {
+func usedShare() string {
 	ratio := func(metric func(string, ...string) string, now string) string {
 		done := metric("last_success_timestamp_seconds")
 		return paren("(%s - %s) / (%s - %[2]s)", now, done, metric("deadline_timestamp_seconds"))
 	}
-	return orOfInstance(ratio(perInstance, "time()"), ratio(held, held("last_read_timestamp_seconds")))
+	return orOfInstance(ratio(perInstance, "time()"), ratio(lastKnown, lastKnown("last_read_timestamp_seconds")))
 }
 
 func whichInstances() object {
-	return ranked(rankTitle, table("Instances, the most urgent first",
+	return rankedBy(rankTitle, newTable("Instances, the most urgent first",
 		"Nothing to restore and expiring come before overdue, then failing and the rest; the longest past its deadline first. Used: the age "+
 			"of the newest good backup, of the age it may reach before its deadline. Of an unknown instance all is as of its last read, and what "+
 			"the alerts hold is in red. Empty: not known, or there is none. Click an instance to see it in depth.",
 		24,
-		column{title: "Name", label: "instance_name", expr: orOfInstance(names(), byItsID(state())), config: wide(225).with(toInstance)},
-		column{title: "State", expr: orElse(state(), say("instance_name", "no instance seen")), config: colored("none", states,
+		column{
+			title: "Name", label: "instance_name", expr: orOfInstance(knownNames(), byItsID(currentState())),
+			config: wide(225).with(toInstance),
+		},
+		column{title: "State", expr: orElse(currentState(), say("instance_name", "no instance seen")), config: colored("none", states,
 			steps(neutral)).with(wide(85))},
-		column{title: "Why", label: "why", expr: why(), config: object{
+		column{title: "Why", label: "why", expr: whyText(), config: object{
 			"custom.minWidth": 250, "mappings": whyColors(), "custom.cellOptions": object{"type": "color-text"},
 		}},
-		column{title: "Used", expr: used(), config: wide(150).with(object{
-			"unit": "percentunit", "decimals": 0, "min": 0, "max": 1, "thresholds": steps(first, 1, bad), "custom.cellOptions": object{
+		column{title: "Used", expr: usedShare(), config: wide(150).with(object{
+			"unit": "percentunit", "decimals": 0, "min": 0, "max": 1, "thresholds": steps(primary, 1, bad), "custom.cellOptions": object{
 				"type": "gauge", "mode": "basic", "valueDisplayMode": "text",
 			},
 		})},
-		column{title: "Deadline", expr: milliseconds(held("deadline_timestamp_seconds")), config: fromNow()},
-		column{title: "Good backup", expr: milliseconds(held("last_success_timestamp_seconds")), config: fromNow()},
-		column{title: "Last read", expr: milliseconds(held("last_read_timestamp_seconds")), config: fromNow()},
+		column{title: "Deadline", expr: milliseconds(lastKnown("deadline_timestamp_seconds")), config: fromNow()},
+		column{title: "Good backup", expr: milliseconds(lastKnown("last_success_timestamp_seconds")), config: fromNow()},
+		column{title: "Last read", expr: milliseconds(lastKnown("last_read_timestamp_seconds")), config: fromNow()},
 		column{title: rankTitle, expr: rank()},
-		id(), region(), cluster(),
+		idColumn(), regionColumn(), clusterColumn(),
 	).high(12))
 }
 
 func history() object {
-	n := 2 * lines
+	n := 2 * maxLines
 	return timeline("State of the instances",
 		fmt.Sprintf("Healthy, unhealthy or unknown over time: the %d most urgent instances at the end of the time shown. Choose instances to "+
 			"see others. It samples 120 moments, so it may miss short problems.", n),
-		24, notYet, states, query(namedOverTime("urgent", state()), instanceLegend)).
+		24, notYet, states, query(namedOverTime("urgent", currentState()), instanceLegend)).
 		high(12).with(object{"maxDataPoints": 120})
 }
 
 // expiring are the instances whose last backup expires first.
 func expiring() string {
-	return paren("bottomk(%d, %s)", lines, until("restorable_until_timestamp_seconds"))
+	return paren("bottomk(%d, %s)", maxLines, until("restorable_until_timestamp_seconds"))
 }
 
 func expiries() object {
 	of := func(fragment string) string { return charted("expiring", named(fragment)) }
-	return table("What expires next",
+	return newTable("What expires next",
 		fmt.Sprintf("When the last restorable backup of an instance expires, unless a newer one completes; the first %d. Instances "+
-			"with a backup that never expires are not shown, and none that cannot be read.", lines), 11,
-		name(),
+			"with a backup that never expires are not shown, and none that cannot be read.", maxLines), 11,
+		nameColumn(),
 		column{
 			title: "Expires in", expr: orElse(of(until("restorable_until_timestamp_seconds")),
 				sayIf(isRead(), "instance_name", "nothing expires"), say("instance_name", "no instance is read")),
 			config: wide(100).with(object{"unit": "s", "decimals": 1}),
 		},
 		column{title: "Backups", expr: of(perInstance("restorable_backups")), config: wide(80)},
-		id(),
+		idColumn(),
 	).sorted("Expires in", false).high(9)
 }
 
@@ -228,29 +231,30 @@ func compliance() object {
 }
 
 func worstCompliance() object {
-	worst := paren("bottomk(%d, %s < 1)", lines, within30Days())
-	return table("Overdue most, 30 days",
-		fmt.Sprintf("The %d instances that were overdue for the largest share of the last 30 days.", lines), 8,
-		name(),
+	worst := paren("bottomk(%d, %s < 1)", maxLines, within30Days())
+	return newTable("Overdue most, 30 days",
+		fmt.Sprintf("The %d instances that were overdue for the largest share of the last 30 days.", maxLines), 8,
+		nameColumn(),
 		column{
 			title: "Within", expr: orElse(named(worst),
-				sayIf(state(), "instance_name", "none was overdue"), say("instance_name", "no instance seen")),
+				sayIf(currentState(), "instance_name", "none was overdue"), say("instance_name", "no instance seen")),
 			config: wide(80).with(object{"unit": "percentunit", "decimals": 1}),
 		},
-		id(),
+		idColumn(),
 	).sorted("Within", false).high(9)
 }
 
 const dataSizes = "last_success_data_size_bytes"
 
-// largest are the instances with the most data in the time shown, of a sample an hour, and now.
-func largest() string {
-	return paren("topk(%d, %s)", lines, orOfInstance(perInstance(dataSizes),
+// largestInstances are the instances with the most data in the time shown, of a sample an hour, and now.
+func largestInstances() string {
+	return paren("topk(%d, %s)", maxLines, orOfInstance(perInstance(dataSizes),
 		paren("max_over_time(%s[$__range:1h])", perInstance(dataSizes))))
 }
 
 func sizes() object {
-	return chart("Data by instance", fmt.Sprintf("What the newest good backup holds: the %d largest of the time shown.", lines), 12, "bytes",
+	return chart("Data by instance",
+		fmt.Sprintf("What the newest good backup holds: the %d largest of the time shown.", maxLines), 12, "bytes",
 		1, notYet, query(namedOverTime("largest", perInstance(dataSizes)), instanceLegend)).high(10).distinct().legend("table", "right")
 }
 
@@ -260,10 +264,10 @@ func growth() object {
 	before := func(offset string) string {
 		return paren("max by (%s) (starrocks_backup_%s{%s} offset %s)", identity, dataSizes, selected, offset)
 	}
-	return table("Growth, and a forecast",
+	return newTable("Growth, and a forecast",
 		fmt.Sprintf("What the newest good backup of the %d largest instances holds, how much it grew in a week, and what it will hold in 30 "+
-			"days if it goes on as in the last 30, or as long as it is known. Empty: known for less than a week, or than three days.", lines), 12,
-		name(),
+			"days if it goes on as in the last 30, or as long as it is known. Empty: known for less than a week, or than three days.", maxLines), 12,
+		nameColumn(),
 		column{
 			title: "Data", expr: orElse(of(perInstance(dataSizes)),
 				sayIf(isRead(), "instance_name", "no table is listed"), say("instance_name", "no instance is read")),
@@ -278,7 +282,7 @@ func growth() object {
 				perInstance(dataSizes), identity, before("3d"))),
 			config: wide(95).with(object{"unit": "bytes", "decimals": 1}),
 		},
-		id(),
+		idColumn(),
 	).sorted("Data", true).high(10)
 }
 
@@ -292,7 +296,7 @@ func finishedByDay() object {
 			identity, selected, ofOthers), "{{status}}")).
 		stacked("bars", 80).with(object{"interval": "1d"}).high(9)
 	p.custom(object{"barAlignment": 1}) // a day's bar begins with the day
-	for _, status := range []struct{ name, color string }{{"completed", first}, {"failed", bad}, {"canceled", "orange"}} {
+	for _, status := range []struct{ name, color string }{{"completed", primary}, {"failed", bad}, {"canceled", "orange"}} {
 		p.override(status.name, object{"color": object{"mode": "fixed", "fixedColor": status.color}})
 	}
 	return p
@@ -309,7 +313,7 @@ func discovery() object {
 	found := paren(`sum by (%s) (max by (%[1]s, job, instance) (`+
 		`starrocks_backup_discovered_instances{%s,region_id=~"$region",account=~"$account"}))`,
 		byDiscovery, exporters)
-	return table("Discovery",
+	return newTable("Discovery",
 		"Which regions are listed, how many instances were found there, and when they were last listed in full. Shards are "+
 			"added up; of a pair of exporters both count.",
 		9,
@@ -329,8 +333,8 @@ func discovery() object {
 func leftOut() object {
 	out := paren(`max by (%s, reason) (starrocks_backup_discovery_left_out_instances{%s,region_id=~"$region",account=~"$account"} > 0)`,
 		byDiscovery, exporters)
-	return table("Left out, and why", "Instances that discovery found and does not watch.", 7,
-		column{title: "Reason", label: "reason", config: wide(170)}, region(),
+	return newTable("Left out, and why", "Instances that discovery found and does not watch.", 7,
+		column{title: "Reason", label: "reason", config: wide(170)}, regionColumn(),
 		column{title: "Instances", expr: out, config: wide(80)},
 		column{title: "Account", label: "account", expr: orElse(out,
 			sayIf(ofDiscovery("discovery_complete"), "reason", "none was left out"),
@@ -359,7 +363,7 @@ func exporterItself() []object {
 				exporters), "{{code}}")).field(graded),
 		chart("Latency", "How long requests took, to the last byte: half, nine in ten, and all but one in a hundred took no longer.", 8, "s", 2,
 			notYet, query(quantile("0.5"), "half"), query(quantile("0.9"), "90 %"), query(quantile("0.99"), "99 %")).
-			colors("half", first, "90 %", second, "99 %", third),
+			colors("half", primary, "90 %", secondary, "99 %", tertiary),
 		chart("Retries", "Requests that were sent again, by reason.", 8, "reqps", 2, "no request was sent again",
 			query(paren("sum by (reason) (rate(starrocks_backup_api_retries_total%s))", api), "{{reason}}")).field(graded),
 		chart("Waiting for our own limit",

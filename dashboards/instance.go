@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-func instance() object {
+func instanceDashboard() object {
 	return dashboard(instanceUID, "StarRocks backups: instance",
 		"One instance in depth: its backups, what they hold, and how far back one can restore.",
-		[]object{one(instances())}, events(),
+		[]object{singleValue(instanceVariable())}, events(),
 		stateAndWhy(), numbers(),
 		row{runs()},
 		row{stateOverTime(), deadlines()},
@@ -31,8 +31,8 @@ func events() []object {
 		}
 	}
 	return []object{
-		at("Backup started", first, "last_task_start_timestamp_seconds"),
-		at("Backup completed", second, "last_success_timestamp_seconds"),
+		at("Backup started", primary, "last_task_start_timestamp_seconds"),
+		at("Backup completed", secondary, "last_success_timestamp_seconds"),
 		at("Backup failed", bad, "last_failure_timestamp_seconds"),
 		{
 			"name": "Alert", "datasource": datasource, "enable": true, "iconColor": "orange", "step": "60s",
@@ -85,21 +85,21 @@ func asObject(texts map[string]string) object {
 }
 
 func stateAndWhy() row {
-	holds := or(paren("max by (condition) (%s == 1)", conditions()),
+	holds := or(paren("max by (condition) (%s == 1)", heldConditions()),
 		paren(`label_replace((max(%s) * 0) + 1, "condition", %q, "", "")`, unwatched(), noExporter))
 	return row{
 		stat("State", "Unhealthy: a condition holds. Unknown: it cannot be read, and its backups may be fine or not.", 3, "none", 0,
-			"not seen", steps(neutral), instant(state(), "")).
+			"not seen", steps(neutral), instant(currentState(), "")).
 			field(object{"mappings": states}).high(6),
-		ranked(rankTitle, table("Why", "The conditions that hold, now or as the alerts hold them. The link Runbooks above explains each.", 9,
+		rankedBy(rankTitle, newTable("Why", "The conditions that hold, now or as the alerts hold them. The link Runbooks above explains each.", 9,
 			column{
 				title: "What is wrong", label: "condition",
 				config: object{"mappings": sentenceMappings(), "custom.minWidth": 400},
 			},
 			column{title: rankTitle, expr: orElse(
 				orOfCondition(paren("%s * on (condition) group_left () %s", holds, weights()), holds),
-				sayIf(state(), "condition", "nothing"), say("condition", "unseen"))}).high(6)),
-		table("Newest task", "Its status, when it began, and how many of its tables are in which status.", 5,
+				sayIf(currentState(), "condition", "nothing"), say("condition", "unseen"))}).high(6)),
+		newTable("Newest task", "Its status, when it began, and how many of its tables are in which status.", 5,
 			column{
 				title: "Status", label: "status", expr: orElse(paren("max by (status) (%s == 1)", perInstance("last_task_status", "status")),
 					sayIf(isRead(), "status", "no task"), say("status", "not known")),
@@ -109,7 +109,7 @@ func stateAndWhy() row {
 				title: "Began", expr: milliseconds(paren("max(%s) and on () max(%s == 1)", perInstance("last_task_start_timestamp_seconds"),
 					perInstance("last_task_status", "status"))), config: fromNow(),
 			}).high(6),
-		table("Exporters that read it",
+		newTable("Exporters that read it",
 			"Whether they answer, have loaded their newest configuration, and have listed the region of the instance "+
 				"in full, if they discover it.", 7,
 			column{title: "Exporter", label: "instance", config: wide(150)},
@@ -136,17 +136,17 @@ func numbers() row {
 	const none = "none, or not known"
 	return row{
 		stat("Newest good backup", "When it finished, as of the last read.", 4, "dateTimeFromNow", 0, none, steps(neutral),
-			instant(milliseconds(held("last_success_timestamp_seconds")), "")),
+			instant(milliseconds(lastKnown("last_success_timestamp_seconds")), "")),
 		stat("Deadline", "When a newer good backup must have finished, as of the last read.", 4, "dateTimeFromNow", 0, none, steps(neutral),
-			instant(milliseconds(held("deadline_timestamp_seconds")), "")),
+			instant(milliseconds(lastKnown("deadline_timestamp_seconds")), "")),
 		stat("Restorable backups", "Completed and not expired. 0 is fine only while the very first backup runs: see State.", 4, "none", 0,
 			"not known", steps(neutral), instant(perInstance("restorable_backups"), "")),
 		stat("Restorable until", "When the last of them expires, as of the last read.", 4, "dateTimeFromNow", 0, "never, or not known",
-			steps(neutral), instant(milliseconds(held("restorable_until_timestamp_seconds")), "")),
+			steps(neutral), instant(milliseconds(lastKnown("restorable_until_timestamp_seconds")), "")),
 		stat("Failed in a row", "Tasks that failed or were canceled since the newest good one.", 4, "none", 0, "not known",
 			steps(unknown, 0, neutral, 1, bad), instant(perInstance("consecutive_failures"), "")),
 		stat("Last read", "When the exporter last read it in full. All else is as of then.", 4, "dateTimeFromNow", 0, "not within 26 h",
-			steps(neutral), instant(milliseconds(held("last_read_timestamp_seconds")), "")),
+			steps(neutral), instant(milliseconds(lastKnown("last_read_timestamp_seconds")), "")),
 	}
 }
 
@@ -171,10 +171,10 @@ func runs() object {
 		query(completed("last_success_duration_seconds"), "completed"), query(of("failed"), "failed"), query(of("canceled"), "canceled"),
 		query(completed(dataSizes), "data")).
 		custom(object{"drawStyle": "bars", "fillOpacity": 100, "lineWidth": 6}).
-		colors("completed", first, "failed", bad, "canceled", "orange").
+		colors("completed", primary, "failed", bad, "canceled", "orange").
 		override("data", object{
 			"unit": "bytes", "custom.drawStyle": "points", "custom.axisPlacement": "right", "custom.pointSize": 8,
-			"color": object{"mode": "fixed", "fixedColor": third},
+			"color": object{"mode": "fixed", "fixedColor": tertiary},
 		}).with(object{"interval": "1m", "maxDataPoints": 400})
 }
 
@@ -194,7 +194,7 @@ func stateOverTime() object {
 	return timeline("State over time",
 		"Whether it was healthy, and the status of the newest task. Choose a shorter time to see more.", 12, notYet,
 		append(slices.Clone(states), taskCodes...),
-		query(state(), "state"), query(paren("%s + %d", statusCode(), firstCode-1), "newest task")).
+		query(currentState(), "state"), query(paren("%s + %d", statusCode(), firstCode-1), "newest task")).
 		with(object{"maxDataPoints": 400, "interval": "1m"})
 }
 
@@ -205,7 +205,7 @@ func deadlines() object {
 		query(perInstance("max_age_seconds"), "max age"),
 		query(perInstance("last_success_age_seconds"), "age"),
 		query(paren("%s - %s", perInstance("deadline_timestamp_seconds"), perInstance("last_success_timestamp_seconds")), "deadline")).
-		colors("age", first, "max age", unknown, "deadline", third).
+		colors("age", primary, "max age", unknown, "deadline", tertiary).
 		override("max age", object{"custom.lineWidth": 6, "custom.fillOpacity": 0}).
 		override("deadline", object{
 			"custom.lineWidth": 2, "custom.fillOpacity": 0, "custom.lineStyle": object{"fill": "dash", "dash": []int{10, 10}},
@@ -217,7 +217,7 @@ func durations() object {
 	return chart("Duration", "How long the newest good backup took, beside the median of the time shown.", 12, "s", 1, notYet,
 		query(perInstance(metric), "duration"),
 		query(paren("max by (%s) (quantile_over_time(0.5, starrocks_backup_%s{%s}[$__range] @ end()))", identity, metric,
-			selected), "median")).colors("duration", first, "median", third)
+			selected), "median")).colors("duration", primary, "median", tertiary)
 }
 
 func throughput() object {
@@ -225,7 +225,7 @@ func throughput() object {
 	return chart("Throughput",
 		"What the newest good backup holds by the time it took, beside the median of the time shown. Sizes are whole GiB.", 12, "binBps", 1,
 		notYet, query(rate, "throughput"),
-		query(paren("quantile_over_time(0.5, %s[$__range:1h] @ end())", rate), "median")).colors("throughput", first, "median", third)
+		query(paren("quantile_over_time(0.5, %s[$__range:1h] @ end())", rate), "median")).colors("throughput", primary, "median", tertiary)
 }
 
 func dataSize() object {
@@ -234,13 +234,13 @@ func dataSize() object {
 			"the provisioned one.", 12, "bytes", 1, notYet,
 		query(perInstance(dataSizes), "data"), query(perInstance("data_size_baseline_bytes"), "largest of the seven before"),
 		query(perInstance("last_success_disk_size_bytes"), "disk")).
-		colors("data", first, "largest of the seven before", third, "disk", second)
+		colors("data", primary, "largest of the seven before", tertiary, "disk", secondary)
 }
 
 func byDatabase() object {
 	largest := paren("topk(%d, max by (database) (max_over_time(starrocks_backup_database_size_bytes{%s}[$__range] @ end())))",
-		lines, selected)
-	return chart("Data by database", fmt.Sprintf("Of the newest good backup: the %d largest of the time shown.", lines), 12, "bytes", 1,
+		maxLines, selected)
+	return chart("Data by database", fmt.Sprintf("Of the newest good backup: the %d largest of the time shown.", maxLines), 12, "bytes", 1,
 		notYet, query(paren("(max by (database) %s) and on (database) %s", chosen("starrocks_backup_database_size_bytes"), largest),
 			"{{database}}")).stacked("line", 30).distinct()
 }
@@ -256,8 +256,8 @@ func ofTables(metric string) string {
 }
 
 func largestTables() object {
-	largest := paren("topk(%d, %s)", lines, ofTables("subtask_size_bytes"))
-	return table("Largest tables", fmt.Sprintf("Of the newest good backup, the %d largest, and how long each took.", lines), 8,
+	largest := paren("topk(%d, %s)", maxLines, ofTables("subtask_size_bytes"))
+	return newTable("Largest tables", fmt.Sprintf("Of the newest good backup, the %d largest, and how long each took.", maxLines), 8,
 		byTable(
 			column{
 				title: "Size", expr: orElse(largest, sayIf(isRead(), "table", "none is listed"), say("table", "not known")),
@@ -282,7 +282,7 @@ func changes() object {
 		"(%s == on () group_left () max(%[2]s))",
 		older, seen)
 	change := paren(`(sum by (database, table) ((label_replace(%s, "of", "now", "", "")) or (0 - %s))) != 0`, now, before)
-	return table("Changed since the good backup before",
+	return newTable("Changed since the good backup before",
 		"Tables that grew or shrank, came or went, of those that the exporter lists (subtask_limit). The backup before must lie in the time "+
 			"shown.",
 		8, byTable(column{
@@ -294,7 +294,8 @@ func changes() object {
 }
 
 func failedTables() object {
-	return table("Failed tables", "Tables whose backup failed or was canceled in the newest task that has ended; it may not be a good one.", 8,
+	return newTable("Failed tables",
+		"Tables whose backup failed or was canceled in the newest task that has ended; it may not be a good one.", 8,
 		byTable(
 			column{
 				title: "Failed", expr: orElse(paren("topk(100, %s == 1)", ofTables("subtask_failed")),
@@ -310,7 +311,7 @@ func window() object {
 		query(paren("time() - %s", perInstance("oldest_restorable_timestamp_seconds")), "oldest restorable"),
 		query(perInstance("last_success_age_seconds"), "newest good")).
 		override("oldest restorable", object{"custom.fillBelowTo": "newest good", "custom.fillOpacity": 10}).
-		colors("oldest restorable", second, "newest good", first)
+		colors("oldest restorable", secondary, "newest good", primary)
 }
 
 func expiry() object {
@@ -319,7 +320,7 @@ func expiry() object {
 		12, "s", 1, "nothing that expires in the time shown",
 		query(until("last_success_expire_timestamp_seconds"), "newest good"),
 		query(until("restorable_until_timestamp_seconds"), "last restorable")).belowZero().
-		colors("newest good", first, "last restorable", second)
+		colors("newest good", primary, "last restorable", secondary)
 }
 
 func snapshot() object {
@@ -333,7 +334,7 @@ func snapshot() object {
 		columns = append(columns, column{title: titles[n], label: l})
 	}
 	last := len(columns) - 1
-	columns[last].expr = orElse(held("instance_info", append([]string{"instance_name"}, labels[3:]...)...),
-		sayIf(state(), "instance_name", "no task tells"), say("instance_name", "not seen"))
-	return table("Instance", "As it was when its newest backup task was made.", 24, columns...).high(4)
+	columns[last].expr = orElse(lastKnown("instance_info", append([]string{"instance_name"}, labels[3:]...)...),
+		sayIf(currentState(), "instance_name", "no task tells"), say("instance_name", "not seen"))
+	return newTable("Instance", "As it was when its newest backup task was made.", 24, columns...).high(4)
 }

@@ -8,13 +8,13 @@ import (
 
 // The same color means the same thing everywhere.
 const (
-	good    = "green"
-	bad     = "red"
-	unknown = "#8e8e8e" // grey
-	neutral = "text"    // says nothing of good or bad, as do the next three
-	first   = "blue"
-	second  = "purple"
-	third   = "#c8a02c" // ocher
+	good      = "green"
+	bad       = "red"
+	unknown   = "#8e8e8e" // grey
+	neutral   = "text"    // says nothing of good or bad, as do the next three
+	primary   = "blue"
+	secondary = "purple"
+	tertiary  = "#c8a02c" // ocher
 )
 
 var (
@@ -45,8 +45,8 @@ const notYet = "nothing yet in the time shown"
 
 // steps are thresholds: the first color from below, each further from its value on. A value that is not there has the first, which
 // must not say good or bad.
-func steps(first string, more ...any) object {
-	all := []object{{"color": first, "value": nil}}
+func steps(below string, more ...any) object {
+	all := []object{{"color": below, "value": nil}}
 	for n := 0; n < len(more); n += 2 {
 		all = append(all, object{"value": more[n], "color": more[n+1]})
 	}
@@ -107,7 +107,7 @@ func stat(title, about string, w int, unit string, decimals int, none string, th
 // chart is one or more lines over time, from zero on.
 func chart(title, about string, w int, unit string, decimals int, none string, queries ...object) object {
 	p := panel("timeseries", title, about, w, unit, decimals, none, queries...).field(object{
-		"color": object{"mode": "fixed", "fixedColor": first}, "min": 0,
+		"color": object{"mode": "fixed", "fixedColor": primary}, "min": 0,
 		"custom": object{
 			"drawStyle": "line", "lineWidth": 1, "fillOpacity": 0, "showPoints": "auto", "pointSize": 4, "spanNulls": false,
 			"thresholdsStyle": object{"mode": "off"},
@@ -168,13 +168,13 @@ func (o object) distinct() object {
 	}
 	config := o["fieldConfig"].(object)
 	for n, color := range palette {
-		var names []string
-		for first := range classes {
-			last := (n + len(palette) - first) % len(palette)
-			names = append(names, fmt.Sprintf("[%s].*[%s]", classes[first], classes[last]))
+		var patterns []string
+		for begins := range classes {
+			ends := (n + len(palette) - begins) % len(palette)
+			patterns = append(patterns, fmt.Sprintf("[%s].*[%s]", classes[begins], classes[ends]))
 		}
 		config["overrides"] = append(config["overrides"].([]object), object{
-			"matcher":    object{"id": "byRegexp", "options": "/^(" + strings.Join(names, "|") + ")$/i"},
+			"matcher":    object{"id": "byRegexp", "options": "/^(" + strings.Join(patterns, "|") + ")$/i"},
 			"properties": []object{{"id": "color", "value": object{"mode": "fixed", "fixedColor": color}}},
 		})
 	}
@@ -218,9 +218,9 @@ var seriesLabels = []string{
 	"condition", "status", "database", "table",
 }
 
-// table joins queries on their common labels. A query for the first label should return a row of words if there is nothing else: Grafana
+// newTable joins queries on their common labels. A query for the first label should return a row of words if there is nothing else: Grafana
 // does not show a table's noValue.
-func table(title, about string, w int, columns ...column) object {
+func newTable(title, about string, w int, columns ...column) object {
 	var queries []object
 	renamed, excluded, index := object{}, object{"Time": true}, object{}
 	for _, l := range seriesLabels {
@@ -282,8 +282,8 @@ func (o object) sorted(title string, desc bool) object {
 	return o
 }
 
-// ranked orders a table by a column, the highest first, and does not show it.
-func ranked(title string, o object) object {
+// rankedBy orders a table by a column, the highest first, and does not show it.
+func rankedBy(title string, o object) object {
 	o["transformations"] = append(o["transformations"].([]object),
 		object{"id": "sortBy", "options": object{"fields": object{}, "sort": []object{{"field": title, "desc": true}}}},
 		object{"id": "organize", "options": object{

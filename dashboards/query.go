@@ -66,8 +66,8 @@ func perInstance(metric string, more ...string) string {
 // hold is how long single values are held; the conditions are held by the rules, for as long as the instance is configured.
 const hold = "26h"
 
-// held returns a metric, and of instances that cannot be read its last value. An instance that is read and has no value has none.
-func held(metric string, by ...string) string {
+// lastKnown returns a metric, and of instances that cannot be read its last value. An instance that is read and has no value has none.
+func lastKnown(metric string, by ...string) string {
 	return orOfInstance(perInstance(metric, by...),
 		paren("(max by (%s) (last_over_time(starrocks_backup_%s{%s}[%s]) unless on (%s) %s)) unless on (%s) %s",
 			list(append([]string{identity}, by...)...), metric, selected, hold, identity, ofOthers, identity, isRead()))
@@ -94,29 +94,32 @@ func jobsGone() string {
 	return paren("(group by (cluster, job) %s) unless on (cluster, job) starrocks_backup_exporter_build_info{%s}", build(hold), exporters)
 }
 
-// gone are the instances of exporters that do not answer, of jobs whose conditions no rule records: the rules know better which remain.
-func gone() string {
+// goneInstances are the instances of exporters that do not answer, of jobs whose conditions no rule records: the rules know better which
+// remain.
+func goneInstances() string {
 	down := or(targetsDown(), paren("(group by (%s) %s) and on (cluster, job) %s", target, build(hold), jobsGone()))
 	seen := paren("last_over_time(starrocks_backup_up{%s}[%s]) and on (%s) %s", selected, hold, target, down)
 	return paren(`max by (%s) ((%s unless on (cluster, job) starrocks_backup:condition{condition="unreadable",%s}) unless on (%[1]s) %[4]s)`,
 		identity, seen, exporters, ofOthers)
 }
 
-// recorded are the conditions as the alerts hold them, by the rules.
-func recorded(matchers ...string) string {
+// recordedConditions are the conditions as the alerts hold them, by the rules.
+func recordedConditions(matchers ...string) string {
 	held := paren("%s >= 0", chosen("starrocks_backup:condition", matchers...)) // -1: just removed
 	return paren("max by (%s, condition) %s", identity, held)
 }
 
-// listed are the instances that the rules hold conditions of.
-func listed() string { return paren("group by (%s) %s", identity, recorded(`condition="unreadable"`)) }
+// recordedInstances are the instances that the rules hold conditions of.
+func recordedInstances() string {
+	return paren("group by (%s) %s", identity, recordedConditions(`condition="unreadable"`))
+}
 
-// conditions are what the exporters say now, and what the alerts hold beyond that.
-func conditions(matchers ...string) string {
+// heldConditions are what the exporters say now, and what the alerts hold beyond that.
+func heldConditions(matchers ...string) string {
 	more := append([]string{"condition"}, matchers...)
 	unreadable := paren("min by (%s, condition) %s", identity,
 		chosen("starrocks_backup_read_condition", append(matchers, `condition="unreadable"`)...)) // one exporter that can read suffices
-	return or(perInstance("condition", more...), unreadable, perInstance("read_condition", more...), recorded(matchers...))
+	return or(perInstance("condition", more...), unreadable, perInstance("read_condition", more...), recordedConditions(matchers...))
 }
 
 const (
@@ -125,27 +128,27 @@ const (
 	unhealthy
 )
 
-// state is the state of each instance: healthy, unknown or unhealthy.
-func state() string {
+// currentState is the state of each instance: healthy, unknown or unhealthy.
+func currentState() string {
 	return or(
 		paren("%d * (max by (%s) %s)", unhealthy, identity, chosen("starrocks_backup_condition")),
 		paren("(%s * 0) + %d", perInstance("up"), unknownState),
-		paren("(%s * 0) + %d", listed(), unknownState),
-		paren("(%s * 0) + %d", gone(), unknownState),
+		paren("(%s * 0) + %d", recordedInstances(), unknownState),
+		paren("(%s * 0) + %d", goneInstances(), unknownState),
 	)
 }
 
 // unread are the instances that no exporter can read.
-func unread() string { return paren("%s == %d", state(), unknownState) }
+func unread() string { return paren("%s == %d", currentState(), unknownState) }
 
-// names are the names of the instances, as last known.
-func names() string {
-	return onePerInstance(held("instance_info", "instance_name"))
+// knownNames are the names of the instances, as last known.
+func knownNames() string {
+	return onePerInstance(lastKnown("instance_info", "instance_name"))
 }
 
 // named adds the instance's name to each series, or its id if no name is known.
 func named(fragment string) string {
-	return orOfInstance(paren("%s * on (%s) group_left (instance_name) ((%s * 0) + 1)", fragment, identity, names()), byItsID(fragment))
+	return orOfInstance(paren("%s * on (%s) group_left (instance_name) ((%s * 0) + 1)", fragment, identity, knownNames()), byItsID(fragment))
 }
 
 func byItsID(fragment string) string {
@@ -170,8 +173,8 @@ func sayIf(fragment, label, text string) string {
 
 const (
 	instanceLegend = "{{instance_name}} {{instance_id}}" // legend of named series
-	// lines is how many instances a chart shows at most: more are neither readable nor quick to load.
-	lines = 20
+	// maxLines is how many instances a chart shows at most: more are neither readable nor quick to load.
+	maxLines = 20
 )
 
 // charted selects instances by a variable that Grafana resolves first, so that Prometheus reads no others.

@@ -265,7 +265,7 @@ type backup struct {
 	deadline   float64
 }
 
-var every = []string{
+var everyCondition = []string{
 	"overdue", "missing", "failing", "failing_repeatedly", "stuck", "expiring", "retention_too_short", "shrunk", "tables_failed",
 	"status_unknown", "implausible", "subscription_ending",
 }
@@ -304,7 +304,7 @@ func (e exporter) exposition(now float64) []sample {
 		for _, c := range []string{"unreadable", "access_denied", "throttled"} {
 			add("read_condition", fmt.Sprintf("condition=%q,", c), 0)
 		}
-		for _, c := range every {
+		for _, c := range everyCondition {
 			add("condition", fmt.Sprintf("condition=%q,", c), b.conditions[c])
 		}
 		add("instance_info", fmt.Sprintf(`account="default",instance_name=%q,`, "name-of-"+b.id), 1)
@@ -429,9 +429,12 @@ func TestRemovedInstance(t *testing.T) {
 	s := newServer(t, true)
 	stays, removed := s.good("c-stays"), s.overdue("c-removed", 7200)
 	s.scrape(20, together(exporter{here, []backup{stays, removed}}))
-	s.scrape(30, together(exporter{here, []backup{stays}}))
-	s.shows("Healthy", "1")
-	s.shows("Unknown", "0")
+	s.scrape(3, together(exporter{here, []backup{stays}})) // the rules hold it for a moment
+	for range 20 {
+		s.scrape(1, together(exporter{here, []backup{stays}}))
+		s.shows("Healthy", "1")
+		s.shows("Unknown", "0")
+	}
 	s.scrape(60, dead(exporter{labels: here}))
 	s.shows("Unknown", "1")
 	if why := s.byID(instancesColumn(t, "Why"), "why"); !equal(why, map[string]string{"c-stays": "no exporter answers"}) {
@@ -462,10 +465,10 @@ func TestUnknownForLongerThanADay(t *testing.T) {
 // Its row says what is known, and its page is in the list.
 func TestOverdueInstanceBecomesUnreadable(t *testing.T) {
 	s := newServer(t, true)
-	late, good := s.overdue("c-late", 7200), s.good("c-good")
-	s.scrape(20, together(exporter{here, []backup{late, good}}))
-	late.unread, good.unread = "timeout", "timeout"
-	s.scrape(60, together(exporter{here, []backup{late, good}}))
+	late, fine := s.overdue("c-late", 7200), s.good("c-good")
+	s.scrape(20, together(exporter{here, []backup{late, fine}}))
+	late.unread, fine.unread = "timeout", "timeout"
+	s.scrape(60, together(exporter{here, []backup{late, fine}}))
 	want := map[string]string{"c-late": "overdue, unreadable", "c-good": "unreadable"}
 	if why := s.byID(instancesColumn(t, "Why"), "why"); !equal(why, want) {
 		t.Errorf("%v", why)
@@ -475,7 +478,7 @@ func TestOverdueInstanceBecomesUnreadable(t *testing.T) {
 			t.Errorf("%s: %v", title, got)
 		}
 	}
-	if names := s.byID(names(), "instance_name"); names["c-late"] != "name-of-c-late" {
+	if names := s.byID(knownNames(), "instance_name"); names["c-late"] != "name-of-c-late" {
 		t.Errorf("%v", names)
 	}
 	if used := s.byID(instancesColumn(t, "Used"), ""); used["c-late"] < "1.08" || used["c-good"] > "0.1" {
@@ -688,7 +691,7 @@ func TestMostUrgentFirst(t *testing.T) {
 func TestWordsOfConditions(t *testing.T) {
 	s := newServer(t, false)
 	all := []backup{{id: "c-new", conditions: map[string]float64{}}}
-	for _, c := range every {
+	for _, c := range everyCondition {
 		all = append(all, backup{id: "c-" + c, conditions: map[string]float64{c: 1}})
 	}
 	s.scrape(3, func(now float64) []sample {
@@ -700,7 +703,7 @@ func TestWordsOfConditions(t *testing.T) {
 	if why["c-new"] != urgency[0].words[0] || len(why) != len(all) {
 		t.Errorf("%v", why)
 	}
-	for _, c := range every {
+	for _, c := range everyCondition {
 		if why["c-"+c] == urgency[0].words[0] || sentences[c] == "" {
 			t.Errorf("%s has no words: %q, %q", c, why["c-"+c], sentences[c])
 		}

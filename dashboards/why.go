@@ -10,41 +10,41 @@ const (
 	noExporter = "no_exporter" // holds if no exporter says anything of the instance
 )
 
-// reason is a condition. Those that cannot hold without one another share a digit, by their weights.
-type reason struct {
+// weighted is a condition. Those that cannot hold without one another share a digit, by their weights.
+type weighted struct {
 	condition string
 	weight    int
 }
 
 // digit is a decimal digit of the number that says which conditions hold. It has words for each value from 1 on.
 type digit struct {
-	reasons []reason
+	reasons []weighted
 	words   []string
 }
 
 // urgency lists the conditions, the most urgent last.
 var urgency = []digit{
-	{[]reason{{other, 1}}, []string{"a condition this dashboard does not know"}},
+	{[]weighted{{other, 1}}, []string{"a condition this dashboard does not know"}},
 	{
-		[]reason{{"no_policy", 1}, {"restore_untested", 2}},
+		[]weighted{{"no_policy", 1}, {"restore_untested", 2}},
 		[]string{"no policy", "restore untested", "no policy, restore untested"},
 	},
-	{[]reason{{"status_unknown", 1}}, []string{"unknown status"}},
-	{[]reason{{"implausible", 1}}, []string{"implausible task"}},
-	{[]reason{{"retention_too_short", 1}}, []string{"retention too short"}},
-	{[]reason{{"shrunk", 1}}, []string{"shrunk"}},
-	{[]reason{{"tables_failed", 1}}, []string{"tables failed"}},
-	{[]reason{{"stuck", 1}}, []string{"stuck"}},
+	{[]weighted{{"status_unknown", 1}}, []string{"unknown status"}},
+	{[]weighted{{"implausible", 1}}, []string{"implausible task"}},
+	{[]weighted{{"retention_too_short", 1}}, []string{"retention too short"}},
+	{[]weighted{{"shrunk", 1}}, []string{"shrunk"}},
+	{[]weighted{{"tables_failed", 1}}, []string{"tables failed"}},
+	{[]weighted{{"stuck", 1}}, []string{"stuck"}},
 	{
-		[]reason{{"unreadable", 1}, {"access_denied", 1}, {"throttled", 2}},
+		[]weighted{{"unreadable", 1}, {"access_denied", 1}, {"throttled", 2}},
 		[]string{"unreadable", "unreadable: access denied", "unreadable: throttled", "unreadable: access denied, throttled"},
 	},
-	{[]reason{{noExporter, 1}}, []string{"no exporter answers"}},
-	{[]reason{{"subscription_ending", 1}}, []string{"subscription ending"}},
-	{[]reason{{"failing", 1}, {"failing_repeatedly", 1}}, []string{"failing", "failing repeatedly"}},
-	{[]reason{{"overdue", 1}}, []string{"overdue"}},
-	{[]reason{{"expiring", 1}}, []string{"last backup expiring"}},
-	{[]reason{{"missing", 1}}, []string{"nothing to restore"}},
+	{[]weighted{{noExporter, 1}}, []string{"no exporter answers"}},
+	{[]weighted{{"subscription_ending", 1}}, []string{"subscription ending"}},
+	{[]weighted{{"failing", 1}, {"failing_repeatedly", 1}}, []string{"failing", "failing repeatedly"}},
+	{[]weighted{{"overdue", 1}}, []string{"overdue"}},
+	{[]weighted{{"expiring", 1}}, []string{"last backup expiring"}},
+	{[]weighted{{"missing", 1}}, []string{"nothing to restore"}},
 }
 
 // weights is a vector of the conditions' weights.
@@ -62,7 +62,7 @@ func weights() string {
 
 // unwatched are the instances that are known, and that no exporter says anything of.
 func unwatched() string {
-	return paren("%s unless on (%s) %s", or(listed(), gone()), identity, perInstance("up"))
+	return paren("%s unless on (%s) %s", or(recordedInstances(), goneInstances()), identity, perInstance("up"))
 }
 
 // notListed matches the conditions that urgency does not list.
@@ -78,15 +78,15 @@ func notListed() string {
 
 // digits is, for each instance with a condition, the number whose digits say which. PromQL cannot join texts; it can add numbers.
 func digits() string {
-	holds := or(paren("%s == 1", conditions()),
+	holds := or(paren("%s == 1", heldConditions()),
 		paren(`label_replace((%s * 0) + 1, "condition", %q, "", "")`, unwatched(), noExporter))
-	rest := paren(`label_replace(group by (%s) (%s == 1), "condition", %q, "", "")`, identity, conditions(notListed()), other)
+	rest := paren(`label_replace(group by (%s) (%s == 1), "condition", %q, "", "")`, identity, heldConditions(notListed()), other)
 	return paren("sum by (%s) %s", identity, or(paren("%s * on (condition) group_left () %s", holds, weights()), rest))
 }
 
-// why is a label that lists the conditions of an instance, the most urgent first. It takes the digits from the last on, and puts their
+// whyText is a label that lists the conditions of an instance, the most urgent first. It takes the digits from the last on, and puts their
 // words behind a mark. The mark alternates, so that a step does not take a second digit.
-func why() string {
+func whyText() string {
 	mark, next := "#", "!"
 	text := paren(`label_replace(count_values by (%s) ("why", %s), "why", "$1%s", "why", "(.*)")`, identity, digits(), mark)
 	for _, d := range urgency {
@@ -101,9 +101,9 @@ func why() string {
 
 // rank orders instances: the most urgent condition first, then the longest past the deadline.
 func rank() string {
-	late := paren("clamp(time() - %s, -4e8, 4e8)", held("deadline_timestamp_seconds"))
-	class := or(paren("floor((log10(%s)) + 1e-9) + 1", digits()), paren("%s * 0", state()))
-	return paren("(%s * 1e9) + on (%s) %s", class, identity, orOfInstance(late, paren("(%s * 0) - 4e8", state())))
+	late := paren("clamp(time() - %s, -4e8, 4e8)", lastKnown("deadline_timestamp_seconds"))
+	class := or(paren("floor((log10(%s)) + 1e-9) + 1", digits()), paren("%s * 0", currentState()))
+	return paren("(%s * 1e9) + on (%s) %s", class, identity, orOfInstance(late, paren("(%s * 0) - 4e8", currentState())))
 }
 
 // wordsOf returns the words of conditions, as alternatives of a regular expression.

@@ -70,14 +70,14 @@ func TestPictures(t *testing.T) {
 	server.waitFor(t, "the death of the exporter",
 		`count(up == 0) + 0 * count(starrocks_backup:condition) unless on () starrocks_backup_up`, 1)
 	shown = server.picture(t, "exporter-dead", "fleet")
-	want(t, shown, map[string]string{"Healthy": "0", "Unhealthy": "0", "Unknown": fmt.Sprint(all), "Exporters down": "1"})
+	expectStats(t, shown, map[string]string{"Healthy": "0", "Unhealthy": "0", "Unknown": fmt.Sprint(all), "Exporters down": "1"})
 	server.picture(t, "exporter-dead", "instance", "--instance="+instance)
 
 	start(t, binary, "--config.file="+configurationOf(t, "http://127.0.0.1:1", demo), "--web.listen-address="+exporter)
 	server.waitFor(t, "an exporter that reads nothing",
 		"count(starrocks_backup_up == 0) and on () absent(starrocks_backup:exporter:missing)", all)
 	shown = server.picture(t, "everything-unknown", "fleet")
-	want(t, shown, map[string]string{"Healthy": "0", "Unhealthy": "0", "Unknown": fmt.Sprint(all), "Exporters down": "0"})
+	expectStats(t, shown, map[string]string{"Healthy": "0", "Unhealthy": "0", "Unknown": fmt.Sprint(all), "Exporters down": "0"})
 	server.picture(t, "everything-unknown", "instance", "--instance="+instance)
 }
 
@@ -183,7 +183,7 @@ func (s prometheusServer) picture(t *testing.T, situation, dashboard string, fla
 	return shown
 }
 
-func want(t *testing.T, shown map[string]drawn, stats map[string]string) {
+func expectStats(t *testing.T, shown map[string]drawn, stats map[string]string) {
 	t.Helper()
 	for title, text := range stats {
 		if shown[title].Text != text {
