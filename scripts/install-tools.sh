@@ -49,6 +49,7 @@ declare -rA package_of=(
 	[systemd-nspawn]=systemd-container
 	[node]=nodejs
 	[npm]=npm
+	[jq]=jq
 	[zip]=zip
 	[rpm]=rpm
 	[lintian]=lintian
@@ -102,7 +103,7 @@ go_tool() {
 
 case ${1-} in
 '') install_programs prometheus promtool prometheus-alertmanager amtool chromium \
-	buildah systemd-analyze systemd-nspawn node npm
+	buildah systemd-analyze systemd-nspawn node npm jq
 	install_grafana_components ;;
 lint)
 	go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci_lint"
