@@ -19,9 +19,10 @@ step() {
 	fi
 	failed+=("$name")
 	echo "FAIL  $name ($((SECONDS - began)) s): $log"
-	# The failed tests and what they say first. What the programs under test logged is indented deeper.
-	awk '/^ok |^\?|no test files/ { next } /^(---|    ---) |^panic|^FAIL|^#|^[^ ]*\.go:/ { print substr($0, 1, 400); left = 6; next }
-		left > 0 && /^ +[^ ]+\.go:/ { print substr($0, 1, 400); left-- }' "$log" | head -n "$lines"
+	# The failed tests and what they say first, without all that the programs under test logged.
+	awk '/^ok |no test files/ { next }
+		/^(---|    ---) |^panic:|^FAIL|^#|^vet:|^[^ ]*\.go:/ { print substr($0, 1, 400); left = 8; next }
+		left > 0 && /^ / { print substr($0, 1, 400); left-- }' "$log" | head -n "$lines"
 }
 
 step vet . go vet ./...
