@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs all tests, also after a failure. Prints a line for each step and, of a failed one, what failed; the rest is in .tools/logs.
+# Runs all tests, also after a failure. Prints a line for each step and, of a failed one, what failed; the rest is in .logs.
 #   test.sh MODULE...   the directories of the separate modules
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly logs=$PWD/.tools/logs lines=60
+readonly logs=$PWD/.logs lines=60
 mkdir -p "$logs"
 failed=()
 
