@@ -52,7 +52,11 @@ func groups(p parameters) ([]group, error) {
 	if err != nil {
 		return nil, err
 	}
-	onExporters = append(onExporters, exporterAlerts...)
+	down, err := exporterDown(p)
+	if err != nil {
+		return nil, err
+	}
+	onExporters = append(append(onExporters, exporterAlerts...), down)
 	if p.watchdog {
 		onExporters = append(onExporters, watchdog)
 	}
@@ -271,6 +275,8 @@ func quiet(wait string) (string, error) {
 	return (d - model.Duration(10*time.Second)).String(), nil
 }
 
+// readAlerts says what cannot be read. Its annotations query nothing: in an outage there are many alerts on instances until the region's
+// alert fires, and while an instance cannot be read, its name is not exported.
 func readAlerts(p parameters) ([]alert, error) {
 	const unreadable, rejected = "StarRocksBackupRegionUnreadable", "StarRocksBackupRegionRejected"
 	unreadableFor, err := quiet(p.wait(unreadable, "critical", "25m"))
@@ -296,14 +302,14 @@ unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{c
 				"The exporter's page and log say why.",
 		},
 		{
-			name: "StarRocksBackupInstanceUnreadable", severity: "warning", wait: "30m", expr: instanceUnreadable, lastRead: true,
-			summary: "Backups cannot be read",
+			name: "StarRocksBackupInstanceUnreadable", severity: "warning", wait: "30m", expr: instanceUnreadable,
+			summary: "Backups cannot be read: {{ $labels.instance_id }} in {{ $labels.region_id }}",
 			description: "It is unknown whether the backups of this instance are good. Its other alerts stay as they were at the last read.\n" +
 				"The exporter's page and log say why.",
 		},
 		{
-			name: "StarRocksBackupInstanceUnreadable", severity: "critical", wait: "6h", expr: instanceUnreadable, lastRead: true,
-			summary: "Backups cannot be read for hours",
+			name: "StarRocksBackupInstanceUnreadable", severity: "critical", wait: "6h", expr: instanceUnreadable,
+			summary: "Backups cannot be read for hours: {{ $labels.instance_id }} in {{ $labels.region_id }}",
 			description: "It is unknown whether the backups of this instance are good. Its other alerts stay as they were at the last read.\n" +
 				"The exporter's page and log say why.",
 		},
@@ -316,11 +322,11 @@ unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{c
 				"and name the missing RAM action. Fix the key, the role or the policy.",
 		},
 		{
-			name: "StarRocksBackupCredentialsRejected", severity: "critical", wait: "10m", lastRead: true,
+			name: "StarRocksBackupCredentialsRejected", severity: "critical", wait: "10m",
 			expr: `
 ` + holds("access_denied") + `
 unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{condition="access_denied"}[` + rejectedFor + `]) > 0`,
-			summary: "Credentials rejected",
+			summary: "Credentials rejected: {{ $labels.instance_id }} in {{ $labels.region_id }}",
 			description: "The API rejects the exporter's credentials, or they lack a permission for this instance. " +
 				"The backups may be fine, but the exporter cannot see them.\nThe exporter's page and log quote the API's error " +
 				"and name the missing RAM action. Fix the key, the role or the policy.",
@@ -388,22 +394,44 @@ and on (cluster, job, instance) last_over_time(up[` + scrape + `])`,
 			"and it will not start with this file.\n" +
 			"Its log and --config.check name the line.",
 	},
-	{
-		name: "StarRocksBackupExporterDown", severity: "critical", wait: "10m",
-		comment: `A target that does not answer. Without the label instance: a job whose instances nobody watches, because its exporters are no
-targets any more.`,
+}
+
+// exporterDown returns the alert on exporters that do not answer.
+func exporterDown(p parameters) (alert, error) {
+	const name, usual = "StarRocksBackupExporterDown", "10m"
+	wait, err := model.ParseDuration(p.wait(name, "critical", usual))
+	if err != nil {
+		return alert{}, fmt.Errorf("%s: %w", name, err)
+	}
+	handover, quietFor := (wait + model.Duration(310*time.Second)).String(), max(0, wait-model.Duration(10*time.Second)).String()
+	return alert{
+		name: name, severity: "critical", wait: usual,
+		comment: `A target that does not answer. Without the label instance: a job that lacks more exporters than targets are down, because they are
+no targets any more. Where one turns into the other, both hold for the time that the alert waits, so that the page goes on.`,
 		expr: `
 starrocks_backup:exporter:down
 or (
+  last_over_time(starrocks_backup:exporter:down[` + handover + `])
+  unless on (cluster, job, instance) starrocks_backup_exporter_build_info
+  and on (cluster, job) starrocks_backup:exporter:missing == 1
+)
+or (
   starrocks_backup:exporter:missing == 1
   and on (cluster, job) starrocks_backup:condition{condition="unreadable"}
-  unless on (cluster, job) starrocks_backup:exporter:down
+  unless on (cluster, job) (
+    count by (cluster, job) (starrocks_backup:exporter:down and starrocks_backup:exporter:down offset ` + quietFor + `)
+    + on (cluster, job) (
+      count by (cluster, job) (group by (cluster, job, shard) (starrocks_backup_shard_instances))
+      or max by (cluster, job) (last_over_time(starrocks_backup_total_shards[` + day + `])) * 0
+    )
+    >= on (cluster, job) max by (cluster, job) (last_over_time(starrocks_backup_total_shards[` + day + `]))
+  )
 )`,
 		summary: "Backup exporter down: {{ with $labels.instance }}{{ . }} of {{ end }}{{ $labels.job }}",
 		description: "{{ if $labels.instance }}The target does not answer.{{ else }}Exporters that were there are no targets any more, " +
 			"or there are fewer shards than configured.{{ end }}\nAlerts on their instances stay as they were, for 26 hours at most. " +
 			"Start the exporter again; its log and the targets page of Prometheus say why it is down.",
-	},
+	}, nil
 }
 
 var watchdog = alert{

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the Makefile's targets need and is not installed yet.
-#   install-tools.sh           programs the system tests run (Debian packages)
+#   install-tools.sh           programs the system tests run (Debian packages), and Grafana's components into .tools/grafana-render
 #   install-tools.sh lint      linters, built from source into .tools/bin
 #   install-tools.sh helm      what packages the Helm chart, the same way
 #   install-tools.sh release   what packages a release: both kinds
@@ -47,6 +47,8 @@ declare -rA package_of=(
 	[buildah]=buildah
 	[systemd-analyze]=systemd
 	[systemd-nspawn]=systemd-container
+	[node]=nodejs
+	[npm]=npm
 	[zip]=zip
 	[rpm]=rpm
 	[lintian]=lintian
@@ -77,6 +79,17 @@ install_programs() {
 	done
 }
 
+# Installs what dashboards/render draws with. A copy of its lock file remembers which versions.
+install_grafana_components() {
+	local from=dashboards/render to=.tools/grafana-render
+	if cmp -s "$from/package-lock.json" "$to/installed"; then return 0; fi
+	echo "install-tools: installing Grafana's components"
+	mkdir -p "$to"
+	cp "$from/package.json" "$from/package-lock.json" "$from/.npmrc" "$to/"
+	(cd "$to" && npm ci --silent)
+	cp "$from/package-lock.json" "$to/installed"
+}
+
 # go_tool NAME PACKAGE VERSION: a file beside the binary remembers which version, by which Go.
 go_tool() {
 	local bin=$PWD/.tools/bin built
@@ -90,7 +103,8 @@ go_tool() {
 
 case ${1-} in
 '') install_programs prometheus promtool prometheus-alertmanager amtool chromium \
-	buildah systemd-analyze systemd-nspawn ;;
+	buildah systemd-analyze systemd-nspawn node npm
+	install_grafana_components ;;
 lint)
 	go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci_lint"
 	go_tool gofumpt mvdan.cc/gofumpt "$gofumpt"

@@ -110,7 +110,7 @@ func TestShardsOfTenThousand(t *testing.T) {
 	shared(5)
 }
 
-// The demo's fleet moves from two shards to three as README.md says, one process after the other, each when the one before was
+// The demo's fleet moves from two shards to three as docs/fleets.md says, one process after the other, each when the one before was
 // scraped: no alert ends, and none comes.
 func TestAlertsWhileShardsChange(t *testing.T) {
 	t.Parallel()

@@ -282,14 +282,15 @@ func TestPageLooks(t *testing.T) {
 		}
 		return err
 	})
-	looks("api_down", "http://"+address+"/", "Nothing is known: none of 19 instances could be read.", "stock-overdue",
+	looks("api_down", "http://"+address+"/", "None of 19 instances could be read. By their last read,", "stock-overdue",
 		"refuses the connection", "The configuration could not be reloaded", "oops", "What is known is from")
 
 	address = freeAddress(t)
 	write(text) // nothing was ever read
 	start(t, binary, "--config.file="+file, "--web.listen-address="+address)
 	eventually(t, "another exporter", func() error { _, err := fetch(t, "http://"+address+"/-/ready"); return err })
-	looks("unknown", "http://"+address+"/", "Nothing is known", "1 region unknown", "No earlier read is known.")
+	looks("unknown", "http://"+address+"/", "None of 19 instances could be read. 1 region could not be listed.", "1 region unknown",
+		"No earlier read is known.")
 	write(strings.Split(text, "instances:")[0])
 	address = freeAddress(t)
 	start(t, binary, "--config.file="+file, "--web.listen-address="+address)

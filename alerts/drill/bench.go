@@ -41,9 +41,9 @@ func benchPhases() []benchPhase {
 	}
 }
 
-// bench measures one evaluation of all rules, annotations included. It fails if that takes too many times as long as a plain aggregation
-// over the same series, or if an evaluation is missed.
-func bench(out io.Writer, ruleText string, sizes []int) error {
+// benchRules measures one evaluation of all rules, annotations included. It fails if that takes too many times as long as a plain
+// aggregation over the same series, or if an evaluation is missed.
+func benchRules(out io.Writer, ruleText string, sizes []int) error {
 	directory, err := os.MkdirTemp("", "drill")
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func (b *benchmark) measure(ctx context.Context, out io.Writer, phase benchPhase
 	for minutes := range phase.minutes {
 		b.at = b.at.Add(minute)
 		for e, exposition := range expositions {
-			if err := b.ingest(ctx, b.at, b.scraper.scrape(endpoint{"east", "backups", fmt.Sprint("exporter-", e)}, exposition)); err != nil {
+			if err := b.ingest(ctx, b.at, b.samples(endpoint{"east", "backups", fmt.Sprint("exporter-", e)}, exposition)); err != nil {
 				return err
 			}
 		}

@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// fault is a time when the API fails: in a region, for one instance, or for one exporter.
+// fault is a time when the API fails: in a region, for one instance, for one exporter or in one cluster.
 type fault struct {
 	span
-	kind   string
-	share  float64 // of the reads
-	region string  // empty for all
-	id     string  // of the instance; empty for all
-	reader int     // index of the exporter; 0 for all
+	kind    string
+	share   float64 // of the reads
+	region  string  // empty for all
+	id      string  // of the instance; empty for all
+	reader  int     // index of the exporter; 0 for all
+	cluster string  // empty for all
 }
 
 // lists is a fault of DescribeInstances. All others are faults of DescribeBackups.
@@ -35,6 +36,7 @@ func (c chances) apiFaults(instances []*instance, groups []*group, rate float64)
 		g := groups[c.random.IntN(len(groups))]
 		f.reader = g.exporters[c.random.IntN(len(g.exporters))].index
 	}
+	cluster := func(f *fault) { f.cluster = groups[c.random.IntN(len(groups))].cluster }
 	for _, k := range []struct {
 		often, shortest, longest time.Duration
 		kind                     string
@@ -56,7 +58,7 @@ func (c chances) apiFaults(instances []*instance, groups []*group, rate float64)
 		{20 * day, 45 * minute, 5 * hour, "throttled", 1, region},
 		{15 * day, 20 * minute, 2 * day, "forbidden", 1, one},
 		// A token service that fails. The provider of the credentials stays.
-		{20 * day, 45 * minute, 9 * hour, "unauthorized", 1, reader},
+		{20 * day, 45 * minute, 9 * hour, "unauthorized", 1, cluster},
 		{20 * day, 45 * minute, 9 * hour, "network", 1, reader},
 		{15 * day, hour, 2 * day, lists, 1, region},
 	} {
@@ -90,5 +92,6 @@ func (all faults) unlisted(t time.Time, region string) bool {
 }
 
 func (f fault) hits(i *instance, reader int) bool {
-	return (f.region == "" || f.region == i.region) && (f.id == "" || f.id == i.id) && (f.reader == 0 || f.reader == reader)
+	return (f.region == "" || f.region == i.region) && (f.id == "" || f.id == i.id) &&
+		(f.reader == 0 || f.reader == reader) && (f.cluster == "" || f.cluster == i.cluster)
 }

@@ -19,7 +19,7 @@ func summary(reason apiclient.Reason) string {
 	case apiclient.ReasonTimeout:
 		return "the API did not answer in time"
 	case apiclient.ReasonThrottled:
-		return "the API refuses so many requests"
+		return "the API throttles the requests"
 	case apiclient.ReasonUnauthorized:
 		return "the API rejects the credentials, or there are none"
 	case apiclient.ReasonForbidden:
@@ -29,7 +29,7 @@ func summary(reason apiclient.Reason) string {
 	case apiclient.ReasonInvalidRequest:
 		return "the API rejects the request"
 	case apiclient.ReasonServerError:
-		return "the API fails"
+		return "the API failed"
 	case apiclient.ReasonNetwork:
 		return "the API cannot be reached"
 	case apiclient.ReasonBadResponse:

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,18 +23,28 @@ import (
 
 // fakeScraper has a last result, and makes the next one.
 type fakeScraper struct {
+	mu        sync.Mutex
 	last      *fleet.Result
 	next      func(ctx context.Context) *fleet.Result
 	deadlines []time.Duration
 }
 
-func (s *fakeScraper) Last() *fleet.Result { return s.last }
+func (s *fakeScraper) Last() *fleet.Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
 
 func (s *fakeScraper) Scrape(ctx context.Context, deadline time.Duration) *fleet.Result {
+	s.mu.Lock()
 	s.deadlines = append(s.deadlines, deadline)
-	s.last = s.next(ctx)
-	s.last.Deadline = deadline
-	return s.last
+	s.mu.Unlock()
+	r := s.next(ctx)
+	r.Deadline = deadline
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = r
+	return r
 }
 
 func newTestPage(s Scraper, now func() time.Time) *Page {
@@ -85,6 +96,18 @@ func TestJudgedWhenShown(t *testing.T) {
 	lacks(t, body, "Every instance is healthy.", "Collected <b>1 s ago</b>")
 	body, _ = get(t, at(r, noon.Add(59*time.Second)), "")
 	lacks(t, body, "1 of 1 instance is unhealthy.", "Overdue by")
+}
+
+// An instance need not be read in every collection (api.min_interval); then the page says how old the oldest read is.
+func TestOldestRead(t *testing.T) {
+	r := result(read(t, daily(), task(apiclient.StatusCompleted, 4)), down(read(t, daily()), errors.New("late")))
+	for minutes, want := range map[time.Duration]bool{1: false, 3: true} {
+		r.At = noon.Add(minutes * time.Minute)
+		body, _ := get(t, at(r, r.At), "")
+		if strings.Contains(body, fmt.Sprintf("The oldest read is from %d min ago.", minutes)) != want {
+			t.Errorf("after %d minutes:\n%s", minutes, body)
+		}
+	}
 }
 
 // A collection older than a minute is replaced before it is shown, within the page's patience. A collection that takes longer goes on, as
@@ -149,7 +172,8 @@ func TestUnreadable(t *testing.T) {
 	r := result(known, never)
 	r.At = noon.Add(3 * time.Hour)
 	body, _ := get(t, at(r, r.At), "")
-	lacks(t, body, "Nothing is known: none of 2 instances could be read.", "2 of 2 instances cannot be read: the API did not answer in "+
+	lacks(t, body, "None of 2 instances could be read. By their last read, 1 of these is unhealthy.", "2 of 2 instances cannot be "+
+		"read: the API did not answer in "+
 		"time (timeout).",
 		">orders</a>", `<tr class="instance late stale"`, "1 d 4 h old", "2 h 30 min late", ">0 unhealthy<", ">2 unknown<", ">0 healthy<",
 		">0 overdue <small>+ 1 last known</small><",
@@ -281,6 +305,11 @@ func TestQuery(t *testing.T) {
 	body, _ := get(t, page, "?q=c-&sort=age&page=2")
 	lacks(t, body, `id="state-healthy" href="?q=c-&sort=age&state=healthy"`, `id="sort-age" href="?q=c-&sort=-age"`,
 		`<input type="hidden" name="sort" value="age">`, `<a id="clear" href="?sort=age">`)
+	body, _ = get(t, page, "?odd=1&state=healthy&format=html&q=++"+strings.Repeat("&open=a/b", 30))
+	if n := strings.Count(body, "open=a%2Fb"); strings.Contains(body, "odd") || !strings.Contains(body, `href="?`+
+		strings.Repeat("open=a%2Fb&", 19)+`open=a%2Fb" class="healthy" aria-current`) {
+		t.Errorf("%d times in\n%s", n, body)
+	}
 	body, _ = get(t, page, "?state=healthy")
 	lacks(t, body, `id="state-healthy" href="./" class="healthy" aria-current="true"`, ">3 unhealthy<")
 }

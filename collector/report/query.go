@@ -27,6 +27,23 @@ const (
 	formatParameter    = "format"
 )
 
+// rowsOpened is how many rows are open at most: each link names them all.
+const rowsOpened = 20
+
+// newQuery returns what is known of the parameters of a request.
+func newQuery(asked url.Values) query {
+	values := url.Values{}
+	for _, name := range append(filterParameters(), sortParameter, pageParameter) {
+		if value := strings.Join(strings.Fields(asked.Get(name)), " "); value != "" {
+			values.Set(name, value)
+		}
+	}
+	if opened := asked[openParameter]; len(opened) > 0 {
+		values[openParameter] = opened[max(0, len(opened)-rowsOpened):]
+	}
+	return query{values}
+}
+
 func filterParameters() []string {
 	return []string{searchParameter, stateParameter, regionParameter, accountParameter, conditionParameter}
 }

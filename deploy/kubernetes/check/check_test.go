@@ -101,6 +101,9 @@ func checkScrape(t *testing.T, all objects, pod core.PodTemplateSpec) {
 	if scrape.Port != port.Name || scrape.Interval != "1m" || scrape.ScrapeTimeout != "30s" {
 		t.Errorf("the monitor scrapes %+v of %+v", scrape, port)
 	}
+	if len(scrape.Relabelings) == 0 || scrape.Relabelings[0].TargetLabel != "job" {
+		t.Errorf("fleets in different namespaces have the same job: %+v", scrape.Relabelings)
+	}
 	c := pod.Spec.Containers[0]
 	listens := c.Ports[0]
 	if port.TargetPort.StrVal != listens.Name || port.Port != listens.ContainerPort {
