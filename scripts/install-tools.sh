@@ -53,6 +53,7 @@ declare -rA package_of=(
 	[zip]=zip
 	[rpm]=rpm
 	[lintian]=lintian
+	[rpmlint]=rpmlint
 )
 
 install_programs() {
@@ -117,7 +118,7 @@ helm)
 	go_tool helm-docs "$helm_docs_package" "$helm_docs"
 	;;
 release)
-	install_programs zip rpm lintian systemd-nspawn
+	install_programs zip rpm lintian rpmlint systemd-nspawn
 	go_tool nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm "$nfpm"
 	go_tool cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod "$cyclonedx_gomod"
 	;;
