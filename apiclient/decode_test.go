@@ -144,7 +144,7 @@ func FuzzDecodePage(f *testing.F) {
 	)
 	f.Add([]byte(`{"Success":false,"ErrCode":"Success","Data":[{"BackupTaskId":"never use this"}]}`))
 	f.Add([]byte(`{"Success":true,"Data":[{"PolicyId":"1","InstanceId":"c-1","Hour":"2","RecurrenceValues":[1,"5",null],"ExpireDays":"7"}]}`))
-	f.Add([]byte(`{"Success":true,"Data":[{"OperationId":"op-1","OperationType":"restore","OperationStatus":"COMPLETED","GmtEnd":1742179008000}]}`))
+	f.Add([]byte(`{"Success":true,"Data":[{"OperationId":"op-1","OperationType":"restore","OperationStatus":"DONE","GmtEnd":1742179008000}]}`))
 	f.Add([]byte(`{"RequestId":"r","Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"sr:DescribeBackups"}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if p, data := fuzzed(t, body, describeBackups()); p != nil {

@@ -3,6 +3,7 @@ package apiclient
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"net/url"
 	"strconv"
@@ -71,8 +72,12 @@ type wireOperation struct {
 
 // toModel implements wireItem.
 func (w *wireOperation) toModel([]byte, *wireOperation, *Operation) (Operation, error) {
-	return Operation{
+	o := Operation{
 		ID: string(w.ID), InstanceID: string(w.InstanceID), Type: string(w.Type),
 		Status: parseStatus(string(w.Status)), StatusWord: string(w.Status), Start: w.Start.time, End: w.End.time,
-	}, nil
+	}
+	if o.StatusWord == "" {
+		return o, errors.New("an operation without OperationStatus")
+	}
+	return o, nil
 }

@@ -64,11 +64,20 @@ func TestDecodeOperations(t *testing.T) {
 	}
 }
 
+// An operation of another shape is no restore, nor none.
+func TestOperationsOfAnotherShape(t *testing.T) {
+	for _, body := range []string{`{"Success":true,"Data":[{"New":1}]}`, `{"Success":true,"Data":["op-1"]}`, `{"Success":true,"Data":{}}`} {
+		if p, _, err := listOperationHistory().decode([]byte(body)); err == nil {
+			t.Errorf("%s is %+v", body, p)
+		}
+	}
+}
+
 // Operations without an id are told apart by type and time.
 func TestOperationsWithoutID(t *testing.T) {
 	id := func(o Operation) string { return listOperationHistory().id(&o) }
 	one, later := Operation{Type: "restore", Start: time.Unix(1, 0)}, Operation{Type: "restore", Start: time.Unix(2, 0)}
-	if id(one) == id(later) || id(one) != id(one) {
+	if id(one) == id(later) || id(one) != "/restore/1000" {
 		t.Errorf("%q, %q", id(one), id(later))
 	}
 }

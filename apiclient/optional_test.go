@@ -74,10 +74,11 @@ func TestRestoresOfAnInstance(t *testing.T) {
 // An API that ignores the filter by type lists backups, too. They are no restores.
 func TestOperationsOfOtherTypesAreDropped(t *testing.T) {
 	c, sim, _ := newClient(t, simulator.Options{}, nil)
-	sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Fault: simulator.Raw(http.StatusOK, `{"Success":true,"Total":3,"Data":[
+	answer := simulator.Raw(http.StatusOK, `{"Success":true,"Total":3,"Data":[
 		{"OperationId":"a","OperationType":"backup","OperationStatus":"COMPLETED"},
 		{"OperationId":"b","OperationType":"RESTORE","OperationStatus":"TERMINATED"},
-		{"OperationId":"c","OperationStatus":"COMPLETED"}]}`)})
+		{"OperationId":"c","OperationStatus":"COMPLETED"}]}`)
+	sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Fault: answer})
 	if got := statuses(t, c); !slices.Equal(got, []apiclient.Status{"canceled", "completed"}) {
 		t.Errorf("%v", got)
 	}

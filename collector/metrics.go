@@ -44,7 +44,9 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 	healthGauges("condition", "What is wrong with the instance: 1 if the condition holds, else 0.", []string{"condition"},
 		func(r *fleet.InstanceResult, emit func(float64, ...string)) {
 			for _, c := range health.Conditions() {
-				emit(boolean(r.Health.Conditions[c]), string(c))
+				if holds, known := r.Health.Conditions[c]; known {
+					emit(boolean(holds), string(c))
+				}
 			}
 		}),
 	statusGauges("tasks", "Backup tasks by status.", func(h *health.Health) map[apiclient.Status]int { return h.Count }),

@@ -78,7 +78,7 @@ func TestPlaybackOfWhatIsNone(t *testing.T) {
 
 // The operations that are read slowly are recorded and played back as all others are.
 func TestOptionalOperationsAreRecorded(t *testing.T) {
-	const policies, history = `{"Success":true,"Data":[{"PolicyId":"1"}]}`, `{"Success":true,"Total":1,"Data":[{"OperationId":"op-1"}]}`
+	const policies, history = `{"Success":true,"Data":[{"PolicyId":"1"}]}`, `{"Success":true,"Total":1,"Data":[{"OperationId":"op-1","OperationStatus":"x"}]}`
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.Header.Get("x-acs-action") {
 		case "DescribeBackupPolicies":
@@ -104,7 +104,9 @@ func TestOptionalOperationsAreRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for action, want := range map[string]string{"DescribeBackupPolicies?RegionId=r&": policies, "ListOperationHistory?PageNumber=1&": history} {
+	for action, want := range map[string]string{
+		"DescribeBackupPolicies?RegionId=r": policies, "ListOperationHistory?PageNumber=1": history,
+	} {
 		name, query, _ := strings.Cut(action, "?")
 		r, w := httptest.NewRequest(http.MethodPost, "/path?InstanceId=c-1&"+query, nil), httptest.NewRecorder()
 		r.Header.Set("x-acs-action", name)

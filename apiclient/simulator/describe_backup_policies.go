@@ -2,13 +2,6 @@ package simulator
 
 import "time"
 
-// Policy is a backup policy as the API lists it.
-type Policy struct {
-	PolicyID, Hour, Minute     string
-	RecurrenceValues           any
-	ExpireDays, TimeoutSeconds any
-}
-
 // DailyPolicy is a policy that starts a backup every night, as far as the API tells.
 func DailyPolicy(expireDays int) func(time.Time) []Policy {
 	return func(time.Time) []Policy {

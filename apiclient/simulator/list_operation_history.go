@@ -5,13 +5,6 @@ import (
 	"time"
 )
 
-// Operation is something that was done to an instance, as the API lists it.
-type Operation struct {
-	ID, Type, Status string
-	Create, End      any // milliseconds by the examples
-	Detail           string
-}
-
 // Restored is a restore that completed some time ago, after an hour.
 func Restored(ago time.Duration) func(time.Time) []Operation {
 	return func(now time.Time) []Operation {
