@@ -8,6 +8,7 @@ GO       ?= go
 BINARY   := starrocks_backup_exporter
 DRILL    := alerts/drill
 MODULES  := $(DRILL) dashboards deploy/kubernetes/check# separate modules: they need Prometheus and the schemas of Grafana and Kubernetes
+CHART    := deploy/helm/starrocks-backup-exporter
 TOOLS    := $(CURDIR)/.tools/bin
 FUZZTIME ?= 10s
 
@@ -27,7 +28,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz soak bench bench-guard bench-rules drill dashboards rules kubernetes demo-stack release fmt clean tools lint-tools
+.PHONY: build test race lint fuzz soak bench bench-guard bench-rules drill dashboards rules chart demo-stack release fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
@@ -49,6 +50,8 @@ lint: lint-tools
 	for module in $(MODULES); do (cd $$module && $(TOOLS)/golangci-lint run ./...); done
 	@diff=$$($(TOOLS)/gofumpt -d .); \
 	if [[ -n $$diff ]]; then printf '%s\n' "$$diff"; echo 'not formatted: run make fmt' >&2; exit 1; fi
+	@$(TOOLS)/helm-docs --dry-run --log-level=warning --chart-search-root=$(CHART) | diff $(CHART)/README.md - || \
+		{ echo 'not up to date: run make chart' >&2; exit 1; }
 	@status=0; output=$$(timeout 300 $(TOOLS)/govulncheck ./... 2>&1) || status=$$?; \
 	if ((status == 124)) || [[ $$status == 1 && $$output == *'fetching vulnerabilities:'* ]]; then \
 		echo 'govulncheck: its database was not reachable: NOT checked'; \
@@ -106,7 +109,13 @@ rules:
 	$(GO) run ./alerts --format=kubernetes >deploy/kubernetes/prometheusrule.yaml.new
 	mv deploy/kubernetes/prometheusrule.yaml.new deploy/kubernetes/prometheusrule.yaml
 
-kubernetes: rules
+# Regenerates the Helm chart's README, and packages the chart in dist/: with the rules and dashboards that its files/ links to.
+# Building helm takes minutes, so the tests of deploy/kubernetes/check use its libraries.
+chart:
+	scripts/install-tools.sh helm
+	$(TOOLS)/helm-docs --log-level=warning --chart-search-root=$(CHART)
+	for values in $(CHART)/ci/*.yaml; do $(TOOLS)/helm lint --strict --quiet --values="$$values" $(CHART); done
+	$(TOOLS)/helm package --version=$(VERSION) --app-version=$(VERSION) --destination=dist $(CHART)
 
 # Exporter, Prometheus with the rules, Alertmanager, and Grafana where it is installed; see deploy/compose.yml for containers.
 demo-stack: build

@@ -65,7 +65,7 @@ func TestCheckOfARecording(t *testing.T) {
 func TestCheckStatus(t *testing.T) {
 	ago := func(d time.Duration) any { return simulator.Millis(time.Now().Add(-d)) }
 	good := func(time.Time) []simulator.Task {
-		return []simulator.Task{{BackupTaskID: "bt-1", Status: "COMPLETED", Start: ago(2 * time.Hour), Finish: ago(time.Hour)}}
+		return []simulator.Task{{BackupTaskID: "bt-1", Status: "COMPLETED", Start: ago(2 * time.Hour), Finish: ago(90 * time.Minute)}}
 	}
 	denied, hangs, unnamed := simulator.Denied(
 		"sr:ReadBackups",
@@ -86,7 +86,7 @@ func TestCheckStatus(t *testing.T) {
 	}{
 		"healthy": {
 			instances: []simulator.Instance{{Tasks: good}}, status: 0,
-			says: "c-0 - cn-hangzhou default 1 h in 1 d ",
+			says: "c-0 - cn-hangzhou default 1 h 30 min in 1 d 0 unhealthy, 0 unknown, 1 healthy",
 		},
 		"bad": {instances: []simulator.Instance{{Tasks: good}, {}}, status: 1, says: "Nothing to restore: the instance has no backup task."},
 		"unknown": {

@@ -81,7 +81,8 @@ func TestMistakesAreLogged(t *testing.T) {
 	}
 	var out strings.Builder
 	logLines(log.NewLogfmtLogger(&out), "reload failed", err)
-	if lines := strings.Count(out.String(), `level=error msg="reload failed" err="x.yml:1: `); lines != 3 || strings.Contains(out.String(), `\n`) {
+	lines := strings.Count(out.String(), `level=error msg="reload failed" err="x.yml:1: `)
+	if lines != 3 || strings.Contains(out.String(), `\n`) {
 		t.Errorf("%d lines:\n%s", lines, out.String())
 	}
 }

@@ -3,16 +3,19 @@ package main
 import (
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/http/pprof"
 	"os"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -259,5 +262,34 @@ func TestReadmeListsEveryFlag(t *testing.T) {
 		if !strings.Contains(string(readme), "`--"+f+"`") {
 			t.Errorf("--%s is not in README.md", f)
 		}
+	}
+}
+
+func TestMemoryLimitFollowsTheCgroup(t *testing.T) {
+	for _, variable := range []string{"GOMEMLIMIT", "AUTOMEMLIMIT"} {
+		t.Setenv(variable, "")
+		os.Unsetenv(variable)
+	}
+	const before = 1 << 40
+	original := debug.SetMemoryLimit(before)
+	t.Cleanup(func() { debug.SetMemoryLimit(original) })
+	want := int64(before) // without a cgroup
+	limit, err := memlimit.FromCgroup()
+	switch {
+	case errors.Is(err, memlimit.ErrNoLimit):
+		want = math.MaxInt64
+	case err == nil:
+		want = int64(0.9 * float64(limit))
+	}
+	limitMemory(log.NewNopLogger())
+	if got := debug.SetMemoryLimit(-1); got != want {
+		t.Errorf("memory limit %d, want %d for a cgroup of %d (%v)", got, want, limit, err)
+	}
+
+	debug.SetMemoryLimit(before)
+	t.Setenv("GOMEMLIMIT", "1GiB") // the runtime has read it
+	limitMemory(log.NewNopLogger())
+	if got := debug.SetMemoryLimit(-1); got != before {
+		t.Errorf("GOMEMLIMIT is overridden by %d", got)
 	}
 }

@@ -48,28 +48,28 @@ type alert struct {
 
 // groups returns all rules. Groups do not depend on the order in which they are evaluated, and have at most 20 rules.
 func groups(p parameters) ([]group, error) {
-	onExporters, err := exporterAlerts(p)
+	onExporters, err := readAlerts(p)
 	if err != nil {
 		return nil, err
+	}
+	onExporters = append(onExporters, exporterAlerts...)
+	if p.watchdog {
+		onExporters = append(onExporters, watchdog)
 	}
 	all := []group{
 		{name: "starrocks_backup_records", comment: "What the alerts look at.", records: records},
 		{name: "starrocks_backup", comment: "What is wrong with the backups of an instance.", alerts: backupAlerts},
 		{name: "starrocks_backup_exporter", comment: "What keeps the exporters from seeing it.", alerts: onExporters},
 	}
-	known := map[string]bool{"critical": true, "warning": true, "none": true}
-	for i := range all {
-		for j := range all[i].records {
-			known[all[i].records[j].name] = true
-		}
-		for j := range all[i].alerts {
-			a := &all[i].alerts[j]
-			known[a.name], known[a.name+"/"+a.severity] = true, true
+	named := map[string]bool{"critical": true, "warning": true, "none": true}
+	for _, g := range all {
+		for _, a := range g.alerts {
+			named[a.name], named[a.name+"/"+a.severity] = true, true
 		}
 	}
 	for _, keys := range []map[string]string{p.severities, p.waits} {
 		for key := range keys {
-			if !known[key] {
+			if !named[key] {
 				return nil, fmt.Errorf("there is no alert or severity %q", key)
 			}
 		}
@@ -90,8 +90,8 @@ unless on (cluster, job, instance) starrocks_backup_exporter_build_info`,
 	},
 	{
 		name: "starrocks_backup:exporter:missing",
-		comment: `Jobs of which not all exporters answer, so that an instance nobody reports may still be configured. 1: none of the job's exporters of
-the last 26 hours answers, or fewer shards than there are, or an exporter of the last 26 hours is a target that is down.
+		comment: `Jobs of which not all exporters answer: an instance that nobody reports may still be configured.
+1: none of the job's exporters of the last 26 hours answers, or fewer shards than there are, or one of them is a target that is down.
 Above 1: exporters disagree on the number of shards, which is being changed.`,
 		expr: `
 group by (cluster, job) (
@@ -111,8 +111,10 @@ or max by (cluster, job) (starrocks_backup_total_shards) > min by (cluster, job)
 	},
 	{
 		name: "starrocks_backup:condition",
-		comment: `Each condition of each instance: 1 or 0. What an exporter knows now; else what was known a moment ago, while the instance is configured
-but unreadable, or its exporter is missing, or its region has not been listed yet. Of a pair, one exporter that can read suffices.`,
+		comment: `Each condition of each instance, 1 or 0: what an exporter knows now; else what was known a moment ago, while the instance is
+configured but unreadable, or its exporter is missing, or its region has not been listed yet.
+Of a pair, one exporter that can read suffices.
+Once an instance is removed, unreadable is -1 for a moment, so that nothing brings it back.`,
 		expr: `
 (
   min by (cluster, job, instance_id, region_id, condition) (starrocks_backup_read_condition{condition="unreadable"})
@@ -123,20 +125,22 @@ or on (cluster, instance_id, region_id, condition) (
   and on (cluster, job, instance_id, region_id) (
     starrocks_backup_up
     or last_over_time(starrocks_backup_up[` + recent + `])
-    or last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `])
+    or last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `]) >= 0
     and on (cluster, job) last_over_time(starrocks_backup:exporter:missing[` + recent + `])
-    or last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `])
+    or last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `]) >= 0
     and on (cluster, job, region_id) (starrocks_backup_discovery_complete == 0)
   )
-)`,
+)
+or (last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `]) >= 0) * 0 - 1
+unless last_over_time(starrocks_backup:condition{condition="unreadable"}[` + recent + `])`,
 	},
 	{
 		name:    "starrocks_backup:region:condition",
 		comment: `How many instances of a region are unreadable, or denied, if it is more than half of them and at least five; else 0.`,
 		expr: `
-sum by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"})
-* (sum by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"}) >= bool 5)
-* (avg by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"}) > bool 0.5)`,
+sum by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"} >= 0)
+* (sum by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"} >= 0) >= bool 5)
+* (avg by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"} >= 0) > bool 0.5)`,
 	},
 }
 
@@ -148,31 +152,29 @@ func holds(condition string) string {
 // of is where the templates of annotations look: one instance, now.
 const of = `{{- $i := printf "cluster=%q,instance_id=%q,region_id=%q" $labels.cluster $labels.instance_id $labels.region_id -}}` + "\n"
 
-// known is a sentence about a metric of the instance, %s for its value in words; otherwise stands there while there is no value.
-func known(metric, in, sentence, otherwise string) string {
-	return asked(fmt.Sprintf("max(starrocks_backup_%s{%%s})", metric), in, sentence, otherwise)
+// known is a sentence about a metric of the instance, with %s for its value in words. It is left out while there is no value.
+func known(metric, in, sentence string) string {
+	return asked(fmt.Sprintf("max(starrocks_backup_%s{%%s})", metric), in, sentence)
 }
 
-func asked(query, in, sentence, otherwise string) string {
-	if otherwise != "" {
-		otherwise = "{{ else }}" + otherwise
-	}
-	return fmt.Sprintf("{{ with printf %q $i | query }}%s%s{{ end }}\n",
-		query, strings.ReplaceAll(sentence, "%s", "{{ . | first | value | "+in+" }}"), otherwise)
+func asked(query, in, sentence string) string {
+	return fmt.Sprintf("{{ with printf %q $i | query }}%s{{ end }}\n",
+		query, strings.ReplaceAll(sentence, "%s", "{{ . | first | value | "+in+" }}"))
 }
 
 const (
 	instanceOf = "{{ with printf \"max by (instance_name) (starrocks_backup_instance_info{%s,instance_name!=''})\" $i | query }}" +
-		"{{ . | first | label \"instance_name\" }} ({{ $labels.instance_id }}){{ else }}{{ $labels.instance_id }}{{ end }} in {{ $labels.region_id }}"
+		"{{ . | first | label \"instance_name\" }} ({{ $labels.instance_id }}){{ else }}{{ $labels.instance_id }}{{ end }} " +
+		"in {{ $labels.region_id }}"
 	lastRead = of + "{{ with printf \"time() - max(starrocks_backup_last_read_timestamp_seconds{%s})\" $i | query }}" +
 		"{{ . | first | value | humanizeDuration }} ago{{ else }}not known, no exporter answers{{ end }}"
 )
 
 var (
-	newestGood = known("last_success_timestamp_seconds", "humanizeTimestamp", "The newest good backup finished at %s.", "")
-	expires    = known("restorable_until_timestamp_seconds", "humanizeTimestamp", "The last backup that can be restored expires at %s.", "")
-	failures   = known("consecutive_failures", "humanize", "Runs without a backup since the newest good one: %s.", "") +
-		known("last_failure_timestamp_seconds", "humanizeTimestamp", "The last ended at %s.", "")
+	newestGood = known("last_success_timestamp_seconds", "humanizeTimestamp", "The newest good backup finished at %s.")
+	expires    = known("restorable_until_timestamp_seconds", "humanizeTimestamp", "The last backup that can be restored expires at %s.")
+	failures   = known("consecutive_failures", "humanize", "Runs without a backup since the newest good one: %s.") +
+		known("last_failure_timestamp_seconds", "humanizeTimestamp", "The last ended at %s.")
 )
 
 var backupAlerts = []alert{
@@ -180,14 +182,14 @@ var backupAlerts = []alert{
 		name: "StarRocksBackupOverdue", severity: "critical", expr: holds("overdue"), lastRead: true,
 		summary: "Backup overdue",
 		description: asked("time() - max(starrocks_backup_last_success_timestamp_seconds{%s})", "humanizeDuration",
-			"The newest good backup finished %s ago.", "") +
-			known("deadline_timestamp_seconds", "humanizeTimestamp", "A newer one was due by %s.", "") +
+			"The newest good backup finished %s ago.") +
+			known("deadline_timestamp_seconds", "humanizeTimestamp", "A newer one was due by %s.") +
 			"Data written since then would be lost. Find out why no backup completed, and start one by hand.",
 	},
 	{
 		name: "StarRocksBackupMissing", severity: "critical", wait: "1h", expr: holds("missing"), lastRead: true,
 		summary: "No backup to restore",
-		description: known("last_success_timestamp_seconds", "humanizeTimestamp", "The newest good backup finished at %s and has expired.", "") +
+		description: known("last_success_timestamp_seconds", "humanizeTimestamp", "The newest good backup finished at %s and has expired.") +
 			"If the instance is lost now, so is its data. Start a backup by hand and check that it completes.",
 	},
 	{
@@ -205,8 +207,8 @@ var backupAlerts = []alert{
 		name: "StarRocksBackupStuck", severity: "warning", expr: holds("stuck"), lastRead: true,
 		summary: "Backup stuck",
 		description: asked("time() - max(starrocks_backup_running_task_start_timestamp_seconds{%s})", "humanizeDuration",
-			"A task has been running for %s.", "") +
-			known("last_success_duration_seconds", "humanizeDuration", "The newest good one took %s.", "") +
+			"A task has been running for %s.") +
+			known("last_success_duration_seconds", "humanizeDuration", "The newest good one took %s.") +
 			"Check its progress. If it makes none, cancel it and start a backup by hand.",
 	},
 	{
@@ -218,15 +220,15 @@ var backupAlerts = []alert{
 	{
 		name: "StarRocksBackupRetentionTooShort", severity: "warning", expr: holds("retention_too_short"), lastRead: true,
 		summary: "Backups expire before the next is due",
-		description: known("last_success_expire_timestamp_seconds", "humanizeTimestamp", "The newest good backup expires at %s.", "") +
-			known("deadline_timestamp_seconds", "humanizeTimestamp", "The next one is due by %s.", "") +
+		description: known("last_success_expire_timestamp_seconds", "humanizeTimestamp", "The newest good backup expires at %s.") +
+			known("deadline_timestamp_seconds", "humanizeTimestamp", "The next one is due by %s.") +
 			"Even if every backup succeeds, there will be a time with nothing to restore. Keep backups longer, or back up more often.",
 	},
 	{
 		name: "StarRocksBackupShrunk", severity: "warning", expr: holds("shrunk"), lastRead: true,
 		summary: "Backup much smaller than before",
-		description: known("last_success_data_size_bytes", "humanize1024", "The newest good backup holds %sB.", "") +
-			known("data_size_baseline_bytes", "humanize1024", "The largest of the seven before it holds %sB.", "") +
+		description: known("last_success_data_size_bytes", "humanize1024", "The newest good backup holds %sB.") +
+			known("data_size_baseline_bytes", "humanize1024", "The largest of the seven before it holds %sB.") +
 			"It lacks much of that data, or a database. Find out whether it was dropped on purpose, before the older backups expire.",
 	},
 	{
@@ -234,32 +236,33 @@ var backupAlerts = []alert{
 		summary: "Backup lacks tables",
 		description: "The newest good backup is completed, but some of its tables failed and cannot be restored from it.\n" +
 			asked("count(max by (database, table) (starrocks_backup_subtask_failed{%s}))", "humanize",
-				"Tables without a backup in the newest finished task: %s.", "") +
+				"Tables without a backup in the newest finished task: %s.") +
 			"Read their errors in the console, and start a backup by hand.",
 	},
 	{
 		name: "StarRocksBackupStatusUnknown", severity: "warning", expr: holds("status_unknown"), lastRead: true,
 		summary: "Backup of unknown status",
 		description: "The newest task, or a table of the newest good backup, has a status that the exporter does not know.\n" +
-			known("last_task_start_timestamp_seconds", "humanizeTimestamp", "The newest task began at %s.", "") + newestGood +
+			known("last_task_start_timestamp_seconds", "humanizeTimestamp", "The newest task began at %s.") + newestGood +
 			"Look at the task in the console, and map the word by backups.status_words.",
 	},
 	{
 		name: "StarRocksBackupImplausible", severity: "warning", expr: holds("implausible"), lastRead: true,
 		summary: "Implausible backup task",
-		description: "A task in the list contradicts itself or the clock, or has a time or size that cannot be read. It does not count as a backup.\n" +
+		description: "A task in the list contradicts itself or the clock, or has a time or size that cannot be read. " +
+			"It does not count as a backup.\n" +
 			newestGood + "Compare the newest tasks with the console, and check the clock of the exporter.",
 	},
 	{
 		name: "StarRocksBackupSubscriptionEnding", severity: "critical", expr: holds("subscription_ending"), lastRead: true,
 		summary: "Subscription ending",
-		description: known("instance_expire_timestamp_seconds", "humanizeTimestamp", "The subscription ends at %s.", "") +
+		description: known("instance_expire_timestamp_seconds", "humanizeTimestamp", "The subscription ends at %s.") +
 			"The instance is then suspended, and released 7 days later together with its backups. Renew it.",
 	},
 }
 
-// quiet returns the window of a minimum that keeps instances quiet: where a region has met a condition for the time after which its own alert
-// fires. It must not be shorter: a region that recovers every now and then would keep both alerts from firing.
+// quiet returns the window of the minimum that keeps the alerts on instances quiet: the time after which the region's own alert fires. A
+// shorter window would keep both from firing where a region recovers every now and then.
 func quiet(wait string) (string, error) {
 	d, err := model.ParseDuration(wait)
 	if err != nil {
@@ -268,7 +271,9 @@ func quiet(wait string) (string, error) {
 	return (d - model.Duration(10*time.Second)).String(), nil
 }
 
-func exporterAlerts(p parameters) ([]alert, error) {
+// readAlerts says what cannot be read. Its annotations query nothing: in an outage there are many alerts on instances until the region's
+// alert fires, and while an instance cannot be read, its name is not exported.
+func readAlerts(p parameters) ([]alert, error) {
 	const unreadable, rejected = "StarRocksBackupRegionUnreadable", "StarRocksBackupRegionRejected"
 	unreadableFor, err := quiet(p.wait(unreadable, "critical", "25m"))
 	if err != nil {
@@ -279,10 +284,10 @@ func exporterAlerts(p parameters) ([]alert, error) {
 		return nil, fmt.Errorf("%s: %w", rejected, err)
 	}
 	instanceUnreadable := `
-min by (cluster, instance_id, region_id) (starrocks_backup:condition{condition="unreadable"}) == 1
+min by (cluster, instance_id, region_id) (starrocks_backup:condition{condition="unreadable"} >= 0) == 1
 unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{condition="unreadable"}[` + unreadableFor + `]) > 0`
 
-	alerts := []alert{
+	return []alert{
 		{
 			name: unreadable, severity: "critical", wait: "25m",
 			expr:    `max by (cluster, region_id) (starrocks_backup:region:condition{condition="unreadable"}) > 0`,
@@ -293,14 +298,14 @@ unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{c
 				"The exporter's page and log say why.",
 		},
 		{
-			name: "StarRocksBackupInstanceUnreadable", severity: "warning", wait: "30m", expr: instanceUnreadable, lastRead: true,
-			summary: "Backups cannot be read",
+			name: "StarRocksBackupInstanceUnreadable", severity: "warning", wait: "30m", expr: instanceUnreadable,
+			summary: "Backups cannot be read: {{ $labels.instance_id }} in {{ $labels.region_id }}",
 			description: "It is unknown whether the backups of this instance are good. Its other alerts stay as they were at the last read.\n" +
 				"The exporter's page and log say why.",
 		},
 		{
-			name: "StarRocksBackupInstanceUnreadable", severity: "critical", wait: "6h", expr: instanceUnreadable, lastRead: true,
-			summary: "Backups cannot be read for hours",
+			name: "StarRocksBackupInstanceUnreadable", severity: "critical", wait: "6h", expr: instanceUnreadable,
+			summary: "Backups cannot be read for hours: {{ $labels.instance_id }} in {{ $labels.region_id }}",
 			description: "It is unknown whether the backups of this instance are good. Its other alerts stay as they were at the last read.\n" +
 				"The exporter's page and log say why.",
 		},
@@ -309,44 +314,48 @@ unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{c
 			expr:    `max by (cluster, region_id) (starrocks_backup:region:condition{condition="access_denied"}) > 0`,
 			summary: "Credentials rejected in {{ $labels.region_id }}",
 			description: "The API rejects the exporter's credentials, or they lack a permission, for {{ $value | humanize }} instances of " +
-				"{{ $labels.region_id }}, more than half of them.\nThe exporter's page and log quote the API's error and name the missing RAM action. " +
-				"Fix the key, the role or the policy.",
+				"{{ $labels.region_id }}, more than half of them.\nThe exporter's page and log quote the API's error " +
+				"and name the missing RAM action. Fix the key, the role or the policy.",
 		},
 		{
-			name: "StarRocksBackupCredentialsRejected", severity: "critical", wait: "10m", lastRead: true,
+			name: "StarRocksBackupCredentialsRejected", severity: "critical", wait: "10m",
 			expr: `
 ` + holds("access_denied") + `
 unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{condition="access_denied"}[` + rejectedFor + `]) > 0`,
-			summary: "Credentials rejected",
+			summary: "Credentials rejected: {{ $labels.instance_id }} in {{ $labels.region_id }}",
 			description: "The API rejects the exporter's credentials, or they lack a permission for this instance. " +
 				"The backups may be fine, but the exporter cannot see them.\nThe exporter's page and log quote the API's error " +
 				"and name the missing RAM action. Fix the key, the role or the policy.",
 		},
-		{
-			name: "StarRocksBackupCredentialsChanged", severity: "warning",
-			comment: "For an hour after a change: a provider that the job's account did not use before, though it used another.",
-			expr: `
+	}, nil
+}
+
+var exporterAlerts = []alert{
+	{
+		name: "StarRocksBackupCredentialsChanged", severity: "warning",
+		comment: "For an hour after a change: a provider that the job's account did not use before, though it used another.",
+		expr: `
 group by (cluster, job, account, provider) (last_over_time(starrocks_backup_credentials_provider_info[` + gap + `]))
 unless on (cluster, job, account, provider) last_over_time(starrocks_backup_credentials_provider_info[` + day + `] offset 1h)
 and on (cluster, job, account) last_over_time(starrocks_backup_credentials_provider_info[` + day + `] offset 1h)`,
-			summary: "Credentials of account {{ $labels.account }} come from {{ $labels.provider }}",
-			description: "Until an hour ago they came from elsewhere. If nobody changed them on purpose, the exporter may read with another identity. " +
-				"The alert ends by itself an hour after the change.",
-		},
-		{
-			name: "StarRocksBackupAPIThrottled", severity: "warning", wait: "30m",
-			comment: "By region: in a large fleet, each scrape may find a different instance throttled.",
-			expr:    `sum by (cluster, region_id) (starrocks_backup:condition{condition="throttled"}) > 0`,
-			summary: "Reads are throttled in {{ $labels.region_id }}",
-			description: "Instances that could not be read because of throttling: {{ $value | humanize }}. " +
-				"The exporter sees their backups late or not at all.\nLower api.requests_per_second or scrape less often, " +
-				"and check who else calls the API with this account.",
-		},
-		{
-			name: "StarRocksBackupDiscoveryFailed", severity: "warning", wait: "10m",
-			comment: `A region whose instances cannot be listed, or that lost most of them: instances that are not listed are not watched.
+		summary: "Credentials of account {{ $labels.account }} come from {{ $labels.provider }}",
+		description: "Until an hour ago they came from elsewhere. If nobody changed them on purpose, the exporter may read with " +
+			"another identity. The alert ends by itself an hour after the change.",
+	},
+	{
+		name: "StarRocksBackupAPIThrottled", severity: "warning", wait: "30m",
+		comment: "By region: in a large fleet, each scrape may find a different instance throttled.",
+		expr:    `sum by (cluster, region_id) (starrocks_backup:condition{condition="throttled"}) > 0`,
+		summary: "Reads are throttled in {{ $labels.region_id }}",
+		description: "Instances that could not be read because of throttling: {{ $value | humanize }}. " +
+			"The exporter sees their backups late or not at all.\nLower api.requests_per_second or scrape less often, " +
+			"and check who else calls the API with this account.",
+	},
+	{
+		name: "StarRocksBackupDiscoveryFailed", severity: "warning", wait: "10m",
+		comment: `A region whose instances cannot be listed, or that lost most of them: instances that are not listed are not watched.
 After a change of the number of shards, each finds another share of them.`,
-			expr: `
+		expr: `
 max by (cluster, account, region_id, tags) (
   last_over_time(starrocks_backup_discovered_instances[` + gap + `])
   unless on (cluster, job, instance, account, region_id, tags)
@@ -357,52 +366,53 @@ or max by (cluster, account, region_id, tags) (
   unless on (cluster, job, instance)
     max_over_time(starrocks_backup_total_shards[` + day + `]) > min_over_time(starrocks_backup_total_shards[` + day + `])
 )`,
-			summary: "Instances of {{ $labels.region_id }} are not listed",
-			description: "Account {{ $labels.account }}{{ with $labels.tags }}, tags {{ . }}{{ end }}: listing fails, or it returns fewer than half " +
-				"of the instances known within the last 26 hours. {{ $value | humanize }} are known; any others are not watched.\n" +
-				"The exporter's log says why; the RAM action is probably sr:DescribeInstances.",
-		},
-		{
-			name: "StarRocksBackupDiscoveryFailed", severity: "critical", wait: "10m",
-			expr:    `max by (cluster, account, region_id, tags) (last_over_time(starrocks_backup_discovery_complete[` + gap + `])) == 0`,
-			summary: "Instances of {{ $labels.region_id }} have not been listed since the exporter started",
-			description: "Account {{ $labels.account }}{{ with $labels.tags }}, tags {{ . }}{{ end }}: nobody watches the instances that only this list names.\n" +
-				"The exporter's log says why; the RAM action is probably sr:DescribeInstances.",
-		},
-		{
-			name: "StarRocksBackupConfigReloadFailed", severity: "warning", wait: "5m",
-			expr: `
+		summary: "Instances of {{ $labels.region_id }} are not listed",
+		description: "Account {{ $labels.account }}{{ with $labels.tags }}, tags {{ . }}{{ end }}: " +
+			"listing fails, or it returns fewer than half " +
+			"of the instances known within the last 26 hours. {{ $value | humanize }} are known; any others are not watched.\n" +
+			"The exporter's log says why; the RAM action is probably sr:DescribeInstances.",
+	},
+	{
+		name: "StarRocksBackupDiscoveryFailed", severity: "critical", wait: "10m",
+		expr:    `max by (cluster, account, region_id, tags) (last_over_time(starrocks_backup_discovery_complete[` + gap + `])) == 0`,
+		summary: "Instances of {{ $labels.region_id }} have not been listed since the exporter started",
+		description: "Account {{ $labels.account }}{{ with $labels.tags }}, tags {{ . }}{{ end }}: " +
+			"nobody watches the instances that only this list names.\n" +
+			"The exporter's log says why; the RAM action is probably sr:DescribeInstances.",
+	},
+	{
+		name: "StarRocksBackupConfigReloadFailed", severity: "warning", wait: "5m",
+		expr: `
 max by (cluster, job, instance) (last_over_time(starrocks_backup_exporter_config_last_reload_successful[` + day + `])) == 0
 and on (cluster, job, instance) last_over_time(up[` + scrape + `])`,
-			summary: "Configuration not reloaded by {{ $labels.instance }}",
-			description: "The exporter keeps its previous configuration. Changes since then have no effect, and it will not start with this file.\n" +
-				"Its log and --config.check name the line.",
-		},
-		{
-			name: "StarRocksBackupExporterDown", severity: "critical", wait: "10m",
-			comment: "A target that does not answer; or, without the label instance, a job whose instances nobody watches: its exporters are no targets any more.",
-			expr: `
+		summary: "Configuration not reloaded by {{ $labels.instance }}",
+		description: "The exporter keeps its previous configuration. Changes since then have no effect, " +
+			"and it will not start with this file.\n" +
+			"Its log and --config.check name the line.",
+	},
+	{
+		name: "StarRocksBackupExporterDown", severity: "critical", wait: "10m",
+		comment: `A target that does not answer. Without the label instance: a job whose instances nobody watches, because its exporters are no
+targets any more.`,
+		expr: `
 starrocks_backup:exporter:down
 or (
   starrocks_backup:exporter:missing == 1
   and on (cluster, job) starrocks_backup:condition{condition="unreadable"}
   unless on (cluster, job) starrocks_backup:exporter:down
 )`,
-			summary: "Backup exporter down: {{ with $labels.instance }}{{ . }} of {{ end }}{{ $labels.job }}",
-			description: "{{ if $labels.instance }}The target does not answer.{{ else }}Exporters that were there are no targets any more, " +
-				"or there are fewer shards than configured.{{ end }}\nAlerts on their instances stay as they were, for 26 hours at most. " +
-				"Start the exporter again; its log and the targets page of Prometheus say why it is down.",
-		},
-	}
-	if p.watchdog {
-		alerts = append(alerts, alert{
-			name: "StarRocksBackupWatchdog", severity: "none", expr: `vector(1)`,
-			summary: "Backup alerts arrive",
-			description: "This alert always fires. If it stops, Prometheus, Alertmanager or the connection between them is broken, " +
-				"and no other alert arrives either.",
-		})
-	}
-	return alerts, nil
+		summary: "Backup exporter down: {{ with $labels.instance }}{{ . }} of {{ end }}{{ $labels.job }}",
+		description: "{{ if $labels.instance }}The target does not answer.{{ else }}Exporters that were there are no targets any more, " +
+			"or there are fewer shards than configured.{{ end }}\nAlerts on their instances stay as they were, for 26 hours at most. " +
+			"Start the exporter again; its log and the targets page of Prometheus say why it is down.",
+	},
+}
+
+var watchdog = alert{
+	name: "StarRocksBackupWatchdog", severity: "none", expr: `vector(1)`,
+	summary: "Backup alerts arrive",
+	description: "This alert always fires. If it stops, Prometheus, Alertmanager or the connection between them is broken, " +
+		"and no other alert arrives either.",
 }
 
 // wait is how long an alert must hold before it fires.

@@ -129,7 +129,10 @@ func TestLogOfRequests(t *testing.T) {
 	})
 	sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Fault: simulator.First(1, simulator.Throttled(0))})
 	sim.Set(simulator.Instance{InstanceID: "c-2", RegionID: "cn-hangzhou", Fault: simulator.First(1, simulator.Reset())})
-	for _, id := range []string{"c-1", "c-2"} {
+	sim.Set(simulator.Instance{
+		InstanceID: "c-3", RegionID: "cn-hangzhou", Fault: simulator.Raw(http.StatusOK, `{"Success":true,"Data":[]}`),
+	})
+	for _, id := range []string{"c-1", "c-2", "c-3"} {
 		if _, err := read(t, c, apiclient.DescribeBackupsRequest{InstanceID: id}); err != nil {
 			t.Fatal(err)
 		}
@@ -142,6 +145,7 @@ func TestLogOfRequests(t *testing.T) {
 		fmt.Sprintf(line, 1, 2) + `status=200 request_id="(left out)" bytes=`,
 		fmt.Sprintf(line, 2, 1) + `status= request_id= err="DescribeBackups: network: `,
 		fmt.Sprintf(line, 2, 2) + `status=200 request_id="(left out)" bytes=`,
+		fmt.Sprintf(line, 3, 1) + `status=200 request_id=(none) bytes=`,
 	} {
 		if i >= len(got) || !strings.HasPrefix(got[i], want) {
 			t.Errorf("line %d does not begin with %s:\n%s", i, want, text.String())

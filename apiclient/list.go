@@ -1,6 +1,7 @@
 package apiclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -243,7 +244,7 @@ func (l *list[T]) try(ctx context.Context, n, size, attempt int, previous *Error
 				if secrets().In(answered.requestID) {
 					return leftOut
 				}
-				return answered.requestID
+				return cmp.Or(answered.requestID, "(none)")
 			})
 			l.logAttempt(n, attempt, took, "status", a.status, "request_id", id, "bytes", len(a.body), "unchanged", answered.unchanged)
 			c.o.Credentials.Accept(credential)

@@ -134,12 +134,18 @@ starrocks_backup_exporter_config_last_reload_successful %v
 			t.Errorf("error %v, runs %v", err, r.Current())
 		}
 		expect(0, 1000)
+		if at, err := r.Failure(); !errors.Is(err, bad) || !at.Equal(now) {
+			t.Errorf("the failure is %v, at %v", err, at)
+		}
 		*fail = nil
 	}
 	if err := r.Reload(); err != nil {
 		t.Fatal(err)
 	}
 	expect(1, 2000)
+	if _, err := r.Failure(); err != nil {
+		t.Errorf("still failed: %v", err)
+	}
 }
 
 func FuzzParse(f *testing.F) {

@@ -34,7 +34,7 @@ func onePerInstance(expr string) string { return "topk by (instance_id, region_i
 // gone returns the instances that are still configured, as recorded by the alert rules, but that no exporter reports any more. At is an
 // @ modifier or empty.
 func gone(at string) string {
-	return fmt.Sprintf("max by (instance_id, region_id) (starrocks_backup:condition{condition=\"unreadable\",%[1]s}%[2]s"+
+	return fmt.Sprintf("max by (instance_id, region_id) (starrocks_backup:condition{condition=\"unreadable\",%[1]s}%[2]s >= 0"+
 		" unless on (instance_id, region_id) starrocks_backup_up%[2]s%[3]s)", selected, at, strings.Replace(ofOtherAccount, "}", "}"+at, 1))
 }
 

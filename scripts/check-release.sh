@@ -56,12 +56,14 @@ native=$work/$name-$VERSION.linux-$(go env GOARCH)
 "$native/$name" --config.check --config.file="$native/$name.example.yml"
 
 # The man page has a title and a name, and bash takes the completion. Both are in the packages: those for rpm are compared below.
-zcat "$native/share/$name.1.gz" | grep -qE "^\.TH \"$name\" 1 \"[0-9]{4}-[0-9]{2}-[0-9]{2}\" \"$name $VERSION\" \"User Commands\"$" ||
-	fail "the man page begins with $(zcat "$native/share/$name.1.gz" | head -n 1)"
+manual=$(zcat "$native/share/$name.1.gz")
+grep -qE "^\.TH \"$name\" 1 \"[0-9]{4}-[0-9]{2}-[0-9]{2}\" \"$name $VERSION\" \"User Commands\"$" <<<"$manual" ||
+	fail "the man page begins with ${manual%%$'\n'*}"
 bash -c "source '$native/share/$name.bash' && complete -p $name" >/dev/null || fail 'bash does not take the completion'
-for file in /usr/share/man/man1/$name.1.gz /usr/share/bash-completion/completions/$name; do
-	for deb in dist/*.deb; do
-		dpkg --contents "$deb" | grep -q " \.$file$" || fail "$deb does not contain $file"
+for deb in dist/*.deb; do
+	contents=$(dpkg --contents "$deb")
+	for file in /usr/share/man/man1/$name.1.gz /usr/share/bash-completion/completions/$name; do
+		grep -q " \.$file$" <<<"$contents" || fail "$deb does not contain $file"
 	done
 done
 

@@ -2,6 +2,7 @@
 # Installs what the Makefile's targets need and is not installed yet.
 #   install-tools.sh           programs the system tests run (Debian packages)
 #   install-tools.sh lint      linters, built from source into .tools/bin
+#   install-tools.sh helm      what packages the Helm chart, the same way
 #   install-tools.sh release   what packages a release: both kinds
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -9,6 +10,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly golangci_lint=v2.15.0
 readonly gofumpt=v0.12.0
 readonly govulncheck=v1.9.0
+readonly helm=v3.22.0
+readonly helm_docs=v1.14.2
+readonly helm_docs_package=github.com/norwoodj/helm-docs/cmd/helm-docs
 readonly nfpm=v2.45.2
 readonly cyclonedx_gomod=v1.10.0
 
@@ -88,6 +92,11 @@ lint)
 	go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci_lint"
 	go_tool gofumpt mvdan.cc/gofumpt "$gofumpt"
 	go_tool govulncheck golang.org/x/vuln/cmd/govulncheck "$govulncheck"
+	go_tool helm-docs "$helm_docs_package" "$helm_docs"
+	;;
+helm)
+	go_tool helm helm.sh/helm/v3/cmd/helm "$helm"
+	go_tool helm-docs "$helm_docs_package" "$helm_docs"
 	;;
 release)
 	install_programs zip rpm
@@ -95,7 +104,7 @@ release)
 	go_tool cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod "$cyclonedx_gomod"
 	;;
 *)
-	echo "usage: install-tools.sh [lint|release]" >&2
+	echo "usage: install-tools.sh [lint|helm|release]" >&2
 	exit 2
 	;;
 esac

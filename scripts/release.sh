@@ -10,7 +10,7 @@ readonly documents=(
 	CHANGELOG.md CONTRIBUTING.md LICENSE README.md SECURITY.md starrocks_backup_exporter.example.yml
 	alerts/README.md alerts/alertmanager.yml alerts/rules.yml
 	dashboards/README.md dashboards/fleet.json dashboards/instance.json dashboards/provisioning/dashboards.yml dashboards/provisioning/datasources.yml
-	docs/page.png
+	docs/json.md docs/page.png
 	deploy/systemd/starrocks_backup_exporter.env deploy/systemd/starrocks_backup_exporter.service
 )
 

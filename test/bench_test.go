@@ -206,7 +206,10 @@ func BenchmarkManyDatabases(b *testing.B) {
 				Start: simulator.Millis(start), Finish: simulator.Millis(start.Add(time.Hour)),
 			}
 			for i := range databases {
-				task.SubTasks = append(task.SubTasks, simulator.SubTask{Database: fmt.Sprintf("database_%d", i), Table: "t", Status: "success", Size: 1})
+				task.SubTasks = append(task.SubTasks, simulator.SubTask{
+					Database: fmt.Sprintf("database_%d", i), Table: "t", Status: "success",
+					Size: 1,
+				})
 			}
 			api := newBenchAPI(b, binary, func(time.Time) []simulator.Task { return []simulator.Task{task} })
 			api.changing.Store(true)

@@ -138,7 +138,7 @@ func TestPageOfManyInstances(t *testing.T) {
 	b.until(firstRow + ` === "c-0007" && document.querySelector("th[aria-sort=ascending]").textContent === "Instance"`)
 	b.click(hash + "sort-name")
 	b.until(firstRow + ` === "name-1999" && document.querySelector("th[aria-sort=descending]") !== null`)
-	b.click(`tr[data-instance="cn-shanghai/c-1997"] td.good`) // anywhere in the row
+	b.click(`tr[data-instance="cn-shanghai/c-1997"] td.newest`) // anywhere in the row
 	b.until(`document.querySelector("tr[data-instance='cn-shanghai/c-1997'] + tr.detail") !== null`)
 	detail := fmt.Sprint(b.evaluate(`document.querySelector("tr.detail").innerText`))
 	for _, want := range []string{"Last tasks", "Largest tables", "ods.events", "10 restore points"} {
@@ -282,14 +282,15 @@ func TestPageLooks(t *testing.T) {
 		}
 		return err
 	})
-	looks("api_down", "http://"+address+"/", "Nothing is known: none of 19 instances could be read.", "stock-overdue",
+	looks("api_down", "http://"+address+"/", "None of 19 instances could be read. By their last read,", "stock-overdue",
 		"refuses the connection", "The configuration could not be reloaded", "oops", "What is known is from")
 
 	address = freeAddress(t)
 	write(text) // nothing was ever read
 	start(t, binary, "--config.file="+file, "--web.listen-address="+address)
 	eventually(t, "another exporter", func() error { _, err := fetch(t, "http://"+address+"/-/ready"); return err })
-	looks("unknown", "http://"+address+"/", "Nothing is known", "1 region unknown", "It was never read since the exporter started.")
+	looks("unknown", "http://"+address+"/", "None of 19 instances could be read. 1 region could not be listed.", "1 region unknown",
+		"No earlier read is known.")
 	write(strings.Split(text, "instances:")[0])
 	address = freeAddress(t)
 	start(t, binary, "--config.file="+file, "--web.listen-address="+address)

@@ -48,3 +48,11 @@ func (c chances) spans(often, low, high time.Duration) (all []span) {
 		at = at.Add(length)
 	}
 }
+
+// earliest returns t, or now if t is not set.
+func earliest(t, now time.Time) time.Time {
+	if t.IsZero() {
+		return now
+	}
+	return t
+}

@@ -151,12 +151,20 @@ func (e *exporter) desired(now time.Time) string {
 	return b.String()
 }
 
-// live moves an exporter on to the time of a clock: it crashes, restarts, reloads or is replaced by another pod.
-func (e *exporter) live(w *world, api http.RoundTripper) {
-	now := w.now
+// surroundings are what exporters live in.
+type surroundings struct {
+	now      func() time.Time
+	scrape   time.Duration            // interval of scrapes
+	unlisted func(region string) bool // whether the instances of a region cannot be listed now
+	api      http.RoundTripper
+}
+
+// live moves an exporter on to the present: it crashes, restarts, reloads or is replaced by another pod.
+func (e *exporter) live(in surroundings) {
+	now := in.now()
 	e.target, e.scraped = "", false
 	gone := during(e.vanishes, now)
-	restarted := slices.ContainsFunc(e.restarts, func(t time.Time) bool { return t.After(now.Add(-w.scrape)) && !t.After(now) })
+	restarted := slices.ContainsFunc(e.restarts, func(t time.Time) bool { return t.After(now.Add(-in.scrape)) && !t.After(now) })
 	if gone || restarted || during(e.crashes, now) {
 		e.process = nil
 	}
@@ -179,7 +187,7 @@ func (e *exporter) live(w *world, api http.RoundTripper) {
 		}
 	}
 	if e.process == nil && !restarted && !during(e.crashes, now) {
-		if p := e.newProcess(w, file, api); p.reload() {
+		if p := e.newProcess(in, file); p.reload() {
 			e.process = p
 		}
 	}
@@ -195,8 +203,8 @@ func (e *exporter) label() string {
 	return e.name
 }
 
-func (e *exporter) newProcess(w *world, file string, api http.RoundTripper) *process {
-	now := func() time.Time { return w.now.Add(e.skew) }
+func (e *exporter) newProcess(in surroundings, file string) *process {
+	now := func() time.Time { return in.now().Add(e.skew) }
 	observer := collector.NewAPIMetrics(prometheus.NewRegistry())
 	p := &process{
 		file: file, registry: prometheus.NewRegistry(), scraper: fleet.NewScraper(log.NewNopLogger(), now, func() {}),
@@ -211,10 +219,10 @@ func (e *exporter) newProcess(w *world, file string, api http.RoundTripper) *pro
 				Endpoint: "http://api.invalid", RegionID: region,
 				Credentials: apiclient.NewCredentials(apiclient.CredentialSource{AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret},
 					func(string, string) {}),
-				Transport: api, FreshTransport: api, Memory: apiclient.NewMemory(1 << 20), Timeout: time.Minute, MaxAttempts: 1, PageSize: 50,
+				Transport: in.api, FreshTransport: in.api, Memory: apiclient.NewMemory(1 << 20), Timeout: time.Minute, MaxAttempts: 1, PageSize: 50,
 				Limiter:  apiclient.NewLimiter(rate.Inf, 1, 1),
 				Observer: observer, Now: now,
-				Nonce: func() string { return fmt.Sprint(e.index, w.now.UnixMilli(), nonce.Add(1)) },
+				Nonce: func() string { return fmt.Sprint(e.index, in.now().UnixMilli(), nonce.Add(1)) },
 			})
 		}
 		return clients[region], err
@@ -222,7 +230,7 @@ func (e *exporter) newProcess(w *world, file string, api http.RoundTripper) *pro
 	load := func() (*config.Config, error) { return config.Parse("drill.yml", []byte(p.file)) }
 	apply := func(c *config.Config) error {
 		f := &fleet.Fleet{
-			Shard: e.shard, SubtaskLimit: c.Backups.SubtaskLimit, Credentials: map[string]fleet.Identity{"default": identity{w, e}},
+			Shard: e.shard, SubtaskLimit: c.Backups.SubtaskLimit, Credentials: map[string]fleet.Identity{"default": identity{e, in.now}},
 		}
 		first := p.configured == nil // the discoveries stay the same at later reloads, and what they found stays
 		p.configured = map[string]bool{}
@@ -240,7 +248,7 @@ func (e *exporter) newProcess(w *world, file string, api http.RoundTripper) *pro
 				return err
 			}
 			p.unlisted[d.RegionID] = first || p.unlisted[d.RegionID]
-			f.Discoveries = append(f.Discoveries, &fleet.Discovery{Discovery: d, Source: source{w, e.group, p, d}, Lister: client})
+			f.Discoveries = append(f.Discoveries, &fleet.Discovery{Discovery: d, Source: source{in, e.group, p, d}, Lister: client})
 		}
 		p.scraper.SetFleet(f)
 		return nil
@@ -249,23 +257,26 @@ func (e *exporter) newProcess(w *world, file string, api http.RoundTripper) *pro
 	return p
 }
 
-// identity says where an exporter's credentials come from.
+// provider says where an exporter's credentials come from at a time.
+func (e *exporter) provider(t time.Time) string {
+	if during(e.identities, t) {
+		return "ecs_ram_role"
+	}
+	return "oidc_role_arn"
+}
+
+// identity is a fleet.Identity.
 type identity struct {
-	*world
 	*exporter
+	now func() time.Time
 }
 
 // Provider implements fleet.Identity.
-func (i identity) Provider() (name, before string) {
-	if during(i.identities, i.now) {
-		return "ecs_ram_role", ""
-	}
-	return "oidc_role_arn", ""
-}
+func (i identity) Provider() (name, before string) { return i.provider(i.now()), "" }
 
 // source is DescribeInstances for one entry of the configuration.
 type source struct {
-	*world
+	surroundings
 	group   *group
 	process *process
 	entry   config.Discovery
@@ -273,7 +284,7 @@ type source struct {
 
 // Instances implements fleet.Source.
 func (s source) Instances(context.Context) (found fleet.Found, err error) {
-	if s.isUnlisted(s.entry.RegionID) {
+	if s.unlisted(s.entry.RegionID) {
 		return found, &apiclient.Error{Operation: "DescribeInstances", Reason: apiclient.ReasonForbidden, Err: errors.New("denied")}
 	}
 	s.process.mu.Lock()
@@ -284,8 +295,8 @@ func (s source) Instances(context.Context) (found fleet.Found, err error) {
 			continue
 		}
 		delete(s.process.found, i.id)
-		if i.watched.has(s.now) {
-			f := fleet.FoundInstance{InstanceID: i.id, Created: i.created, SubscriptionEnd: i.subscription(s.now)}
+		if i.watched.has(s.now()) {
+			f := fleet.FoundInstance{InstanceID: i.id, Created: i.created, SubscriptionEnd: i.subscription(s.now())}
 			s.process.found[i.id] = f
 			found.Instances = append(found.Instances, f)
 		}

@@ -62,7 +62,10 @@ func incidentKinds() []incidentKind {
 	none := func(chances, *instance, *task, bool) bool { return false }
 	fails := func(c chances, _ *instance, t *task, _ bool) bool { return t.fail(c, "FAILED") }
 	return []incidentKind{
-		noRun, {"purged", none}, {"fails", fails}, {"fails", fails},
+		noRun,
+		{"purged", none},
+		{"fails", fails},
+		{"fails", fails},
 		{"failed once", func(c chances, _ *instance, t *task, again bool) bool { return again || t.fail(c, "FAILED") }},
 		{"canceled", func(c chances, _ *instance, t *task, _ bool) bool { return t.fail(c, "CANCELLED") }},
 		{"stuck", func(c chances, i *instance, t *task, again bool) bool {
@@ -209,7 +212,7 @@ func (c chances) lifetime(i *instance) {
 	if c.chance(0.25) {
 		i.watched.to = c.start.Add(c.between(length/2, length))
 	}
-	if i.discovered && c.chance(0.4) {
+	if i.discovered && c.chance(0.7) {
 		i.subscriptionEnds = c.start.Add(c.between(length/4, length))
 		if c.chance(0.5) {
 			i.renewed = i.subscriptionEnds.Add(-c.between(-12*hour, 36*hour))
@@ -369,9 +372,9 @@ func (i *instance) api(t time.Time) (all []simulator.Task, until time.Time) {
 }
 
 // contents returns the sizes of its tables, in GiB.
-func (k *task) contents() []int {
-	if k.withoutDB {
-		return k.sizes[:len(tables)-1]
+func (t *task) contents() []int {
+	if t.withoutDB {
+		return t.sizes[:len(tables)-1]
 	}
-	return k.sizes
+	return t.sizes
 }

@@ -85,10 +85,11 @@ func scrapeAll(ctx context.Context, w *world, api inProcess, scrapes *scraper) (
 	step := w.now
 	defer func() { w.now = step }()
 	for w.now = step.Add(-w.step + time.Second).Truncate(w.scrape).Add(w.scrape); !w.now.After(step); w.now = w.now.Add(w.scrape) {
+		w.read = w.now
 		for _, g := range w.groups {
 			for _, e := range g.exporters {
 				before := e.label()
-				e.live(w, api)
+				e.live(w.surroundings(api))
 				w.reader = e.index
 				at := w.now.Add(time.Duration(e.index) * time.Second)
 				if e.target != before {
@@ -103,7 +104,7 @@ func scrapeAll(ctx context.Context, w *world, api inProcess, scrapes *scraper) (
 						return nil, err
 					}
 				}
-				all = append(all, w.batch(at, scrapes.scrape(endpoint{g.cluster, g.job, e.target}, exposition)))
+				all = append(all, w.batch(at, scrapes.samples(endpoint{g.cluster, g.job, e.target}, exposition)))
 			}
 		}
 	}
@@ -161,14 +162,14 @@ func main() {
 	app.Flag("rate", "Rate of incidents and faults; at 1, an instance has one incident in about ten days.").
 		Default("1").Float64Var(&p.size.rate)
 	app.Flag("verbose", "Print each mistake.").Short('v').BoolVar(&p.verbose)
+	bench := app.Command("bench", "Measure an evaluation of the rules in large fleets, and fail if it takes too long.")
+	sizes := bench.Flag("size", "Instances of a fleet.").Default("1000", "10000").Ints()
 	commands := map[string]func() error{
 		app.Command("score", "Score the rules, and fail if a page is missed, late, wrongly resolved or false.").FullCommand(): p.score,
 		app.Command("mutate",
 			"Make one mistake in each rule, and fail if the drill does not count it.").FullCommand(): func() error { return p.mutate(mutations) },
-		app.Command("bench", "Measure an evaluation of the rules in a large fleet, and fail if it takes too long.").FullCommand(): func() error {
-			return p.bench([]int{1000, 10000})
-		},
 		app.Command("compare", "Compare with rules in common use.").FullCommand(): p.compare,
+		bench.FullCommand(): func() error { return benchRules(p.out, p.rules, *sizes) },
 	}
 	command := kingpin.MustParse(app.Parse(os.Args[1:]))
 	rules, err := os.ReadFile(*file)

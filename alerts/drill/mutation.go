@@ -78,7 +78,7 @@ var mutations = []mutation{
 	},
 	{"throttled without for", alert + "APIThrottled", "for: 30m", "for: 0s"},
 	{"unlisted for a day", alert + "DiscoveryFailed", "time() - 60 * 60", "time() - 24 * 60 * 60"},
-	{"never listed is fine", alert + "DiscoveryFailed", "starrocks_backup_discovery_complete[10m10s])) == 0", "starrocks_backup_discovery_complete[10m10s])) == 2"},
+	{"never listed is fine", alert + "DiscoveryFailed", "discovery_complete[10m10s])) == 0", "discovery_complete[10m10s])) == 2"},
 	{"configuration without for", alert + "ConfigReloadFailed", "for: 5m", "for: 0s"},
 	{
 		"configuration by the last scrape", alert + "ConfigReloadFailed",

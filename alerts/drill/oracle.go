@@ -2,23 +2,8 @@ package main
 
 import (
 	"maps"
-	"strings"
 	"time"
 )
-
-// kind is an alert of one severity.
-type kind struct{ alert, severity string }
-
-// page is an alert of something: an instance, a region, an exporter or a fleet.
-type page struct {
-	kind
-	subject string
-}
-
-// subject joins the cluster and what there is of the other labels that say what a page is about.
-func subject(cluster string, more ...string) string {
-	return strings.Trim(cluster+"/"+strings.Join(more, "/"), "/")
-}
 
 // verdict is whether an alert should hold.
 type verdict int
@@ -106,8 +91,9 @@ type target struct {
 
 func newOracle(w *world) *oracle {
 	return &oracle{
-		world: w, memory: map[string]map[kind]verdict{}, released: map[string]time.Time{}, targets: map[*exporter]target{}, outages: map[page]time.Time{},
-		used: map[*group]map[string]*use{}, listed: map[string]time.Time{}, never: map[string]bool{},
+		world: w, memory: map[string]map[kind]verdict{}, released: map[string]time.Time{}, targets: map[*exporter]target{},
+		outages: map[page]time.Time{},
+		used:    map[*group]map[string]*use{}, listed: map[string]time.Time{}, never: map[string]bool{},
 	}
 }
 
@@ -140,7 +126,7 @@ func (o *oracle) judge() map[page]verdict {
 			o.judgeInstance(i, v)
 		}
 		for _, e := range g.exporters {
-			o.judgeExporter(g, e, v)
+			o.judgeExporter(e, missing, v)
 		}
 		o.judgeGroup(g, v)
 		o.judgeIdentity(g, v)
@@ -164,7 +150,7 @@ func (o *oracle) missing(g *group) (v verdict) {
 	}
 	for _, e := range g.exporters {
 		if t := o.targets[e]; !e.scraped && t.name != "" && (answering == 0 || e.target == t.name) {
-			v = max(v, o.since(t.at, hold))
+			v = max(v, since(o.world, t.at, hold))
 		}
 	}
 	if g.kind == "shards" && answering > 0 && answering < len(g.exporters) {
@@ -174,9 +160,9 @@ func (o *oracle) missing(g *group) (v verdict) {
 }
 
 // since returns whether less than a limit has passed since a time.
-func (o *oracle) since(t time.Time, limit time.Duration) verdict {
-	slack := max(o.world.step, o.world.scrape)
-	switch passed := o.world.now.Sub(t); {
+func since(w *world, t time.Time, limit time.Duration) verdict {
+	slack := max(w.step, w.scrape)
+	switch passed := w.now.Sub(t); {
 	case passed > limit+slack:
 		return no
 	case passed > limit-slack:
@@ -194,7 +180,7 @@ func (o *oracle) observe(g *group, i *instance, missing verdict) {
 		case !e.scraped:
 		case e.process.lists(i.id):
 			reads++
-			outcomes[w.faultOf(i, e.index)]++
+			outcomes[w.faults.of(w.read, i, e.index)]++
 		case e.process.unlisted[i.region]:
 			held = yes
 		}
@@ -244,7 +230,7 @@ func (o *oracle) take(i *instance, outcomes map[string]int, subscriptionEnds tim
 		known[throttledKind] = verdictOf(throttled > 0)
 	}
 	if good > 0 {
-		maps.Copy(known, i.verdicts(o.world.now, subscriptionEnds))
+		maps.Copy(known, i.verdicts(o.world.read, subscriptionEnds))
 	}
 }
 
@@ -333,7 +319,7 @@ func (o *oracle) judgeIdentity(g *group, v map[page]verdict) {
 		if !e.scraped {
 			continue
 		}
-		provider, _ := identity{o.world, e}.Provider()
+		provider := e.provider(now)
 		u := o.used[g][provider]
 		if gap := time.Duration(0); u == nil || now.Sub(u.last) > hold-hour {
 			if u != nil {
@@ -348,9 +334,9 @@ func (o *oracle) judgeIdentity(g *group, v map[page]verdict) {
 		u.last = now
 	}
 	for _, u := range o.used[g] {
-		switch since, unused := now.Sub(u.changed), now.Sub(u.last); {
-		case u.changed.IsZero() || since > noticed+slack || unused > 10*minute+slack:
-		case u.doubt || unused > 0 || since > noticed-slack:
+		switch lasts, unused := now.Sub(u.changed), now.Sub(u.last); {
+		case u.changed.IsZero() || lasts > noticed+slack || unused > 10*minute+slack:
+		case u.doubt || unused > 0 || lasts > noticed-slack:
 			judged = max(judged, either)
 		default:
 			judged = yes
@@ -373,7 +359,7 @@ func (o *oracle) judgeLists(g *group, v map[page]verdict) {
 		}
 		if e.scraped {
 			o.never[i.region] = e.process.unlisted[i.region]
-			if !o.world.isUnlisted(i.region) {
+			if !o.world.faults.unlisted(now, i.region) {
 				o.listed[i.region] = now
 			}
 		}
@@ -392,19 +378,18 @@ func (o *oracle) judgeLists(g *group, v map[page]verdict) {
 	}
 }
 
-func (o *oracle) judgeExporter(g *group, e *exporter, v map[page]verdict) {
-	t := o.targets[e]
-	if e.target == "" || t.name == "" {
-		return
-	}
-	about := subject(g.cluster, g.job, e.target)
-	if e.target != t.name { // a pod that has never answered: the page may name it, or its job only
-		v[page{downKind, about}] = either
-		return
-	}
-	v[page{downKind, about}] = verdictOf(!e.scraped)
-	if t.refused {
-		v[page{refusedKind, about}] = o.since(t.at, hold)
+func (o *oracle) judgeExporter(e *exporter, missing verdict, v map[page]verdict) {
+	t, about := o.targets[e], func(k kind, target string) page { return page{k, subject(e.group.cluster, e.group.job, target)} }
+	switch {
+	case t.name == "": // it has never answered
+	case e.target == t.name:
+		v[about(downKind, t.name)] = verdictOf(!e.scraped)
+		if t.refused {
+			v[about(refusedKind, t.name)] = since(o.world, t.at, hold)
+		}
+	case missing != no: // the page may name the pod that is gone, the one that has never answered, or their job only
+		v[about(downKind, t.name)] = either
+		v[about(downKind, e.target)] = either
 	}
 }
 
@@ -425,7 +410,7 @@ func (o *oracle) judgeGroup(g *group, v map[page]verdict) {
 	switch {
 	case last.IsZero():
 	case answering == 0:
-		down = max(down, o.since(last, hold))
+		down = max(down, since(o.world, last, hold))
 	case g.kind == "shards" && answering < len(g.exporters) && down == no:
 		down = yes
 	}

@@ -76,8 +76,8 @@ func (s *scraper) sample(name string, of endpoint, pairs []*dto.LabelPair, v flo
 	return sample{n, s.labels[n], v}
 }
 
-// scrape returns the samples of one scrape as Prometheus stores them, with staleness markers for series that are gone, and up.
-func (s *scraper) scrape(of endpoint, exposition []*dto.MetricFamily) []sample {
+// samples returns one scrape as Prometheus stores them, with staleness markers for series that are gone, and up.
+func (s *scraper) samples(of endpoint, exposition []*dto.MetricFamily) []sample {
 	samples := []sample{s.sample("up", of, nil, 0)}
 	if exposition != nil {
 		samples[0].value = 1

@@ -126,13 +126,6 @@ func (t *tracker) observe(now time.Time, should verdict, fires bool, wait time.D
 	return mistake
 }
 
-func earliest(t, now time.Time) time.Time {
-	if t.IsZero() {
-		return now
-	}
-	return t
-}
-
 // lasted is the time since t, negative if t is not set.
 func lasted(t, now time.Time) time.Duration {
 	if t.IsZero() {

@@ -16,12 +16,13 @@ type world struct {
 
 	instances []*instance
 	groups    []*group
-	faults    []fault
+	faults    faults
 	stops     []span // of Prometheus
 	reversed  bool   // the order in which it evaluates groups of rules
 
 	now    time.Time
-	reader int // index of the exporter that reads now: exporters may see different faults
+	read   time.Time // of the last scrape
+	reader int       // index of the exporter that reads now: exporters may see different faults
 }
 
 // size of the drill.
@@ -56,7 +57,7 @@ func newWorld(seed uint64, chosen setting, s size) *world {
 		w.instances = append(w.instances, i)
 		g.instances = append(g.instances, i)
 	}
-	w.faults = w.apiFaults(s.rate)
+	w.faults = w.apiFaults(w.instances, w.groups, s.rate)
 	w.restartUnlisted()
 	often := func(d time.Duration) time.Duration { return time.Duration(float64(d) / s.rate) }
 	w.stops = append(w.spans(often(8*day), minute, 4*minute), w.spans(often(20*day), 2*hour, 2*hour)...)
@@ -68,7 +69,7 @@ func (w *world) restartUnlisted() {
 	for _, f := range w.faults {
 		for _, g := range w.groups {
 			for _, e := range g.exporters {
-				if f.kind == unlisted && g.kind == "discovery" {
+				if f.kind == lists && g.kind == "discovery" {
 					e.restarts = append(e.restarts, f.from.Add(20*minute))
 				}
 			}
@@ -91,7 +92,7 @@ func (w *world) simulate() *simulator.Simulator {
 	s := simulator.New(simulator.Options{
 		AccessKeys: map[string]string{accessKeyID: accessKeySecret}, Now: func() time.Time { return w.now },
 	})
-	faults := map[string]simulator.Fault{
+	answers := map[string]simulator.Fault{
 		"unavailable":  simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "try again"),
 		"throttled":    simulator.Throttled(0),
 		"forbidden":    simulator.Denied("sr:DescribeBackups"),
@@ -114,12 +115,20 @@ func (w *world) simulate() *simulator.Simulator {
 				return cached
 			},
 			Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {
-				f := faults[w.faultOf(i, w.reader)]
+				f := answers[w.faults.of(w.now, i, w.reader)]
 				return f != nil && f(rw, r, n)
 			},
 		})
 	}
 	return s
+}
+
+// surroundings returns what exporters live in, with an API.
+func (w *world) surroundings(api http.RoundTripper) surroundings {
+	return surroundings{
+		now: func() time.Time { return w.now }, scrape: w.scrape, api: api,
+		unlisted: func(region string) bool { return w.faults.unlisted(w.now, region) },
+	}
 }
 
 // exposure is how long instances were watched, and how long they were healthy, in sum.

@@ -101,8 +101,6 @@ func (d *detail) addTasks(h *health.Health) {
 			row.Class = "bad"
 		case t.Status == apiclient.StatusUnknown:
 			row.Status, row.Class = fmt.Sprintf("%s (%s)", t.Status, printable(t.StatusWord)), "bad"
-		case t.Status == apiclient.StatusCompleted:
-			row.Class = "good"
 		}
 		switch {
 		case t.Status.Ended() && t.Finish.After(t.Start) && !t.Start.IsZero():

@@ -19,7 +19,7 @@ func summary(reason apiclient.Reason) string {
 	case apiclient.ReasonTimeout:
 		return "the API did not answer in time"
 	case apiclient.ReasonThrottled:
-		return "the API refuses so many requests"
+		return "the API throttles the requests"
 	case apiclient.ReasonUnauthorized:
 		return "the API rejects the credentials, or there are none"
 	case apiclient.ReasonForbidden:
@@ -29,7 +29,7 @@ func summary(reason apiclient.Reason) string {
 	case apiclient.ReasonInvalidRequest:
 		return "the API rejects the request"
 	case apiclient.ReasonServerError:
-		return "the API fails"
+		return "the API failed"
 	case apiclient.ReasonNetwork:
 		return "the API cannot be reached"
 	case apiclient.ReasonBadResponse:
@@ -65,8 +65,10 @@ func plain(err error) string {
 		request *url.Error
 	)
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return "no answer before the scrape's deadline"
+	case errors.Is(err, context.Canceled), errors.As(err, &timeout) && timeout.Timeout(): // by api.timeout or the deadline of the scrape
+		return "no answer in time"
+	case errors.As(err, &dial) && dial.Op == "proxyconnect":
+		return "the proxy: " + plain(dial.Err)
 	case errors.As(err, &dns):
 		return fmt.Sprintf("the name %s cannot be resolved", dns.Name)
 	case errors.As(err, &untrust):
@@ -75,8 +77,6 @@ func plain(err error) string {
 		return fmt.Sprintf("%s refuses the connection", dial.Addr)
 	case errors.Is(err, syscall.ECONNRESET):
 		return "the connection was reset"
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "no answer within api.timeout"
 	case errors.As(err, &request):
 		return strings.TrimSuffix(request.Err.Error(), "\n")
 	default:

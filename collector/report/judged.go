@@ -112,7 +112,7 @@ func (j *judged) unread() string {
 		why = "Not read for a while"
 	}
 	if j.health == nil {
-		return why + ". It was never read since the exporter started."
+		return why + ". No earlier read is known."
 	}
 	return fmt.Sprintf("%s. What is known is from %s, %s ago.", why, clock(j.health.ReadAt), roughly(j.at.Sub(j.health.ReadAt)))
 }

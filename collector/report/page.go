@@ -70,7 +70,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			clock(at), roughly(report.At.Sub(at)), printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 		report.Warnings = append([]string{text}, report.Warnings...)
 	}
-	q := query{r.URL.Query()}
+	q := newQuery(r.URL.Query())
 	header := w.Header()
 	header.Set("Vary", "Accept")
 	header.Set("X-Content-Type-Options", "nosniff")

@@ -51,7 +51,7 @@
   function again() {
     clearTimeout(timer);
     timer = setTimeout(() => {
-      const reading = document.hidden || String(getSelection());
+      const reading = document.hidden || String(getSelection()) || document.activeElement.matches("select");
       if (reading) again(); else show(location.href);
     }, 1000 * byId("head").dataset.refresh);
   }
@@ -80,5 +80,8 @@
     show(asked(), "pushState");
   });
   addEventListener("popstate", () => show(location.href));
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) show(location.href); // what was shown may be hours old
+  });
   again();
 })();

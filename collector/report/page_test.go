@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,18 +23,28 @@ import (
 
 // fakeScraper has a last result, and makes the next one.
 type fakeScraper struct {
+	mu        sync.Mutex
 	last      *fleet.Result
 	next      func(ctx context.Context) *fleet.Result
 	deadlines []time.Duration
 }
 
-func (s *fakeScraper) Last() *fleet.Result { return s.last }
+func (s *fakeScraper) Last() *fleet.Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
 
 func (s *fakeScraper) Scrape(ctx context.Context, deadline time.Duration) *fleet.Result {
+	s.mu.Lock()
 	s.deadlines = append(s.deadlines, deadline)
-	s.last = s.next(ctx)
-	s.last.Deadline = deadline
-	return s.last
+	s.mu.Unlock()
+	r := s.next(ctx)
+	r.Deadline = deadline
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = r
+	return r
 }
 
 func newTestPage(s Scraper, now func() time.Time) *Page {
@@ -85,6 +96,18 @@ func TestJudgedWhenShown(t *testing.T) {
 	lacks(t, body, "Every instance is healthy.", "Collected <b>1 s ago</b>")
 	body, _ = get(t, at(r, noon.Add(59*time.Second)), "")
 	lacks(t, body, "1 of 1 instance is unhealthy.", "Overdue by")
+}
+
+// An instance need not be read in every collection (api.min_interval); then the page says how old the oldest read is.
+func TestOldestRead(t *testing.T) {
+	r := result(read(t, daily(), task(apiclient.StatusCompleted, 4)), down(read(t, daily()), errors.New("late")))
+	for minutes, want := range map[time.Duration]bool{1: false, 3: true} {
+		r.At = noon.Add(minutes * time.Minute)
+		body, _ := get(t, at(r, r.At), "")
+		if strings.Contains(body, fmt.Sprintf("The oldest read is from %d min ago.", minutes)) != want {
+			t.Errorf("after %d minutes:\n%s", minutes, body)
+		}
+	}
 }
 
 // A collection older than a minute is replaced before it is shown, within the page's patience. A collection that takes longer goes on, as
@@ -149,13 +172,14 @@ func TestUnreadable(t *testing.T) {
 	r := result(known, never)
 	r.At = noon.Add(3 * time.Hour)
 	body, _ := get(t, at(r, r.At), "")
-	lacks(t, body, "Nothing is known: none of 2 instances could be read.", "2 of 2 instances cannot be read: the API did not answer in "+
+	lacks(t, body, "None of 2 instances could be read. By their last read, 1 of these is unhealthy.", "2 of 2 instances cannot be "+
+		"read: the API did not answer in "+
 		"time (timeout).",
 		">orders</a>", `<tr class="instance late stale"`, "1 d 4 h old", "2 h 30 min late", ">0 unhealthy<", ">2 unknown<", ">0 healthy<",
 		">0 overdue <small>+ 1 last known</small><",
 		"Cannot be read: the API did not answer in time. What is known is from 2026-03-04 12:00 UTC, 3 h ago.", "Overdue by 2 h 30 min",
-		"Cannot be read: the API did not answer in time. It was never read since the exporter started.",
-		"DescribeBackups: timeout: no answer before the scrape's deadline")
+		"Cannot be read: the API did not answer in time. No earlier read is known.",
+		"DescribeBackups: timeout: no answer in time")
 	if strings.Contains(body, "context canceled") {
 		t.Error("it speaks Go")
 	}
@@ -171,14 +195,15 @@ func TestUnlistedRegion(t *testing.T) {
 	r := result()
 	r.Discoveries = []fleet.DiscoveryResult{{Account: "prod", RegionID: "cn-hangzhou", Err: denied}}
 	body, _ := get(t, at(r, noon), "")
-	lacks(t, body, `<p class="verdict unknown">No instance is watched. The instances of 1 region are not known for certain.</p>`, ">1 "+
+	lacks(t, body, `<p class="verdict unknown">No instance is watched. 1 region could not be listed.</p>`, ">1 "+
 		"region unknown<",
 		"No instance is known. Which ones there are is unknown until their regions can be listed.",
 		"The instances of cn-hangzhou (account prod) have not been listed yet.")
 	r.Instances = []fleet.InstanceResult{read(t, daily(), task(apiclient.StatusCompleted, 4))}
 	r.Discoveries[0].LastSuccess = ago(1)
 	body, _ = get(t, at(r, noon), "")
-	lacks(t, body, `<p class="verdict unknown">All 1 instance that are known are healthy. The instances of 1 region`, ">1 region unknown<",
+	lacks(t, body, `<p class="verdict unknown">Every instance that is known is healthy. 1 region could not be listed.</p>`, ">1 region "+
+		"unknown<",
 		"They were last listed 2026-03-04 11:00 UTC.")
 	if report := New(r, noon); report.Regions[0].State != "unknown" || report.Regions[0].Error.Reason != "forbidden" ||
 		report.State != "unknown" {
@@ -246,7 +271,7 @@ func ids(body string) (all []string) {
 // Filters, order and pages come from the query, and each link changes one thing.
 func TestQuery(t *testing.T) {
 	var all []fleet.InstanceResult
-	for n, hours := range []float64{50, 4, 400, 10, 28} {
+	for n, hours := range []float64{28, 4, 400, 10, 50} {
 		one := read(t, daily(), task(apiclient.StatusCompleted, hours))
 		one.Instance.InstanceID = fmt.Sprintf("c-%d", n)
 		if n == 3 {
@@ -256,21 +281,21 @@ func TestQuery(t *testing.T) {
 	}
 	page := at(result(all...), noon)
 	for query, want := range map[string]string{
-		"":                                 "c-2 c-0 c-4 c-1 c-3", // the longest overdue first
+		"":                                 "c-2 c-4 c-0 c-1 c-3", // the longest overdue first
 		"?state=healthy":                   "c-1 c-3",
 		"?state=unknown":                   "",
-		"?condition=overdue":               "c-2 c-0 c-4",
+		"?condition=overdue":               "c-2 c-4 c-0",
 		"?region=cn-shanghai":              "c-3",
 		"?account=prod&state=healthy":      "c-1",
 		"?q=C-4":                           "c-4",
 		"?q=shanghai+test":                 "c-3",
 		"?q=shanghai+prod":                 "",
 		"?q=missing":                       "c-2", // its backup has expired
-		"?sort=age":                        "c-2 c-0 c-4 c-3 c-1",
-		"?sort=-age":                       "c-1 c-3 c-4 c-0 c-2",
-		"?sort=-state":                     "c-3 c-1 c-4 c-0 c-2",
-		"?page=2":                          "c-2 c-0 c-4 c-1 c-3",
-		"?page=x&sort=nonsense&format=cbc": "c-2 c-0 c-4 c-1 c-3",
+		"?sort=age":                        "c-2 c-4 c-0 c-3 c-1",
+		"?sort=-age":                       "c-1 c-3 c-0 c-4 c-2",
+		"?sort=-state":                     "c-3 c-1 c-0 c-4 c-2",
+		"?page=2":                          "c-2 c-4 c-0 c-1 c-3",
+		"?page=x&sort=nonsense&format=cbc": "c-2 c-4 c-0 c-1 c-3",
 	} {
 		body, _ := get(t, page, query)
 		if got := strings.Join(ids(body), " "); got != want {
@@ -280,6 +305,11 @@ func TestQuery(t *testing.T) {
 	body, _ := get(t, page, "?q=c-&sort=age&page=2")
 	lacks(t, body, `id="state-healthy" href="?q=c-&sort=age&state=healthy"`, `id="sort-age" href="?q=c-&sort=-age"`,
 		`<input type="hidden" name="sort" value="age">`, `<a id="clear" href="?sort=age">`)
+	body, _ = get(t, page, "?odd=1&state=healthy&format=html&q=++"+strings.Repeat("&open=a/b", 30))
+	if n := strings.Count(body, "open=a%2Fb"); strings.Contains(body, "odd") || !strings.Contains(body, `href="?`+
+		strings.Repeat("open=a%2Fb&", 19)+`open=a%2Fb" class="healthy" aria-current`) {
+		t.Errorf("%d times in\n%s", n, body)
+	}
 	body, _ = get(t, page, "?state=healthy")
 	lacks(t, body, `id="state-healthy" href="./" class="healthy" aria-current="true"`, ">3 unhealthy<")
 }
@@ -354,10 +384,15 @@ func BenchmarkPage(b *testing.B) {
 		all = append(all, one)
 	}
 	page := at(result(all...), noon)
-	size := 0
-	for b.Loop() {
-		body, _ := get(b, page, "")
-		size = len(body)
+	for name, query := range map[string]string{"html": "", "search": "?q=c-123", "json": "?format=json"} {
+		b.Run(name, func(b *testing.B) {
+			size := 0
+			for b.Loop() {
+				w := httptest.NewRecorder()
+				page.ServeHTTP(w, httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/"+query, http.NoBody))
+				size = w.Body.Len()
+			}
+			b.ReportMetric(float64(size), "bytes")
+		})
 	}
-	b.ReportMetric(float64(size), "bytes")
 }

@@ -27,6 +27,23 @@ const (
 	formatParameter    = "format"
 )
 
+// rowsOpened is how many rows are open at most: each link names them all.
+const rowsOpened = 20
+
+// newQuery returns what is known of the parameters of a request.
+func newQuery(asked url.Values) query {
+	values := url.Values{}
+	for _, name := range append(filterParameters(), sortParameter, pageParameter) {
+		if value := strings.Join(strings.Fields(asked.Get(name)), " "); value != "" {
+			values.Set(name, value)
+		}
+	}
+	if opened := asked[openParameter]; len(opened) > 0 {
+		values[openParameter] = opened[max(0, len(opened)-rowsOpened):]
+	}
+	return query{values}
+}
+
 func filterParameters() []string {
 	return []string{searchParameter, stateParameter, regionParameter, accountParameter, conditionParameter}
 }
@@ -133,7 +150,7 @@ type column struct {
 	compare    func(a, b *Instance) int // nil for the order that the report has: worst first
 }
 
-func columns() []column {
+func sortColumns() []column {
 	return []column{
 		{"state", "State", nil},
 		{"name", "Instance", func(a, b *Instance) int { return cmp.Compare(a.title(), b.title()) }},
@@ -168,7 +185,7 @@ func (i *Instance) title() string { return cmp.Or(i.InstanceName, i.InstanceID) 
 // sort sorts instances by a column. Equal ones stay worst first.
 func (q query) sort(all []Instance) {
 	by, reversed := strings.CutPrefix(q.get(sortParameter), "-")
-	for _, c := range columns() {
+	for _, c := range sortColumns() {
 		switch {
 		case c.key == "" || c.key != by:
 		case c.compare != nil:

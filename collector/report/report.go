@@ -32,7 +32,9 @@ type Summary struct {
 	Unknown         int    `json:"unknown"`
 	Healthy         int    `json:"healthy"`
 	UnlistedRegions int    `json:"unlisted_regions"`
-	Text            string `json:"text"` // all of it in one sentence
+	Text            string `json:"text"` // all of it in words
+
+	lastUnhealthy int // unknown instances that are unhealthy by their last read
 }
 
 // Instance is an instance in a Report. Times are UTC. If the state is unknown, everything but Error is as of ReadAt.
@@ -109,7 +111,7 @@ func New(r *fleet.Result, at time.Time) *Report {
 	denied := map[string]bool{}
 	for _, one := range judge(r, at) {
 		state = min(state, one.state())
-		report.Summary.add(one.state())
+		report.Summary.add(&one)
 		report.Instances = append(report.Instances, newInstance(one))
 		addDenied(denied, one.Err)
 	}
@@ -125,7 +127,6 @@ func New(r *fleet.Result, at time.Time) *Report {
 	}
 	if len(r.Instances) == 0 {
 		state = fleet.Unknown
-		report.Warnings = append(report.Warnings, "No instance is watched.")
 	}
 	report.State = state.String()
 	report.Summary.Text = report.Summary.text()
@@ -136,38 +137,44 @@ func New(r *fleet.Result, at time.Time) *Report {
 	return report
 }
 
-func (s *Summary) add(state fleet.State) {
-	switch state {
+func (s *Summary) add(j *judged) {
+	switch j.state() {
 	case fleet.Unhealthy:
 		s.Unhealthy++
 	case fleet.Unknown:
 		s.Unknown++
+		if len(j.holding) > 0 {
+			s.lastUnhealthy++
+		}
 	default:
 		s.Healthy++
 	}
 }
 
-// text says the summary in one sentence.
+// text says the summary in words.
 func (s *Summary) text() string {
 	all := s.Unhealthy + s.Unknown + s.Healthy
-	regions := ""
+	before, regions := "", ""
+	if s.lastUnhealthy > 0 {
+		before = fmt.Sprintf(" By their last read, %d of these%s unhealthy.", s.lastUnhealthy, are(s.lastUnhealthy))
+	}
 	if s.UnlistedRegions > 0 {
-		regions = fmt.Sprintf(" The instances of %s are not known for certain.", plural(s.UnlistedRegions, "region"))
+		regions = fmt.Sprintf(" %s could not be listed.", plural(s.UnlistedRegions, "region"))
 	}
 	of := fmt.Sprintf("of %s", plural(all, "instance"))
 	switch {
 	case all == 0:
 		return "No instance is watched." + regions
 	case s.Unknown == all:
-		return "Nothing is known: none " + of + " could be read." + regions
+		return "None " + of + " could be read." + before + regions
 	case s.Unhealthy > 0 && s.Unknown > 0:
-		return fmt.Sprintf("%d %s unhealthy, and %d could not be read.", s.Unhealthy, of+are(s.Unhealthy), s.Unknown) + regions
+		return fmt.Sprintf("%d %s unhealthy, and %d could not be read.", s.Unhealthy, of+are(s.Unhealthy), s.Unknown) + before + regions
 	case s.Unhealthy > 0:
 		return fmt.Sprintf("%d %s unhealthy.", s.Unhealthy, of+are(s.Unhealthy)) + regions
 	case s.Unknown > 0:
-		return fmt.Sprintf("%d %s could not be read. All others are healthy.", s.Unknown, of) + regions
+		return fmt.Sprintf("%d %s could not be read. All others are healthy.", s.Unknown, of) + before + regions
 	case regions != "":
-		return fmt.Sprintf("All %s that are known are healthy.", plural(all, "instance")) + regions
+		return "Every instance that is known is healthy." + regions
 	default:
 		return "Every instance is healthy." + regions
 	}

@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 )
@@ -40,7 +39,7 @@ func (r *Report) WriteTable(w io.Writer, color bool) error {
 		count[i.State]++
 		b.WriteString(paint(i.State, i.State) + strings.TrimPrefix(line, i.State) + "\n")
 		for k, detail := range i.details() {
-			if k == 0 && textWidth(i.InstanceName) > widths[name] {
+			if k == 0 && displayWidth(i.InstanceName) > widths[name] {
 				detail = i.InstanceName + ": " + detail
 			}
 			b.WriteString(wrap(detail, tableWidth, widths[0]+len(gap)))
@@ -51,6 +50,9 @@ func (r *Report) WriteTable(w io.Writer, color bool) error {
 		b.WriteString([]string{"", ", ", ", "}[n] + paint(fmt.Sprintf("%d %s", count[state], state), state))
 	}
 	b.WriteString("\n")
+	if len(r.Instances) == 0 {
+		b.WriteString(r.Summary.Text + "\n")
+	}
 	for _, warning := range r.Warnings {
 		b.WriteString("\n" + wrap(warning, tableWidth, 0))
 	}
@@ -89,7 +91,14 @@ func (i *Instance) cells(at time.Time) []string {
 
 // details says why the instance is not healthy.
 func (i *Instance) details() (all []string) {
-	all = slices.Clone(i.Reasons)
+	words := make([]string, len(i.Conditions))
+	for n, c := range i.Conditions {
+		words[n] = string(c)
+	}
+	if len(words) > 0 {
+		all = append(all, strings.Join(words, ", "))
+	}
+	all = append(all, i.Reasons...)
 	if i.Error != nil {
 		all = append(all, i.Error.Message+i.Error.request())
 	}

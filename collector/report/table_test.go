@@ -35,7 +35,7 @@ func TestTableFits(t *testing.T) {
 	}
 	text := plain.String()
 	for line := range strings.Lines(text) {
-		if n := textWidth(strings.TrimSuffix(line, "\n")); n > 100 {
+		if n := displayWidth(strings.TrimSuffix(line, "\n")); n > 100 {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}

@@ -24,7 +24,8 @@ type view struct {
 	Script     template.JS
 	Collected  string
 	Age        string
-	Old        bool // the data is older than the page should ever show
+	Old        bool   // the data is older than the page should ever show
+	OldestRead string // how long ago an instance was read, of those that count as read; empty if all were read lately
 	Collecting bool
 	Refresh    int // seconds until the page asks again
 
@@ -93,7 +94,7 @@ func newView(report *Report, q query, links Links) *view {
 		Filtered: q.isFiltered(), Unfiltered: q.unfiltered(),
 	}
 	v.addFacets(q)
-	for _, c := range columns() {
+	for _, c := range sortColumns() {
 		h := heading{Key: c.key, Title: c.title}
 		if c.key != "" {
 			h.URL = q.link(sortParameter, c.key)
@@ -113,8 +114,12 @@ func newView(report *Report, q query, links Links) *view {
 func (v *view) addFacets(q query) {
 	holding, before := map[health.Condition]int{}, map[health.Condition]int{}
 	regions, accounts := map[string]bool{}, map[string]bool{}
+	oldest := v.At
 	for i := range v.Instances {
 		one := &v.Instances[i]
+		if one.State != fleet.Unknown.String() && one.ReadAt.Before(oldest) {
+			oldest = *one.ReadAt
+		}
 		regions[one.RegionID], accounts[one.Account] = true, true
 		for _, c := range one.Conditions {
 			if one.State == fleet.Unknown.String() {
@@ -123,6 +128,9 @@ func (v *view) addFacets(q query) {
 				holding[c]++
 			}
 		}
+	}
+	if age := v.At.Sub(oldest); age > 2*freshFor {
+		v.OldestRead = roughly(age)
 	}
 	for state, n := range map[fleet.State]int{
 		fleet.Unhealthy: v.Summary.Unhealthy, fleet.Unknown: v.Summary.Unknown, fleet.Healthy: v.Summary.Healthy,
@@ -149,7 +157,10 @@ func (v *view) addFacets(q query) {
 		conditions = append(conditions, f.Title)
 	}
 	v.Choices = append(v.Choices,
-		choice{stateParameter, "State", states, q.get(stateParameter)}, choice{conditionParameter, "Condition", conditions, q.get(conditionParameter)})
+		choice{stateParameter, "State", states, q.get(stateParameter)}, choice{
+			conditionParameter, "Condition", conditions,
+			q.get(conditionParameter),
+		})
 }
 
 func newFacet(q query, parameter, value string, n int) facet {

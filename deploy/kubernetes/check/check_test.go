@@ -13,7 +13,6 @@ import (
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
 )
 
@@ -27,6 +26,9 @@ func TestBase(t *testing.T) {
 	}
 	checkPod(t, all, d.Spec.Template)
 	checkNetwork(t, all, d.Spec.Template)
+	if label := only[core.Namespace](t, all, "Namespace").Labels["pod-identity.alibabacloud.com/injection"]; label != "on" {
+		t.Errorf("no role is given to pods: %q", label)
+	}
 }
 
 // Each object stays below what kubectl apply can note of it in an annotation.
@@ -51,10 +53,6 @@ func checkPod(t *testing.T, all objects, pod core.PodTemplateSpec) {
 	if requests.Cpu().IsZero() || requests.Memory().IsZero() || requests.Memory().Cmp(*limits.Memory()) > 0 || !limits.Cpu().IsZero() {
 		t.Errorf("requests %v, limits %v", requests, limits)
 	}
-	soft := resource.MustParse(strings.TrimSuffix(variable(c, "GOMEMLIMIT"), "B"))
-	if share := soft.AsApproximateFloat64() / limits.Memory().AsApproximateFloat64(); share < .8 || share > .95 {
-		t.Errorf("GOMEMLIMIT is %.2f of the limit", share)
-	}
 	s, p := c.SecurityContext, pod.Spec.SecurityContext
 	if !*p.RunAsNonRoot || *p.RunAsUser != 65534 || p.SeccompProfile.Type != core.SeccompProfileTypeRuntimeDefault ||
 		*s.AllowPrivilegeEscalation ||
@@ -63,9 +61,6 @@ func checkPod(t *testing.T, all objects, pod core.PodTemplateSpec) {
 	}
 	if account := only[core.ServiceAccount](t, all, "ServiceAccount"); account.Name != pod.Spec.ServiceAccountName {
 		t.Errorf("the pod's service account is %s, not %s", pod.Spec.ServiceAccountName, account.Name)
-	}
-	if label := only[core.Namespace](t, all, "Namespace").Labels["pod-identity.alibabacloud.com/injection"]; label != "on" {
-		t.Errorf("no role is given to pods: %q", label)
 	}
 }
 
@@ -82,12 +77,15 @@ func variable(c core.Container, name string) string {
 type serviceMonitor struct {
 	Spec struct {
 		Selector  struct{ MatchLabels map[string]string }
-		Endpoints []struct{ Port, Interval, ScrapeTimeout string }
+		Endpoints []struct {
+			Port, Interval, ScrapeTimeout string
+			Relabelings                   []struct{ TargetLabel, Separator string }
+		}
 	}
 }
 
-// checkNetwork follows the way from Prometheus to the pod, by labels and ports, and the pod's way out.
-func checkNetwork(t *testing.T, all objects, pod core.PodTemplateSpec) {
+// checkScrape follows the way from Prometheus to the pod, by labels and ports.
+func checkScrape(t *testing.T, all objects, pod core.PodTemplateSpec) {
 	t.Helper()
 	var m serviceMonitor
 	if err := json.Unmarshal(raw(t, all, "ServiceMonitor"), &m); err != nil {
@@ -103,8 +101,8 @@ func checkNetwork(t *testing.T, all objects, pod core.PodTemplateSpec) {
 	if scrape.Port != port.Name || scrape.Interval != "1m" || scrape.ScrapeTimeout != "30s" {
 		t.Errorf("the monitor scrapes %+v of %+v", scrape, port)
 	}
-	if !maps.Equal(s.Spec.Selector, pod.Labels) {
-		t.Errorf("the service selects %v, not the pod's %v", s.Spec.Selector, pod.Labels)
+	if len(scrape.Relabelings) == 0 || scrape.Relabelings[0].TargetLabel != "job" {
+		t.Errorf("fleets in different namespaces have the same job: %+v", scrape.Relabelings)
 	}
 	c := pod.Spec.Containers[0]
 	listens := c.Ports[0]
@@ -116,7 +114,16 @@ func checkNetwork(t *testing.T, all objects, pod core.PodTemplateSpec) {
 			t.Errorf("the probe asks %+v", p.HTTPGet)
 		}
 	}
+}
 
+// checkNetwork also checks what the policy lets in and out.
+func checkNetwork(t *testing.T, all objects, pod core.PodTemplateSpec) {
+	t.Helper()
+	checkScrape(t, all, pod)
+	if s := only[core.Service](t, all, "Service"); !maps.Equal(s.Spec.Selector, pod.Labels) {
+		t.Errorf("the service selects %v, not the pod's %v", s.Spec.Selector, pod.Labels)
+	}
+	listens := pod.Spec.Containers[0].Ports[0]
 	n := only[networking.NetworkPolicy](t, all, "NetworkPolicy").Spec
 	if !maps.Equal(n.PodSelector.MatchLabels, pod.Labels) {
 		t.Errorf("the policy selects %v, not the pod's %v", n.PodSelector.MatchLabels, pod.Labels)
@@ -152,27 +159,47 @@ func TestRulesAreTheAlerts(t *testing.T) {
 		err = yaml.Unmarshal(text, &want)
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("prometheusrule.yaml is not alerts/rules.yml (%v): run make kubernetes", err)
+		t.Errorf("prometheusrule.yaml is not alerts/rules.yml (%v): run make rules", err)
 	}
 }
 
 func TestDashboardsAreTheFiles(t *testing.T) {
-	got := map[string]string{}
-	for _, o := range render(t, base) {
+	if got, want := dashboardsOf(t, render(t, base)), dashboardFiles(t); !maps.Equal(got, want) {
+		t.Errorf("the dashboards are %v, not as the files %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+func dashboardsOf(t *testing.T, all objects) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, o := range all {
 		if o.GetLabels()["grafana_dashboard"] == "1" {
 			for file, text := range as[core.ConfigMap](t, o).Data {
-				got[strings.TrimPrefix(file, "starrocks-backup-")] = text
+				found[strings.TrimPrefix(file, "starrocks-backup-")] = text
 			}
 		}
 	}
-	want := map[string]string{}
+	return found
+}
+
+func dashboardFiles(t *testing.T) map[string]string {
+	t.Helper()
 	files, err := filepath.Glob("../../../dashboards/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	found := map[string]string{}
 	for _, file := range files {
-		var text []byte
-		text, err = os.ReadFile(file)
-		want[filepath.Base(file)] = string(text)
+		found[filepath.Base(file)] = string(read(t, file))
 	}
-	if err != nil || len(want) == 0 || !maps.Equal(got, want) {
-		t.Errorf("the dashboards are %v, not as the files %v: %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)), err)
+	return found
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return text
 }

@@ -38,9 +38,17 @@ func TestExporterRuns(t *testing.T) {
 	sharded := render(t, overlay(t, "resources: [DEPLOY/kubernetes]\ncomponents: [DEPLOY/kubernetes/shards]"))
 	checkSchemas(t, sharded)
 	s := only[apps.StatefulSet](t, sharded, "StatefulSet")
+	if s.Spec.PodManagementPolicy != apps.ParallelPodManagement {
+		t.Errorf("%s never replaces a pod with a bad configuration", s.Spec.PodManagementPolicy)
+	}
 	checkPod(t, sharded, s.Spec.Template)
 	checkNetwork(t, sharded, s.Spec.Template)
 	checkRuns(t, binary, sharded, s.Spec.Template)
+
+	chart := mustTemplate(t, "minimal-values.yaml", "")
+	checkRuns(t, binary, chart, only[apps.Deployment](t, chart, "Deployment").Spec.Template)
+	shards := mustTemplate(t, "shards-values.yaml", "")
+	checkRuns(t, binary, shards, only[apps.StatefulSet](t, shards, "StatefulSet").Spec.Template)
 }
 
 func checkRuns(t *testing.T, binary string, all objects, pod core.PodTemplateSpec) {

@@ -16,6 +16,7 @@ import (
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
+	policy "k8s.io/api/policy/v1"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
 	"sigs.k8s.io/yaml"
 )
@@ -25,9 +26,10 @@ const kubernetes = "schema://check/kubernetes.json"
 // types know every field of Kubernetes' own kinds today. The schemas that come with kustomize are older, but say what must be there.
 var types = map[string]any{
 	"v1 ConfigMap": core.ConfigMap{}, "v1 Namespace": core.Namespace{}, "v1 Service": core.Service{},
-	"v1 ServiceAccount":  core.ServiceAccount{},
+	"v1 Pod": core.Pod{}, "v1 ServiceAccount": core.ServiceAccount{},
 	"apps/v1 Deployment": apps.Deployment{}, "apps/v1 StatefulSet": apps.StatefulSet{},
 	"networking.k8s.io/v1 NetworkPolicy": networking.NetworkPolicy{},
+	"policy/v1 PodDisruptionBudget":      policy.PodDisruptionBudget{},
 }
 
 // validator holds an object against the type and the schema of its kind.
@@ -189,6 +191,8 @@ func TestSchemasRefuse(t *testing.T) {
 			"apiVersion: apps/v1, kind: StatefulSet", `spec: {selector: {}, template: {}, serviceName: a, minReadySeconds: 1}`,
 			`spec: {selector: {}, template: {}, serviceName: a, strategy: {}}`,
 		},
+		{"apiVersion: v1, kind: Pod", `spec: {containers: [{name: a}]}`, `spec: {containers: [{name: a, arguments: []}]}`},
+		{"apiVersion: policy/v1, kind: PodDisruptionBudget", `spec: {maxUnavailable: 1}`, `spec: {maxUnready: 1}`},
 		{"apiVersion: networking.k8s.io/v1, kind: NetworkPolicy", `spec: {podSelector: {}}`, `spec: {}`},
 		{
 			"apiVersion: monitoring.coreos.com/v1, kind: ServiceMonitor", `spec: {selector: {}, endpoints: [{interval: 1m}]}`,

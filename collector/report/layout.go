@@ -10,15 +10,15 @@ import (
 // gap separates the columns of a table.
 const gap = "  "
 
-// textWidth returns how many columns of a terminal a text takes: Chinese characters take two each.
-func textWidth(s string) (n int) {
+// displayWidth returns how many columns of a terminal a text takes: Chinese characters take two each.
+func displayWidth(s string) (n int) {
 	for _, r := range s {
-		n += runeColumns(r)
+		n += runeWidth(r)
 	}
 	return n
 }
 
-func runeColumns(r rune) int {
+func runeWidth(r rune) int {
 	switch kind := width.LookupRune(r).Kind(); {
 	case unicode.In(r, unicode.Mn, unicode.Me):
 		return 0
@@ -33,7 +33,7 @@ func runeColumns(r rune) int {
 func split(s string, most int) (head, rest string) {
 	n := 0
 	for i, r := range s {
-		if n += runeColumns(r); n > most {
+		if n += runeWidth(r); n > most {
 			return s[:i], s[i:]
 		}
 	}
@@ -47,7 +47,7 @@ func fitWidths(rows [][]string, most int, elastic ...int) []int {
 	widths := make([]int, len(rows[0]))
 	for _, cells := range rows {
 		for i, c := range cells {
-			widths[i] = max(widths[i], textWidth(c))
+			widths[i] = max(widths[i], displayWidth(c))
 		}
 	}
 	excess := (len(widths)-1)*len(gap) - most
@@ -67,11 +67,11 @@ func fitWidths(rows [][]string, most int, elastic ...int) []int {
 func joinCells(cells []string, widths []int) string {
 	var b strings.Builder
 	for i, c := range cells {
-		if textWidth(c) > widths[i] {
+		if displayWidth(c) > widths[i] {
 			c, _ = split(c, widths[i]-1)
 			c += "…"
 		}
-		b.WriteString(c + strings.Repeat(" ", widths[i]-textWidth(c)) + gap)
+		b.WriteString(c + strings.Repeat(" ", widths[i]-displayWidth(c)) + gap)
 	}
 	return strings.TrimRight(b.String(), " ")
 }
@@ -87,13 +87,13 @@ func wrap(text string, most, indent int) string {
 		line = ""
 	}
 	for word := range strings.FieldsSeq(text) {
-		if line != "" && indent+textWidth(line)+1+textWidth(word) > most {
+		if line != "" && indent+displayWidth(line)+1+displayWidth(word) > most {
 			end()
 		}
 		if line != "" {
 			line += " "
 		}
-		for line += word; indent+textWidth(line) > most; { // a word wider than a line
+		for line += word; indent+displayWidth(line) > most; { // a word wider than a line
 			var rest string
 			line, rest = split(line, most-indent)
 			end()
