@@ -78,7 +78,8 @@ func TestPlaybackOfWhatIsNone(t *testing.T) {
 
 // The operations that are read slowly are recorded and played back as all others are.
 func TestOptionalOperationsAreRecorded(t *testing.T) {
-	const policies, history = `{"Success":true,"Data":[{"PolicyId":"1"}]}`, `{"Success":true,"Total":1,"Data":[{"OperationId":"op-1","OperationStatus":"x"}]}`
+	const policies = `{"Success":true,"Data":[{"PolicyId":"1"}]}`
+	const history = `{"Success":true,"Total":1,"Data":[{"OperationId":"op-1","OperationStatus":"x"}]}`
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.Header.Get("x-acs-action") {
 		case "DescribeBackupPolicies":

@@ -238,6 +238,7 @@ func TestPoliciesOfAnotherInstance(t *testing.T) {
 	for body, want := range map[string]int{
 		`[]`: 0, `[{"PolicyId":"1"}]`: 1, `[{"PolicyId":"1","InstanceId":"c-9"}]`: -1,
 		`[{"PolicyId":"1","InstanceId":"c-9"},{"PolicyId":"2","InstanceId":"c-0"}]`: 1,
+		`[{"PolicyId":"1"},{"PolicyId":"1","InstanceId":"c-0"}]`:                    1,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			answer := simulator.Raw(http.StatusOK, fmt.Sprintf(`{"Success":true,"Data":%s}`, body))
@@ -275,7 +276,8 @@ func TestCheckReadsEverything(t *testing.T) {
 	})
 }
 
-// At 1,000 instances that are scraped each minute, both reads add 10 requests, then 27 until all are known, and a scrape takes as long as without.
+// At 1,000 instances that are scraped each minute, both reads add 10 requests, then 27 until all are known. A scrape
+// takes as long as without.
 func TestCostOfOptionalReads(t *testing.T) {
 	took := map[bool]time.Duration{}
 	for _, on := range []bool{false, true} {

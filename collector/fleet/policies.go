@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"starrocks_backup_exporter/apiclient"
@@ -23,7 +24,7 @@ func ReadPolicies(interval time.Duration) OptionalRead {
 					return nil, err
 				case p.InstanceID != "" && p.InstanceID != t.InstanceID:
 					foreign = true
-				default:
+				case !slices.ContainsFunc(policies.All, func(o apiclient.BackupPolicy) bool { return o.PolicyID == p.PolicyID }):
 					policies.All = append(policies.All, p)
 				}
 			}

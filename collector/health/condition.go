@@ -26,6 +26,6 @@ const (
 func Conditions() []Condition {
 	return []Condition{
 		Overdue, Missing, Failing, FailingRepeatedly, Stuck, Expiring, RetentionTooShort, Shrunk, TablesFailed, StatusUnknown, Implausible,
-		SubscriptionEnding,
+		SubscriptionEnding, NoPolicy, RestoreUntested,
 	}
 }

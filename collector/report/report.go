@@ -125,6 +125,11 @@ func New(r *fleet.Result, at time.Time) *Report {
 			addDenied(denied, d.Err)
 		}
 	}
+	for _, o := range r.Optional {
+		for _, f := range o.Failures {
+			addDenied(denied, f.Err)
+		}
+	}
 	if len(r.Instances) == 0 {
 		state = fleet.Unknown
 	}
