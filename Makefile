@@ -28,7 +28,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz soak bench bench-guard bench-rules drill dashboards rules chart demo-stack release fmt clean tools lint-tools
+.PHONY: build test race lint fuzz soak bench bench-guard bench-rules drill verify-recording dashboards rules chart demo-stack release fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
@@ -97,6 +97,10 @@ drill:
 # One evaluation of the alert rules at 1,000 and 10,000 instances, as a ratio to one plain aggregation.
 bench-rules:
 	cd $(DRILL) && $(GO) run . bench
+
+# Says which assumptions about the API a recording confirms or breaks: make verify-recording DIR=recording.
+verify-recording:
+	$(GO) run ./apiclient/recording/verify $(DIR)
 
 # Regenerates dashboards/*.json.
 dashboards:

@@ -53,7 +53,11 @@ func groups(p parameters) ([]group, error) {
 	if err != nil {
 		return nil, err
 	}
-	onExporters = append(onExporters, exporterAlerts...)
+	down, err := exporterDown(p)
+	if err != nil {
+		return nil, err
+	}
+	onExporters = append(append(onExporters, exporterAlerts...), down)
 	if p.watchdog {
 		onExporters = append(onExporters, watchdog)
 	}
@@ -416,22 +420,37 @@ and on (cluster, job, instance) last_over_time(up[` + scrape + `])`,
 			"and it will not start with this file.\n" +
 			"Its log and --config.check name the line.",
 	},
-	{
-		name: "StarRocksBackupExporterDown", severity: "critical", wait: "10m",
+}
+
+// exporterDown returns the alert on exporters that do not answer.
+func exporterDown(p parameters) (alert, error) {
+	const name, usual = "StarRocksBackupExporterDown", "10m"
+	wait, err := model.ParseDuration(p.wait(name, "critical", usual))
+	if err != nil {
+		return alert{}, fmt.Errorf("%s: %w", name, err)
+	}
+	handover, quietFor := (wait + model.Duration(70*time.Second)).String(), max(0, wait-model.Duration(10*time.Second)).String()
+	return alert{
+		name: name, severity: "critical", wait: usual,
 		comment: `A target that does not answer. Without the label instance: a job whose instances nobody watches, because its exporters are no
-targets any more.`,
+targets any more. Where one turns into the other, both hold for the time that the alert waits, so that the page goes on.`,
 		expr: `
 starrocks_backup:exporter:down
 or (
+  last_over_time(starrocks_backup:exporter:down[` + handover + `])
+  unless on (cluster, job, instance) starrocks_backup_exporter_build_info
+  and on (cluster, job) starrocks_backup:exporter:missing == 1
+)
+or (
   starrocks_backup:exporter:missing == 1
   and on (cluster, job) starrocks_backup:condition{condition="unreadable"}
-  unless on (cluster, job) starrocks_backup:exporter:down
+  unless on (cluster, job) (starrocks_backup:exporter:down and starrocks_backup:exporter:down offset ` + quietFor + `)
 )`,
 		summary: "Backup exporter down: {{ with $labels.instance }}{{ . }} of {{ end }}{{ $labels.job }}",
 		description: "{{ if $labels.instance }}The target does not answer.{{ else }}Exporters that were there are no targets any more, " +
 			"or there are fewer shards than configured.{{ end }}\nAlerts on their instances stay as they were, for 26 hours at most. " +
 			"Start the exporter again; its log and the targets page of Prometheus say why it is down.",
-	},
+	}, nil
 }
 
 var watchdog = alert{

@@ -127,7 +127,7 @@ func (b *browser) until(expression string) {
 	b.t.Helper()
 	eventually(b.t, expression, func() error {
 		if b.evaluate(expression) != true {
-			return fmt.Errorf("the page is:\n%.3000v", b.evaluate("document.body.innerText"))
+			return fmt.Errorf("the page is:\n%.3000v", b.evaluate("document.body?.innerText"))
 		}
 		return nil
 	})

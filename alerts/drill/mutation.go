@@ -86,7 +86,12 @@ var mutations = []mutation{
 		"starrocks_backup_exporter_config_last_reload_successful",
 	},
 	{"down without for", alert + "ExporterDown", "for: 10m", "for: 0s"},
-	{"down only while it is a target", alert + "ExporterDown", "missing == 1", "missing == 9"},
+	{
+		"down only while it is a target", alert + "ExporterDown",
+		`and on (cluster, job) starrocks_backup:condition{condition="unreadable"}`,
+		`and on (cluster, job) starrocks_backup:condition{condition="none"}`,
+	},
+	{"no handover from the target to the job", alert + "ExporterDown", "down[11m10s]", "down[10s]"},
 	{"the dead man's switch is dead", alert + "Watchdog", "vector(1)", "vector(1) == 0"},
 }
 

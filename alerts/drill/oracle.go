@@ -75,7 +75,7 @@ type oracle struct {
 	memory   map[string]map[kind]verdict
 	released map[string]time.Time // since when nothing holds what is known of an instance
 	targets  map[*exporter]target
-	outages  map[page]time.Time         // since when most instances of a region share a trouble
+	outages  map[page]time.Time         // since when most instances of a region certainly share a trouble
 	used     map[*group]map[string]*use // by provider of credentials
 	// By region, of the fleet that discovers instances: when it was listed, and whether it never was since the exporter started.
 	listed map[string]time.Time
@@ -288,14 +288,14 @@ func (o *oracle) judgeOutage(cluster, region string, v map[page]verdict, whole k
 		judged = either
 	}
 	v[about] = judged
-	if judged == no {
+	if judged != yes {
 		delete(o.outages, about)
-		return
+	} else {
+		o.outages[about] = earliest(o.outages[about], o.world.now)
 	}
-	o.outages[about] = earliest(o.outages[about], o.world.now)
-	allowed := either
-	if judged == yes && o.world.now.Sub(o.outages[about]) > waits[whole] {
-		allowed = no
+	allowed := yes - judged
+	if judged == yes && o.world.now.Sub(o.outages[about]) <= waits[whole] {
+		allowed = either
 	}
 	for _, p := range instances {
 		v[p] = min(v[p], allowed)
@@ -321,14 +321,14 @@ func (o *oracle) judgeIdentity(g *group, v map[page]verdict) {
 		}
 		provider := e.provider(now)
 		u := o.used[g][provider]
-		if gap := time.Duration(0); u == nil || now.Sub(u.last) > hold-hour {
-			if u != nil {
-				gap = now.Sub(u.last)
+		if u == nil || now.Sub(u.last) > hold-hour {
+			fresh := &use{doubt: now.Sub(o.world.start) < 2*hour || u != nil && now.Sub(u.last) < hold+2*hour}
+			for other, before := range o.used[g] {
+				if other != provider && now.Sub(before.last) < hold+2*hour {
+					fresh.changed = now
+				}
 			}
-			u = &use{doubt: gap > 0 && gap < hold+2*hour || now.Sub(o.world.start) < 2*hour}
-			if len(o.used[g]) > 0 {
-				u.changed = now
-			}
+			u = fresh
 			o.used[g][provider] = u
 		}
 		u.last = now

@@ -289,7 +289,8 @@ func TestChartRules(t *testing.T) {
 	}
 	waits := map[string]string{"StarRocksBackupInstanceUnreadable/critical": "12h"}
 	for _, alert := range usual {
-		if name := alert["alert"].(string); !strings.HasPrefix(name, "StarRocksBackupRegion") && name != "StarRocksBackupWatchdog" {
+		if name := alert["alert"].(string); !strings.HasPrefix(name, "StarRocksBackupRegion") &&
+			name != "StarRocksBackupExporterDown" && name != "StarRocksBackupWatchdog" {
 			waits[name] = "2h"
 		}
 	}

@@ -40,8 +40,8 @@
 {{- if not (hasKey $alerts $key) -}}
 {{- fail (printf "prometheusRule.for: there is no alert %q" $key) -}}
 {{- end -}}
-{{- if hasPrefix "StarRocksBackupRegion" $key -}}
-{{- fail (printf "prometheusRule.for: alerts on instances wait as long as %s: generate the rules instead, see README.md" $key) -}}
+{{- if or (hasPrefix "StarRocksBackupRegion" $key) (eq $key "StarRocksBackupExporterDown") -}}
+{{- fail (printf "prometheusRule.for: an expression contains the duration of %s: generate the rules instead, see README.md" $key) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $rules -}}
