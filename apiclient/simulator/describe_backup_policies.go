@@ -5,7 +5,7 @@ import "time"
 // DailyPolicy is a policy that starts a backup every night, as far as the API tells.
 func DailyPolicy(expireDays int) func(time.Time) []Policy {
 	return func(time.Time) []Policy {
-		return []Policy{{PolicyID: "1", Hour: "2", Minute: "0", RecurrenceValues: []int{}, ExpireDays: expireDays, TimeoutSeconds: 6 * 3600}}
+		return []Policy{{PolicyID: "1", Hour: "2", Minute: "0", RecurrenceValues: []int{}, ExpireDays: expireDays, TimeoutSeconds: 3 * 3600}}
 	}
 }
 
