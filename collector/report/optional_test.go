@@ -90,6 +90,36 @@ func TestFailuresOfOptionalReads(t *testing.T) {
 	}
 }
 
+// The report tells of how many instances a restore is known.
+func TestRestoresOfTheFleet(t *testing.T) {
+	instance := func(r *health.Restores) fleet.InstanceResult {
+		l := daily()
+		l.Restores = r
+		return read(t, l, task("completed", 5))
+	}
+	none := health.NewRestores(nil, noon)
+	one := health.NewRestores([]apiclient.Operation{{Status: "completed", End: ago(48)}}, noon)
+	for want, restores := range map[string][]*health.Restores{
+		"":                                   {nil, nil},
+		"No restore is known of 1 instance.": {nil, none},
+		"A restore is known of 1 of 2 instances; the newest completed at 2026-03-02 12:00 UTC.": {nil, one, none},
+	} {
+		r := result()
+		for _, known := range restores {
+			r.Instances = append(r.Instances, instance(known))
+		}
+		report := New(r, noon)
+		if report.Summary.Restores != want {
+			t.Errorf("%q, want %q", report.Summary.Restores, want)
+		}
+		for _, i := range report.Instances {
+			if proven := i.judged.Limits.Restores == one; (i.LastRestore != nil) != proven || i.Policies != nil {
+				t.Errorf("%+v", i)
+			}
+		}
+	}
+}
+
 // An open row tells the policies and the newest restore.
 func TestDetailOfOptionalReads(t *testing.T) {
 	l := daily()
