@@ -1,7 +1,4 @@
-# Builds for the builder's own platform and cross-compiles for the image's: no emulation. For both architectures:
-#   docker buildx build --platform linux/amd64,linux/arm64 \
-#     --build-arg REVISION=$(git rev-parse HEAD) --build-arg BRANCH=$(git rev-parse --abbrev-ref HEAD) \
-#     --build-arg BUILD_DATE=$(date -u +%Y%m%d-%H:%M:%S) -t starrocks_backup_exporter .
+# Builds for the builder's own platform and cross-compiles for the image's: no emulation. make image passes the arguments.
 # With the same arguments the binary is the same, byte by byte, as that of make build.
 ARG GO_IMAGE=golang:1.26
 FROM --platform=$BUILDPLATFORM $GO_IMAGE AS build
@@ -16,9 +13,10 @@ ARG BUILD_USER=docker
 ARG BUILD_DATE=unknown
 ARG TARGETOS
 ARG TARGETARCH
+ARG TARGETVARIANT
 RUN stamp=github.com/prometheus/common/version && \
-    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false -o /starrocks_backup_exporter -ldflags "-s -w \
-      -X $stamp.Version=${VERSION:-$(cat VERSION)} \
+    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOARM=${TARGETVARIANT#v} go build -trimpath -buildvcs=false -o /starrocks_backup_exporter -ldflags "-s -w \
+      -X $stamp.Version=${VERSION:-$(cat VERSION)-dev} \
       -X $stamp.Revision=$REVISION \
       -X $stamp.Branch=$BRANCH \
       -X $stamp.BuildUser=$BUILD_USER \
@@ -26,11 +24,21 @@ RUN stamp=github.com/prometheus/common/version && \
 
 # The time zones are in the binary.
 FROM scratch
+ARG VERSION=
+ARG REVISION=
+ARG CREATED=
+ARG SOURCE=
 LABEL org.opencontainers.image.title=starrocks_backup_exporter \
       org.opencontainers.image.description="Prometheus exporter for the health of backups of Alibaba Cloud EMR Serverless StarRocks" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION \
+      org.opencontainers.image.created=$CREATED \
+      org.opencontainers.image.source=$SOURCE \
+      org.opencontainers.image.url=$SOURCE \
       org.opencontainers.image.licenses=Apache-2.0
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /starrocks_backup_exporter /starrocks_backup_exporter
+COPY LICENSE NOTICE /
 USER 65534:65534
 EXPOSE 10980
 HEALTHCHECK CMD ["/starrocks_backup_exporter", "healthcheck"]

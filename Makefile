@@ -12,13 +12,16 @@ CHART    := deploy/helm/starrocks-backup-exporter
 TOOLS    := $(CURDIR)/.tools/bin
 FUZZTIME ?= 10s
 
+include IDENTITY
+
 # Stamped into the binary: shown by --version and by the metric exporter_build_info.
-VERSION    ?= $(shell cat VERSION)
+VERSION    ?= $(shell scripts/version.sh)
 REVISION   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-BRANCH     ?= $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unknown)
+BRANCH     ?= $(shell scripts/branch.sh)
 BUILD_USER ?= $(shell id -un)@$(shell uname -n)
 # SOURCE_DATE_EPOCH makes builds repeatable.
 BUILD_DATE ?= $(shell date -u $${SOURCE_DATE_EPOCH:+-d @$$SOURCE_DATE_EPOCH} +%Y%m%d-%H:%M:%S)
+CREATED     = $(shell date -u $${SOURCE_DATE_EPOCH:+-d @$$SOURCE_DATE_EPOCH} +%Y-%m-%dT%H:%M:%SZ)
 
 STAMP   := github.com/prometheus/common/version
 LDFLAGS  = -s -w \
@@ -28,19 +31,14 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz soak bench bench-guard bench-rules drill verify-recording dashboards rules chart demo-stack release fmt clean tools lint-tools
+.PHONY: build test race lint fuzz soak bench bench-guard bench-rules drill verify-recording dashboards rules chart demo-stack image image-args release check-release notice fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
 
 # The tests tagged system run promtool, Prometheus, Alertmanager, Chromium, buildah and systemd: a missing one fails. Those of the last two need root.
-# Results of modules are not taken from Go's cache: it does not see that files outside a module changed.
 test: tools
-	$(GO) vet ./...
-	$(GO) vet -tags=system ./...
-	$(GO) test ./...
-	$(GO) test -count=1 -timeout 20m -tags=system ./...
-	for module in $(MODULES); do (cd $$module && $(GO) vet ./... && $(GO) test -count=1 ./...); done
+	scripts/test.sh $(MODULES)
 
 race:
 	CGO_ENABLED=1 $(GO) test -race ./...
@@ -50,6 +48,7 @@ lint: lint-tools
 	for module in $(MODULES); do (cd $$module && $(TOOLS)/golangci-lint run ./...); done
 	@diff=$$($(TOOLS)/gofumpt -d .); \
 	if [[ -n $$diff ]]; then printf '%s\n' "$$diff"; echo 'not formatted: run make fmt' >&2; exit 1; fi
+	$(TOOLS)/actionlint
 	@$(TOOLS)/helm-docs --dry-run --log-level=warning --chart-search-root=$(CHART) | diff $(CHART)/README.md - || \
 		{ echo 'not up to date: run make chart' >&2; exit 1; }
 	@status=0; output=$$(timeout 300 $(TOOLS)/govulncheck ./... 2>&1) || status=$$?; \
@@ -121,6 +120,17 @@ chart:
 	for values in $(CHART)/ci/*.yaml; do $(TOOLS)/helm lint --strict --quiet --values="$$values" $(CHART); done
 	$(TOOLS)/helm package --version=$(VERSION) --app-version=$(VERSION) --destination=dist $(CHART)
 
+# The image for this machine. With ENGINE=docker, PLATFORMS=linux/amd64,linux/arm64 builds for others too.
+ENGINE     ?= podman
+PLATFORMS  ?=
+IMAGE_ARGS  = VERSION=$(VERSION) REVISION=$(REVISION) BRANCH=$(BRANCH) BUILD_DATE=$(BUILD_DATE) CREATED=$(CREATED) SOURCE=$(HOME_URL)
+image:
+	$(ENGINE) build $(addprefix --platform=,$(PLATFORMS)) $(addprefix --build-arg=,$(IMAGE_ARGS)) --tag=$(IMAGE):$(subst +,_,$(VERSION)) .
+
+# What the release workflow passes to the build of the image.
+image-args:
+	@printf '%s\n' $(IMAGE_ARGS)
+
 # Exporter, Prometheus with the rules, Alertmanager, and Grafana where it is installed; see deploy/compose.yml for containers.
 demo-stack: build
 	deploy/demo-stack.sh
@@ -129,6 +139,14 @@ demo-stack: build
 release:
 	scripts/install-tools.sh release
 	scripts/release.sh
+
+check-release: release
+	scripts/check-release.sh
+
+# Regenerates NOTICE: the licenses of what is linked into the binary.
+notice:
+	scripts/notice.sh >NOTICE.new
+	mv NOTICE.new NOTICE
 
 fmt: lint-tools
 	$(TOOLS)/gofumpt -w .

@@ -8,9 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/pprof"
 	"os"
-	"regexp"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +17,6 @@ import (
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"starrocks_backup_exporter/collector"
 	"starrocks_backup_exporter/collector/fleet"
 	"starrocks_backup_exporter/config"
 )
@@ -147,7 +144,6 @@ func TestShardOfAStatefulSet(t *testing.T) {
 	}
 }
 
-// The README lists every metric that is served, with its labels, and none besides.
 // With a route prefix, everything is served under it, and the root leads there.
 func TestRoutePrefix(t *testing.T) {
 	load := func() (*config.Config, error) { return config.Default(), nil }
@@ -196,72 +192,6 @@ func TestTooManyRequests(t *testing.T) {
 	}
 	if status, _ := request(t, http.MethodGet, server.URL); status != http.StatusOK {
 		t.Errorf("status %d afterwards", status)
-	}
-}
-
-func TestReadmeListsEveryMetric(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	documented := map[string]bool{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `(starrocks_backup_[a-z_]+)` \\|").FindAllStringSubmatch(string(readme), -1) {
-		documented[m[1]] = true
-	}
-	served := map[string]bool{}
-	descs := make(chan *prometheus.Desc)
-	go func() {
-		defer close(descs)
-		collector.New(&fleet.Result{}).Describe(descs)
-	}()
-	named := regexp.MustCompile(`fqName: "([^"]*)"`)
-	for d := range descs {
-		served[named.FindStringSubmatch(d.String())[1]] = true
-	}
-	source, err := os.ReadFile("collector/apimetrics.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range regexp.MustCompile(`namespace \+ "([a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
-		served["starrocks_backup_"+m[1]] = true
-	}
-	for _, name := range []string{
-		"scrapes_coalesced_total", "exporter_config_last_reload_successful", "exporter_config_last_reload_success_timestamp_seconds",
-		"exporter_build_info",
-	} {
-		served["starrocks_backup_"+name] = true
-	}
-	for name := range served {
-		if !documented[name] {
-			t.Errorf("%s is not in README.md", name)
-		}
-	}
-	for name := range documented {
-		if !served[name] {
-			t.Errorf("%s in README.md is not served", name)
-		}
-	}
-}
-
-// The README lists every flag.
-func TestReadmeListsEveryFlag(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := os.ReadFile("options.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	flags := []string{"web.listen-address", "web.config.file", "web.systemd-socket", "version"}
-	for _, m := range regexp.MustCompile(`app\.Flag\("([a-z.-]+)"`).FindAllStringSubmatch(string(source), -1) {
-		flags = append(flags, m[1])
-	}
-	slices.Sort(flags)
-	for _, f := range flags {
-		if !strings.Contains(string(readme), "`--"+f+"`") {
-			t.Errorf("--%s is not in README.md", f)
-		}
 	}
 }
 

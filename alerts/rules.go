@@ -429,11 +429,11 @@ func exporterDown(p parameters) (alert, error) {
 	if err != nil {
 		return alert{}, fmt.Errorf("%s: %w", name, err)
 	}
-	handover, quietFor := (wait + model.Duration(70*time.Second)).String(), max(0, wait-model.Duration(10*time.Second)).String()
+	handover, quietFor := (wait + model.Duration(310*time.Second)).String(), max(0, wait-model.Duration(10*time.Second)).String()
 	return alert{
 		name: name, severity: "critical", wait: usual,
-		comment: `A target that does not answer. Without the label instance: a job whose instances nobody watches, because its exporters are no
-targets any more. Where one turns into the other, both hold for the time that the alert waits, so that the page goes on.`,
+		comment: `A target that does not answer. Without the label instance: a job that lacks more exporters than targets are down, because they are
+no targets any more. Where one turns into the other, both hold for the time that the alert waits, so that the page goes on.`,
 		expr: `
 starrocks_backup:exporter:down
 or (
@@ -444,7 +444,14 @@ or (
 or (
   starrocks_backup:exporter:missing == 1
   and on (cluster, job) starrocks_backup:condition{condition="unreadable"}
-  unless on (cluster, job) (starrocks_backup:exporter:down and starrocks_backup:exporter:down offset ` + quietFor + `)
+  unless on (cluster, job) (
+    count by (cluster, job) (starrocks_backup:exporter:down and starrocks_backup:exporter:down offset ` + quietFor + `)
+    + on (cluster, job) (
+      count by (cluster, job) (group by (cluster, job, shard) (starrocks_backup_shard_instances))
+      or max by (cluster, job) (last_over_time(starrocks_backup_total_shards[` + day + `])) * 0
+    )
+    >= on (cluster, job) max by (cluster, job) (last_over_time(starrocks_backup_total_shards[` + day + `]))
+  )
 )`,
 		summary: "Backup exporter down: {{ with $labels.instance }}{{ . }} of {{ end }}{{ $labels.job }}",
 		description: "{{ if $labels.instance }}The target does not answer.{{ else }}Exporters that were there are no targets any more, " +

@@ -20,7 +20,7 @@ func TestAnswersReturnTheirMemory(t *testing.T) {
 	c, _, _ := newClient(t, simulator.Options{}, func(o *apiclient.Options) {
 		o.Transport, o.FreshTransport, o.MaxAttempts, o.Memory = s, s, 1, apiclient.NewMemory(8) // one answer takes all of it
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for n, reason := range []apiclient.Reason{"", apiclient.ReasonServerError, ""} {
 		var failure error
@@ -45,7 +45,7 @@ func TestKnownAnswerOfAList(t *testing.T) {
 		t.Fatal(ids, err)
 	}
 	known := p.Fingerprint
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for range 9 {
 		p = apiclient.Progress{}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
 	grafana "github.com/grafana/grafana-foundation-sdk/go/dashboard"
@@ -52,9 +53,14 @@ type variableView struct {
 
 type panelView struct {
 	Type, Title, Description string
+	Interval                 string
+	MaxDataPoints            int
 	GridPos                  struct{ X, Y, W, H int }
-	Targets                  []struct{ Expr, LegendFormat string }
-	FieldConfig              struct {
+	Targets                  []struct {
+		Expr, LegendFormat, RefID string
+		Instant                   bool
+	}
+	FieldConfig struct {
 		Defaults struct {
 			Unit, NoValue string
 			Decimals      *int
@@ -64,7 +70,22 @@ type panelView struct {
 	Panels []panelView
 }
 
-func views(t *testing.T) map[string]view {
+// oneInstance chooses an instance where the dashboard wants one.
+var oneInstance = strings.NewReplacer(`instance_id=~"$instance"`, `instance_id=~"c-0010"`)
+
+// step is the step at which Grafana asks for a week.
+func (p panelView) step() time.Duration {
+	if p.Interval == "1d" {
+		return 24 * time.Hour
+	}
+	points := p.MaxDataPoints
+	if points == 0 {
+		points = p.GridPos.W * 1600 / 24
+	}
+	return (7 * 24 * time.Hour / time.Duration(points)).Round(time.Minute)
+}
+
+func views(t testing.TB) map[string]view {
 	t.Helper()
 	all := map[string]view{}
 	for name, d := range dashboards() {
@@ -134,33 +155,35 @@ func checkPlaces(t *testing.T, name string, panels []panelView) {
 	}
 }
 
-// contract is the metrics and their labels: README.md's tables, the rules' recordings, and what is not the exporter's own.
+// contract is the metrics and their labels: the tables of docs/metrics.md, the rules' recordings, and what is not the exporter's own.
 func contract(t *testing.T) map[string][]string {
 	t.Helper()
-	target, instance := []string{"job", "instance"}, []string{"instance_id", "region_id"}
+	ofTarget, ofInstance := []string{"cluster", "job", "instance"}, []string{"instance_id", "region_id"}
 	all := map[string][]string{
-		"up": target, "scrape_duration_seconds": target, "process_resident_memory_bytes": target,
-		"ALERTS": append([]string{"alertname", "alertstate", "severity"}, append(instance,
-			target...)...),
-		"starrocks_backup:condition": append([]string{"condition", "job"}, instance...),
+		"up": ofTarget, "scrape_duration_seconds": ofTarget, "process_resident_memory_bytes": ofTarget,
+		"ALERTS": append([]string{"alertname", "alertstate", "severity", "condition"},
+			append(ofInstance, ofTarget...)...),
+		"ALERTS_FOR_STATE":                  append([]string{"alertname", "severity", "condition"}, append(ofInstance, ofTarget...)...),
+		"starrocks_backup:condition":        append(ofInstance, "cluster", "job", "condition"),
+		"starrocks_backup:exporter:missing": {"cluster", "job"},
 	}
-	readme, err := os.ReadFile("../README.md")
+	document, err := os.ReadFile("../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	code := regexp.MustCompile("`([a-z_]+)`")
-	for line := range strings.Lines(string(readme)) {
+	for line := range strings.Lines(string(document)) {
 		cells := strings.Split(line, "|")
 		if len(cells) != 6 || !strings.HasPrefix(strings.TrimSpace(cells[1]), "`starrocks_backup_") {
 			continue
 		}
 		metric := code.FindStringSubmatch(cells[1])[1]
-		labels := slices.Clone(target)
+		labels := slices.Clone(ofTarget)
 		for _, l := range code.FindAllStringSubmatch(cells[3], -1) {
 			labels = append(labels, l[1])
 		}
-		if !regexp.MustCompile("^starrocks_backup_(api|exporter|scrapes)_").MatchString(metric) {
-			labels = append(labels, instance...)
+		if !regexp.MustCompile("^starrocks_backup_(api|discover|exporter|scrapes|credentials|shard|total)").MatchString(metric) {
+			labels = append(labels, ofInstance...)
 		}
 		all[metric] = labels
 		if strings.TrimSpace(cells[2]) == "histogram" {
@@ -168,7 +191,7 @@ func contract(t *testing.T) map[string][]string {
 		}
 	}
 	if len(all) < 45 {
-		t.Fatalf("README.md names only %d metrics", len(all))
+		t.Fatalf("docs/metrics.md names only %d metrics", len(all))
 	}
 	return all
 }
@@ -202,7 +225,7 @@ func TestQueries(t *testing.T) {
 				}
 			}
 		}
-		for _, want := range []string{"datasource", "region", "account", "instance"} {
+		for _, want := range []string{"datasource", "cluster", "job", "region", "account", "instance"} {
 			if !defined[want] {
 				t.Errorf("%s: no variable %s", name, want)
 			}
@@ -233,7 +256,7 @@ func checkQuery(t *testing.T, where, text string, metrics map[string][]string, d
 		t.Errorf("%s: %v in\n%s", where, err, text)
 		return
 	}
-	allowed := map[string]bool{"text": true} // made by label_join
+	allowed := map[string]bool{"text": true, "why": true, "on": true, "reason": true, "condition": true} // made by label_join and others
 	var used []string
 	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
 		switch n := node.(type) {
@@ -253,6 +276,13 @@ func checkQuery(t *testing.T, where, text string, metrics map[string][]string, d
 		case *parser.AggregateExpr:
 			used = append(used, n.Grouping...)
 		case *parser.BinaryExpr:
+			for _, operand := range []parser.Expr{n.LHS, n.RHS} {
+				inner, ok := operand.(*parser.BinaryExpr)
+				alternatives := ok && n.Op == parser.LOR && inner.Op == parser.LOR && !n.VectorMatching.On && !inner.VectorMatching.On
+				if ok && !alternatives {
+					t.Errorf("%s: not in parentheses: %s", where, inner)
+				}
+			}
 			if n.VectorMatching != nil {
 				used = append(append(used, n.VectorMatching.MatchingLabels...), n.VectorMatching.Include...)
 			}

@@ -21,5 +21,5 @@ func main() {
 }
 
 func dashboards() map[string]object {
-	return map[string]object{"fleet.json": fleet(), "instance.json": instance()}
+	return map[string]object{"fleet.json": fleet(), "instance.json": instanceDashboard()}
 }

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # Checks what make release wrote, for a commit: another clone gives the same bytes, each archive is for its platform,
-# and the package of this machine is installed, tried and removed again.
+# and the package of this machine is installed, upgraded, downgraded and purged under a systemd of its own.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly name=starrocks_backup_exporter package=starrocks-backup-exporter etc=/etc/starrocks_backup_exporter
-VERSION=$(cat VERSION)
+readonly name=starrocks_backup_exporter package=starrocks-backup-exporter
+VERSION=$(scripts/version.sh)
 work=$(mktemp -d)
-installed=
 
 as_root() {
 	if ((EUID == 0)); then "$@"; else sudo "$@"; fi
@@ -18,14 +17,7 @@ fail() {
 	exit 1
 }
 
-clean() {
-	if [[ -n $installed ]]; then
-		as_root dpkg --purge $package
-		as_root userdel $name # packages leave their users
-	fi
-	rm -rf "$work"
-}
-trap clean EXIT
+trap 'as_root rm -rf "$work"' EXIT
 
 (cd dist && sha256sum --check --strict --quiet sha256sums.txt)
 
@@ -53,11 +45,12 @@ for os in linux darwin windows; do
 done
 
 native=$work/$name-$VERSION.linux-$(go env GOARCH)
+"$native/$name" --version 2>&1 | grep -qF "version $VERSION " || fail "not $VERSION: $("$native/$name" --version 2>&1)"
 "$native/$name" --config.check --config.file="$native/$name.example.yml"
 
 # The man page has a title and a name, and bash takes the completion. Both are in the packages: those for rpm are compared below.
 manual=$(zcat "$native/share/$name.1.gz")
-grep -qE "^\.TH \"$name\" 1 \"[0-9]{4}-[0-9]{2}-[0-9]{2}\" \"$name $VERSION\" \"User Commands\"$" <<<"$manual" ||
+grep -qE "^\.TH \"$name\" 1 \"[0-9]{4}-[0-9]{2}-[0-9]{2}\" \"$name ${VERSION//+/\\+}\" \"User Commands\"$" <<<"$manual" ||
 	fail "the man page begins with ${manual%%$'\n'*}"
 bash -c "source '$native/share/$name.bash' && complete -p $name" >/dev/null || fail 'bash does not take the completion'
 for deb in dist/*.deb; do
@@ -67,24 +60,56 @@ for deb in dist/*.deb; do
 	done
 done
 
-[[ ! -e $etc ]] || fail "$etc exists: refusing to install the package on a machine that uses it"
-installed=yes
-as_root dpkg --install dist/${package}_*_"$(dpkg --print-architecture)".deb
-/usr/bin/$name --version 2>&1 | grep -q "version $VERSION " || fail "not $VERSION: $(/usr/bin/$name --version 2>&1)"
-[[ $(stat -c '%U:%G %a' $etc $etc/$name.yml $etc/$name.env | xargs) == "root:$name 750 root:$name 640 root:root 600" ]] ||
-	fail "modes: $(stat -c '%n %U:%G %a' $etc $etc/*)"
-as_root setpriv --reuid=$name --regid=$name --clear-groups /usr/bin/$name --config.check --config.file=$etc/$name.yml
-# The unit's ExecStart exists.
-systemd-analyze verify /usr/lib/systemd/system/$name.service
-[[ $(dpkg-query --show --showformat='${Conffiles}' $package | awk '{ print $1 }' | sort | xargs) == "$etc/$name.env $etc/$name.yml" ]] ||
-	fail 'an upgrade would overwrite the configuration'
+deb=$(echo dist/${package}_*_"$(dpkg --print-architecture)".deb)
+[[ -z $(dpkg-deb --info "$deb" conffiles 2>/dev/null) ]] || fail 'an upgrade would ask about the configuration'
+lintian --allow-root --fail-on=error,warning "$deb"
+
+# A container with this machine's /usr, beneath a layer of its own, and its list of packages. The unit check boots it and ends it.
+root=$work/root
+mkdir -p "$root"/{usr,tmp,packages,var/lib/apt/lists/partial,var/cache/apt/archives/partial,etc/apt/apt.conf.d,etc/apt/preferences.d,etc/systemd/system}
+cp --no-dereference /bin /sbin /lib /lib64 "$root"
+cp --recursive /var/lib/dpkg "$root/var/lib"
+: >"$root/var/lib/dpkg/triggers/File" # the index of all man pages takes long
+rm -f "$root/var/lib/dpkg/statoverride" # names groups that the container lacks
+cp --recursive /etc/dpkg /etc/login.defs "$root/etc"
+cp deploy/packages/check.sh "$root/packages"
+cp "$deb" "$root/packages/this.deb"
+for other in older:0.0.1 newer:999.0.0; do
+	VERSION=${other#*:} ARCH=$(go env GOARCH) STAGE=$native MAINTAINER=check HOME_URL='' \
+		.tools/bin/nfpm package --config deploy/packages/nfpm.yaml --packager deb --target "$root/packages/${other%:*}.deb" >/dev/null
+done
+echo 'ID=test' >"$root/etc/os-release"
+echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
+echo 'root:x:0:' >"$root/etc/group"
+echo '127.0.0.1 localhost' >"$root/etc/hosts"
+printf '%s\n' 'passwd: files systemd' 'group: files systemd' >"$root/etc/nsswitch.conf"
+ln -s /dev/null "$root/etc/systemd/system/systemd-networkd-wait-online.service" # there is no network
+cat >"$root/etc/systemd/system/check.service" <<-UNIT
+	[Unit]
+	SuccessAction=exit-force
+	FailureAction=exit-force
+	FailureActionExitStatus=1
+	[Service]
+	Type=oneshot
+	ExecStart=/packages/check.sh
+	StandardOutput=file:/packages/log
+	StandardError=file:/packages/log
+UNIT
+as_root chown -R root:root "$root"
+as_root chmod 755 "$work" "$root" # the service's user must reach it
+if ! as_root systemd-nspawn --quiet --boot --directory="$root" --overlay=/usr::/usr --register=no --keep-unit --console=pipe --private-network \
+	systemd.unit=check.service >"$work/console" 2>&1 </dev/null || ! grep -qx 'check: passed' "$root/packages/log"; then
+	tail -n 20 "$work/console"
+	cat "$root/packages/log"
+	fail 'the package failed its trial'
+fi
 
 # The .rpm holds the same files as the .deb, with the same modes and owners.
 for rpm in dist/*.rpm; do
 	rpm --checksig --nosignature "$rpm"
-	diff <(dpkg --contents dist/${package}_*_"$(dpkg --print-architecture)".deb | awk '!/^d/ { print $1, $2, substr($6, 2) }' | sort) \
+	diff <(dpkg --contents "$deb" | awk '!/^d/ && !/lintian/ { print $1, $2, substr($6, 2) }' | sort) \
 		<(rpm --query --package --queryformat '[%{FILEMODES:perms} %{FILEUSERNAME}/%{FILEGROUPNAME} %{FILENAMES}\n]' "$rpm" | grep -v ^d | sort) ||
 		fail "$rpm differs from the .deb"
-	[[ $(rpm --query --package --configfiles "$rpm" | sort | xargs) == "$etc/$name.env $etc/$name.yml" ]] || fail "$rpm: configuration"
+	[[ -z $(rpm --query --package --configfiles "$rpm") ]] || fail "$rpm: configuration"
 done
 echo 'check-release: passed'

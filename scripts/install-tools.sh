@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the Makefile's targets need and is not installed yet.
-#   install-tools.sh           programs the system tests run (Debian packages)
+#   install-tools.sh           programs the system tests run (Debian packages), and Grafana's components into .tools/grafana-render
 #   install-tools.sh lint      linters, built from source into .tools/bin
 #   install-tools.sh helm      what packages the Helm chart, the same way
 #   install-tools.sh release   what packages a release: both kinds
@@ -10,6 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly golangci_lint=v2.15.0
 readonly gofumpt=v0.12.0
 readonly govulncheck=v1.9.0
+readonly actionlint=v1.7.12
 readonly helm=v3.22.0
 readonly helm_docs=v1.14.2
 readonly helm_docs_package=github.com/norwoodj/helm-docs/cmd/helm-docs
@@ -46,8 +47,11 @@ declare -rA package_of=(
 	[buildah]=buildah
 	[systemd-analyze]=systemd
 	[systemd-nspawn]=systemd-container
+	[node]=nodejs
+	[npm]=npm
 	[zip]=zip
 	[rpm]=rpm
+	[lintian]=lintian
 )
 
 install_programs() {
@@ -74,6 +78,17 @@ install_programs() {
 	done
 }
 
+# Installs what dashboards/render draws with. A copy of its lock file remembers which versions.
+install_grafana_components() {
+	local from=dashboards/render to=.tools/grafana-render
+	if cmp -s "$from/package-lock.json" "$to/installed"; then return 0; fi
+	echo "install-tools: installing Grafana's components"
+	mkdir -p "$to"
+	cp "$from/package.json" "$from/package-lock.json" "$from/.npmrc" "$to/"
+	(cd "$to" && npm ci --silent)
+	cp "$from/package-lock.json" "$to/installed"
+}
+
 # go_tool NAME PACKAGE VERSION: a file beside the binary remembers which version, by which Go.
 go_tool() {
 	local bin=$PWD/.tools/bin built
@@ -87,11 +102,13 @@ go_tool() {
 
 case ${1-} in
 '') install_programs prometheus promtool prometheus-alertmanager amtool chromium \
-	buildah systemd-analyze systemd-nspawn ;;
+	buildah systemd-analyze systemd-nspawn node npm
+	install_grafana_components ;;
 lint)
 	go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci_lint"
 	go_tool gofumpt mvdan.cc/gofumpt "$gofumpt"
 	go_tool govulncheck golang.org/x/vuln/cmd/govulncheck "$govulncheck"
+	go_tool actionlint github.com/rhysd/actionlint/cmd/actionlint "$actionlint"
 	go_tool helm-docs "$helm_docs_package" "$helm_docs"
 	;;
 helm)
@@ -99,7 +116,7 @@ helm)
 	go_tool helm-docs "$helm_docs_package" "$helm_docs"
 	;;
 release)
-	install_programs zip rpm
+	install_programs zip rpm lintian systemd-nspawn
 	go_tool nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm "$nfpm"
 	go_tool cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod "$cyclonedx_gomod"
 	;;

@@ -29,10 +29,13 @@ func TestImage(t *testing.T) {
 		"--manifest=exporter",
 		"--build-arg=BUILDPLATFORM=linux/"+runtime.GOARCH, // Debian 12's buildah does not fill it in
 		"--build-arg=GO_IMAGE=localhost/golang",
+		"--build-arg=VERSION=v",
 		"--build-arg=REVISION=r",
 		"--build-arg=BRANCH=b",
 		"--build-arg=BUILD_USER=u",
 		"--build-arg=BUILD_DATE=d",
+		"--build-arg=CREATED=c",
+		"--build-arg=SOURCE=s",
 		"--volume=/usr:/usr:ro",
 		"--volume="+goEnv(t, "GOROOT")+":/goroot:ro",
 		"--volume="+filepath.Join(
@@ -123,7 +126,8 @@ func holdsWhatIsNeeded(t *testing.T, root, arch string, machine elf.Machine) {
 		}
 		return err
 	})
-	if want := []string{"etc/ssl/certs/ca-certificates.crt", "starrocks_backup_exporter"}; err != nil || !slices.Equal(files, want) {
+	want := []string{"LICENSE", "NOTICE", "etc/ssl/certs/ca-certificates.crt", "starrocks_backup_exporter"}
+	if err != nil || !slices.Equal(files, want) {
 		t.Errorf("%s: the image has %q, want %q: %v", arch, files, want, err)
 	}
 	if roots, err := os.ReadFile(filepath.Join(root, "etc/ssl/certs/ca-certificates.crt")); !x509.NewCertPool().AppendCertsFromPEM(roots) {
@@ -140,7 +144,8 @@ func holdsWhatIsNeeded(t *testing.T, root, arch string, machine elf.Machine) {
 		t.Errorf("%s: a binary for %s", arch, header.Machine)
 	}
 	made := filepath.Join(t.TempDir(), arch)
-	build := exec.CommandContext(t.Context(), "make", "build", "BINARY="+made, "REVISION=r", "BRANCH=b", "BUILD_USER=u", "BUILD_DATE=d")
+	build := exec.CommandContext(t.Context(), "make", "build", "BINARY="+made, "VERSION=v", "REVISION=r", "BRANCH=b", "BUILD_USER=u",
+		"BUILD_DATE=d")
 	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -158,6 +163,7 @@ func (i images) runs(container string) {
 			Config struct {
 				Entrypoint  []string
 				Healthcheck struct{ Test []string }
+				Labels      map[string]string
 			}
 		}
 	}
@@ -168,6 +174,13 @@ func (i images) runs(container string) {
 	entrypoint, check := config.Docker.Config.Entrypoint, config.Docker.Config.Healthcheck.Test
 	if err != nil || len(entrypoint) != 1 || len(check) < 2 || check[0] != "CMD" { // CMD-SHELL would need a shell
 		i.t.Fatalf("entrypoint %q, health check %q: %v\n%s", entrypoint, check, err, out)
+	}
+	for label, want := range map[string]string{
+		"title": "starrocks_backup_exporter", "version": "v", "revision": "r", "created": "c", "source": "s", "licenses": "Apache-2.0",
+	} {
+		if got := config.Docker.Config.Labels["org.opencontainers.image."+label]; got != want {
+			i.t.Errorf("label %s is %q, want %q", label, got, want)
+		}
 	}
 	healthy := func() error {
 		out, err := exec.CommandContext(i.t.Context(), "buildah", i.command("run", append([]string{container, "--"}, check[1:]...)...)...).

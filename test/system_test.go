@@ -100,7 +100,7 @@ func build(t *testing.T) string {
 // evaluated for the first time up to its interval, a minute, after the start.
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	for {
 		err := try()
@@ -143,7 +143,7 @@ func TestDemo(t *testing.T) {
 
 	configuration := filepath.Join(directory, "prometheus.yml")
 	text := fmt.Sprintf(
-		"scrape_configs: [{job_name: starrocks_backup, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{targets: [%q]}]}]",
+		"scrape_configs: [{job_name: starrocks_backup, scrape_interval: 10s, scrape_timeout: 10s, static_configs: [{targets: [%q]}]}]",
 		exporter,
 	)
 	if err := os.WriteFile(configuration, []byte(text), 0o600); err != nil {

@@ -16,13 +16,13 @@ const systemdUnit = "starrocks_backup_exporter.service"
 // unitFor writes the unit into a directory, for a binary at another place.
 func unitFor(t *testing.T, directory, binary string) string {
 	t.Helper()
-	const installed = "\nExecStart=/usr/bin/starrocks_backup_exporter "
+	const installed = "=/usr/bin/starrocks_backup_exporter "
 	text, err := os.ReadFile(filepath.Join("deploy/systemd", systemdUnit))
 	if err != nil || !strings.Contains(string(text), installed) {
 		t.Fatalf("no %q in the unit: %v", installed, err)
 	}
 	file := filepath.Join(directory, systemdUnit)
-	if err := os.WriteFile(file, []byte(strings.Replace(string(text), installed, "\nExecStart="+binary+" ", 1)), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), installed, "="+binary+" ")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return file
@@ -53,6 +53,7 @@ func TestSystemdStartsTheUnit(t *testing.T) {
 		"etc/passwd":        "root:x:0:0:root:/root:/bin/sh\n",
 		"etc/group":         "root:x:0:\n",
 		"etc/nsswitch.conf": "passwd: files systemd\ngroup: files systemd\n",
+		"etc/starrocks_backup_exporter/starrocks_backup_exporter.yml": "instances: [{instance_id: c-1, region_id: cn-hangzhou}]\n",
 		"etc/starrocks_backup_exporter/starrocks_backup_exporter.env": "ARGS=--demo --web.listen-address=" + exporter + "\n",
 	} {
 		if err := os.WriteFile(filepath.Join(root, file), []byte(text), 0o644); err != nil {

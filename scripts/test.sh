@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Runs all tests, also after a failure. Prints a line for each step and, of a failed one, what failed; the rest is in .tools/logs.
+#   test.sh MODULE...   the directories of the separate modules
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly logs=$PWD/.tools/logs lines=60
+mkdir -p "$logs"
+failed=()
+
+# step NAME DIRECTORY COMMAND...
+step() {
+	local name=$1 directory=$2 log began=$SECONDS
+	log=$logs/${name//\//-}.log
+	shift 2
+	if (cd "$directory" && "$@") >"$log" 2>&1; then
+		echo "ok    $name ($((SECONDS - began)) s)"
+		return
+	fi
+	failed+=("$name")
+	echo "FAIL  $name ($((SECONDS - began)) s): $log"
+	# The failed tests and what they say first. What the programs under test logged is indented deeper.
+	awk '/^ok |^\?|no test files/ { next } /^(---|    ---) |^panic|^FAIL|^#|^[^ ]*\.go:/ { print substr($0, 1, 400); left = 6; next }
+		left > 0 && /^ +[^ ]+\.go:/ { print substr($0, 1, 400); left-- }' "$log" | head -n "$lines"
+}
+
+step vet . go vet ./...
+step vet-system . go vet -tags=system ./...
+step test . go test ./...
+# Results that depend on files outside the module or on programs are not taken from Go's cache: it does not see that they changed.
+step system . go test -count=1 -timeout=60m -tags=system ./...
+for module; do
+	step "$module/vet" "$module" go vet ./...
+	step "$module/test" "$module" go test -count=1 -timeout=60m ./...
+done
+
+if ((${#failed[@]} > 0)); then
+	echo "failed: ${failed[*]}" >&2
+	exit 1
+fi
