@@ -215,6 +215,24 @@ func TestOptionalReadsAreForgotten(t *testing.T) {
 	})
 }
 
+// A round that takes long is the only one, however often the fleet is scraped meanwhile.
+func TestOneRoundAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		w := newOptionalWorld(t, 10, counted(describePolicies, &n, simulator.Delay(5*time.Second)))
+		w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour)}
+		s := w.scraper()
+		for range 4 {
+			scrape(s, time.Second)
+			time.Sleep(time.Second)
+		}
+		if n != 1 {
+			t.Errorf("%d requests at the same time", n)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
 // A reload ends a round.
 func TestAReloadEndsARound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
