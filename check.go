@@ -43,7 +43,7 @@ func readOnce(o options, logger log.Logger) (*report.Report, error) {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, o.checkTimeout)
 	defer cancel()
-	result := e.scraper.Scrape(ctx, 0)
+	result := e.scraper.Check(ctx)
 	return report.New(result, result.At), nil
 }
 

@@ -205,7 +205,7 @@ func TestRecordAndPlayBack(t *testing.T) {
 		t.Fatal(len(files), err)
 	}
 	_, played := checkedInstances(t, "--api.playback="+directory)
-	if recorded != played || strings.Count(played, "c-") != len(simulator.DemoFleet()) {
+	if recorded != played || strings.Count(played, "c-") != len(simulator.DemoFleet()) || strings.Count(played, " true\n") != 2 {
 		t.Errorf("recorded\n%s\nplayed\n%s", recorded, played)
 	}
 }
@@ -221,6 +221,7 @@ func checkedInstances(t *testing.T, args ...string) (status int, instances strin
 			InstanceName      string `json:"instance_name"`
 			LastSuccess       string `json:"last_success"`
 			RestorableBackups *int   `json:"restorable_backups"`
+			Conditions        []string
 			Error             struct{ Reason string }
 		}
 	}
@@ -233,7 +234,8 @@ func checkedInstances(t *testing.T, args ...string) (status int, instances strin
 		if i.RestorableBackups != nil {
 			restorable = *i.RestorableBackups
 		}
-		all = append(all, fmt.Sprintf("%s %s %q %s %d %s\n", i.InstanceID, i.Account, i.InstanceName, i.LastSuccess, restorable, i.Error.Reason))
+		all = append(all, fmt.Sprintf("%s %s %q %s %d %s %t\n", i.InstanceID, i.Account, i.InstanceName, i.LastSuccess, restorable,
+			i.Error.Reason, slices.Contains(i.Conditions, "no_policy")))
 	}
 	slices.Sort(all)
 	return status, strings.Join(all, "")

@@ -17,6 +17,9 @@ import (
 	"starrocks_backup_exporter/config"
 )
 
+// optionalInterval is how often the demo and a playback read policies and restores.
+const optionalInterval = model.Duration(time.Hour)
+
 // startDemo serves the simulated API on loopback and returns the configuration that reads it.
 func startDemo() (load func() (*config.Config, error), err error) {
 	const accessKeyID, accessKeySecret = "demo", "demo-secret"
@@ -24,6 +27,9 @@ func startDemo() (load func() (*config.Config, error), err error) {
 	c, err := overLoopback(sim)
 	if err != nil {
 		return nil, err
+	}
+	c.Policies.RefreshInterval, c.Restores = optionalInterval, config.Restores{
+		RefreshInterval: optionalInterval, MaxAge: model.Duration(90 * 24 * time.Hour),
 	}
 	c.Accounts = map[string]config.Account{"default": {AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret}}
 	for _, d := range simulator.DemoFleet() {
@@ -48,6 +54,12 @@ func startPlayback(directory string) (load func() (*config.Config, error), now f
 	}
 	c.API.RequestsPerSecond = 1e6 // as fast as it was recorded, or faster
 	c.Accounts = map[string]config.Account{}
+	if playback.Has("DescribeBackupPolicies") {
+		c.Policies.RefreshInterval = optionalInterval
+	}
+	if playback.Has("ListOperationHistory") {
+		c.Restores.RefreshInterval = optionalInterval
+	}
 	account := func(coded string) string {
 		name, err := url.QueryUnescape(coded)
 		if err != nil {

@@ -186,7 +186,7 @@ func TestDocsListEveryField(t *testing.T) {
 		}
 	}
 	fields := map[string]string{}
-	for _, section := range []any{config.API{}, config.Backups{}} {
+	for _, section := range []any{config.API{}, config.Backups{}, config.Policies{}, config.Restores{}} {
 		prefix := strings.ToLower(reflect.TypeOf(section).Name()) + "."
 		for _, name := range fieldNames("yaml", reflect.TypeOf(section)) {
 			fields[prefix+name] = ""
@@ -200,7 +200,7 @@ func TestDocsListEveryField(t *testing.T) {
 	for _, name := range fieldNames("yaml", reflect.TypeFor[config.Exclude]()) {
 		fields["exclude."+name] = ""
 	}
-	for _, section := range []string{"api", "backups", "exclude"} { // by their fields
+	for _, section := range []string{"api", "backups", "policies", "restores", "exclude"} { // by their fields
 		delete(fields, section)
 	}
 	compare(t, "docs/configuration.md", documented, fields)

@@ -17,6 +17,7 @@ const (
 	scrape = "6m10s"  // the last scrape: intervals of up to 5 minutes
 	gap    = "10m10s" // the last scrape but one
 	day    = "26h10s"
+	slow   = "7h10s" // what is read slowly is read again: after a restart, nothing is known of it for a while
 )
 
 // parameters are what a user may change without touching an expression.
@@ -153,6 +154,17 @@ func holds(condition string) string {
 	return fmt.Sprintf(`max by (cluster, instance_id, region_id) (starrocks_backup:condition{condition=%q}) == 1`, condition)
 }
 
+// holdsSlowly is holds for a condition of an optional read. Such a condition is absent once the read is switched off or fails for long.
+// Then the alert ends, unless the instance cannot be read either.
+func holdsSlowly(condition string) string {
+	return fmt.Sprintf(`
+%s
+unless on (cluster, instance_id, region_id) (
+  starrocks_backup_up == 1
+  unless on (cluster, instance_id, region_id) last_over_time(starrocks_backup_condition{condition=%q}[%s])
+)`, holds(condition), condition, slow)
+}
+
 // of is where the templates of annotations look: one instance, now.
 const of = `{{- $i := printf "cluster=%q,instance_id=%q,region_id=%q" $labels.cluster $labels.instance_id $labels.region_id -}}` + "\n"
 
@@ -262,6 +274,20 @@ var backupAlerts = []alert{
 		summary: "Subscription ending",
 		description: known("instance_expire_timestamp_seconds", "humanizeTimestamp", "The subscription ends at %s.") +
 			"The instance is then suspended, and released 7 days later together with its backups. Renew it.",
+	},
+	{
+		name: "StarRocksBackupNoPolicy", severity: "warning", expr: holdsSlowly("no_policy"), lastRead: true,
+		comment: "Where policies are read.",
+		summary: "No backup policy",
+		description: known("policies_last_read_timestamp_seconds", "humanizeTimestamp", "The instance had no backup policy at %s.") +
+			newestGood + "No backup will start by itself. Create a policy, or start backups by other means.",
+	},
+	{
+		name: "StarRocksBackupRestoreUntested", severity: "warning", expr: holdsSlowly("restore_untested"), lastRead: true,
+		comment: "Where restores are read and have a max_age.",
+		summary: "Restoring is untested",
+		description: known("last_restore_timestamp_seconds", "humanizeTimestamp", "The newest restore completed at %s.") +
+			"Nobody knows whether the backups can be restored. Restore one to another instance and check the data.",
 	},
 }
 

@@ -27,6 +27,7 @@ var publicAlerts = []string{
 	"StarRocksBackupTableFailed warning",
 	"StarRocksBackupStatusUnknown warning",
 	"StarRocksBackupImplausible warning", "StarRocksBackupSubscriptionEnding critical",
+	"StarRocksBackupNoPolicy warning", "StarRocksBackupRestoreUntested warning",
 	"StarRocksBackupRegionUnreadable critical",
 	"StarRocksBackupInstanceUnreadable warning",
 	"StarRocksBackupInstanceUnreadable critical",

@@ -143,6 +143,8 @@ func FuzzDecodePage(f *testing.F) {
 		),
 	)
 	f.Add([]byte(`{"Success":false,"ErrCode":"Success","Data":[{"BackupTaskId":"never use this"}]}`))
+	f.Add([]byte(`{"Success":true,"Data":[{"PolicyId":"1","InstanceId":"c-1","Hour":"2","RecurrenceValues":[1,"5",null],"ExpireDays":"7"}]}`))
+	f.Add([]byte(`{"Success":true,"Data":[{"OperationId":"op-1","OperationType":"restore","OperationStatus":"DONE","GmtEnd":1742179008000}]}`))
 	f.Add([]byte(`{"RequestId":"r","Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"sr:DescribeBackups"}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if p, data := fuzzed(t, body, describeBackups()); p != nil {
@@ -157,6 +159,19 @@ func FuzzDecodePage(f *testing.F) {
 		if p, data := fuzzed(t, body, describeInstances()); p != nil {
 			for i, in := range p.items {
 				sameText(t, data[i], map[string]string{"InstanceId": in.InstanceID, "RegionId": in.RegionID, "InstanceStatus": in.Status})
+			}
+		}
+		if p, data := fuzzed(t, body, describeBackupPolicies()); p != nil {
+			for i, policy := range p.items {
+				sameText(t, data[i], map[string]string{"PolicyId": policy.PolicyID, "InstanceId": policy.InstanceID, "Hour": policy.Hour})
+				if policy.ExpireDays <= 0 || policy.TimeoutSeconds <= 0 {
+					t.Errorf("a limit that is none: %+v", policy)
+				}
+			}
+		}
+		if p, data := fuzzed(t, body, listOperationHistory()); p != nil {
+			for i, o := range p.items {
+				sameText(t, data[i], map[string]string{"OperationId": o.ID, "OperationStatus": o.StatusWord, "OperationType": o.Type})
 			}
 		}
 	})

@@ -116,6 +116,11 @@ func healthGauges(name, help string, labels []string, series func(*fleet.Instanc
 	})
 }
 
+// limitGauge is exported whether or not the instance could be read.
+func limitGauge(name, help string, value func(*health.Limits) float64) metric {
+	return instanceGauge(name, help, func(r *fleet.InstanceResult) float64 { return value(&r.Limits) })
+}
+
 // statusGauges has one series for each status, zeros included; none if counts returns nil.
 func statusGauges(name, help string, counts func(*health.Health) map[apiclient.Status]int) metric {
 	return healthGauges(name, help, []string{"status"}, func(r *fleet.InstanceResult, emit func(float64, ...string)) {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,7 +45,9 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 	healthGauges("condition", "What is wrong with the instance: 1 if the condition holds, else 0.", []string{"condition"},
 		func(r *fleet.InstanceResult, emit func(float64, ...string)) {
 			for _, c := range health.Conditions() {
-				emit(boolean(r.Health.Conditions[c]), string(c))
+				if holds, known := r.Health.Conditions[c]; known {
+					emit(boolean(holds), string(c))
+				}
 			}
 		}),
 	statusGauges("tasks", "Backup tasks by status.", func(h *health.Health) map[apiclient.Status]int { return h.Count }),
@@ -105,6 +108,62 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 			if s := r.Health.Snapshot; s != nil {
 				emit(1, shorten(s.InstanceName), shorten(s.Version), shorten(s.MinorVersion), shorten(s.RunMode), shorten(s.SpecType),
 					shorten(s.VpcID), shorten(s.ResourceGroupID), r.Instance.Account)
+			}
+		}),
+
+	limitGauge("policies", "Backup policies of the instance.", func(l *health.Limits) float64 {
+		if l.Policies == nil {
+			return math.NaN()
+		}
+		return float64(len(l.Policies.All))
+	}),
+	instanceMetric("policy_info", "1 for each backup policy of the instance.", prometheus.GaugeValue,
+		[]string{"policy_id", "hour", "minute", "recurrence"}, func(r *fleet.InstanceResult, emit func(float64, ...string)) {
+			if p := r.Limits.Policies; p != nil {
+				for _, one := range p.All {
+					emit(1, shorten(one.PolicyID), shorten(one.Hour), shorten(one.Minute), shorten(strings.Join(one.Recurrence, ",")))
+				}
+			}
+		}),
+	limitGauge("policy_expire_days", "Days that backups last, by the policy that keeps them shortest.",
+		func(l *health.Limits) float64 { return l.Policies.ExpireDays() }),
+	limitGauge("policy_timeout_seconds", "How long a task may run, by the policy that waits longest.",
+		func(l *health.Limits) float64 { return l.Policies.TimeoutSeconds() }),
+	limitGauge("policies_last_read_timestamp_seconds", "Last complete read of the backup policies.",
+		func(l *health.Limits) float64 {
+			if l.Policies == nil {
+				return math.NaN()
+			}
+			return timestamp(l.Policies.ReadAt)
+		}),
+	limitGauge("last_restore_timestamp_seconds", "Finish (else start) of the newest completed restore.",
+		func(l *health.Limits) float64 {
+			if l.Restores == nil {
+				return math.NaN()
+			}
+			return timestamp(l.Restores.Last)
+		}),
+	limitGauge("last_restore_duration_seconds", "Finish minus start of the newest completed restore.",
+		func(l *health.Limits) float64 {
+			if l.Restores == nil {
+				return math.NaN()
+			}
+			return l.Restores.LastDuration
+		}),
+	instanceMetric("restores", "Restores in the history of the instance by status.", prometheus.GaugeValue, []string{"status"},
+		func(r *fleet.InstanceResult, emit func(float64, ...string)) {
+			for _, s := range apiclient.Statuses() {
+				if r.Limits.Restores != nil {
+					emit(float64(r.Limits.Restores.Count[s]), string(s))
+				}
+			}
+		}),
+	resultMetric("optional_reads_errors_total", "Failed reads of policies and restores by operation and reason.", prometheus.CounterValue,
+		[]string{"operation", "reason"}, func(r *fleet.Result, emit func(float64, ...string)) {
+			for _, o := range r.Optional {
+				for _, reason := range apiclient.Reasons() {
+					emit(float64(o.Errors[reason]), o.Operation, string(reason))
+				}
 			}
 		}),
 

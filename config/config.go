@@ -31,6 +31,8 @@ const regionPlaceholder = "{region_id}"
 type Config struct {
 	API       API                `yaml:"api"`
 	Backups   Backups            `yaml:"backups"`
+	Policies  Policies           `yaml:"policies,omitempty"`
+	Restores  Restores           `yaml:"restores,omitempty"`
 	Accounts  map[string]Account `yaml:"accounts,omitempty"`
 	Instances []Instance         `yaml:"instances,omitempty"`
 	Discovery []Discovery        `yaml:"discovery,omitempty"`
@@ -74,6 +76,17 @@ type Thresholds struct {
 	StuckAfter     model.Duration `yaml:"stuck_after,omitempty"`     // a shorter run is never stuck
 	ExpiringWithin model.Duration `yaml:"expiring_within,omitempty"` // time before the last expiry
 	ShrunkBelow    float64        `yaml:"shrunk_below,omitempty"`    // fraction of the largest of the last seven backups
+}
+
+// Policies says how often backup policies are read.
+type Policies struct {
+	RefreshInterval model.Duration `yaml:"refresh_interval"` // of an instance; 0 reads none
+}
+
+// Restores says how often the history of restores is read.
+type Restores struct {
+	RefreshInterval model.Duration `yaml:"refresh_interval"`  // of an instance; 0 reads none
+	MaxAge          model.Duration `yaml:"max_age,omitempty"` // of the newest completed restore; 0 if any will do
 }
 
 // Account says where credentials come from. An empty one is the default credential chain.

@@ -125,6 +125,11 @@ func (c *Config) check(f *findings) {
 			f.fail("backups.status_words."+word, "%q is not a status; it must be one of %s", status, strings.Join(statuses, ", "))
 		}
 	}
+	checkRefreshInterval(f, "policies", c.Policies.RefreshInterval)
+	checkRefreshInterval(f, "restores", c.Restores.RefreshInterval)
+	if _, given := f.lines["restores.max_age"]; given && c.Restores.MaxAge <= 0 {
+		f.fail("restores.max_age", "must be above 0")
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Accounts)) {
 		c.Accounts[name].check(f, "accounts."+name)
 	}
@@ -133,6 +138,22 @@ func (c *Config) check(f *findings) {
 	}
 	c.checkInstances(f)
 	c.checkDiscovery(f)
+}
+
+// leastRefresh is the shortest interval of what is read slowly.
+const leastRefresh = model.Duration(time.Minute)
+
+// checkRefreshInterval checks how often something is read that is not read at all if its section is left out.
+func checkRefreshInterval(f *findings, section string, interval model.Duration) {
+	path := section + ".refresh_interval"
+	_, wanted := f.lines[section]
+	_, given := f.lines[path]
+	switch {
+	case given && interval < leastRefresh:
+		f.fail(path, "must be %s or more", leastRefresh)
+	case wanted && !given && !f.breaksIn(section):
+		f.fail(path, "missing")
+	}
 }
 
 func (c *Config) checkAccount(f *findings, path, account string) {

@@ -34,6 +34,7 @@ func fleet() object {
 		row{expiries(), compliance(), worstCompliance()},
 		row{sizes(), growth()},
 		row{finishedByDay(), discovery(), leftOut()},
+		row{policiesAndRestores()},
 		heading("The exporter itself", exporterItself()...),
 	)
 }
@@ -242,6 +243,33 @@ func worstCompliance() object {
 		},
 		idColumn(),
 	).sorted("Within", false).high(9)
+}
+
+// policiesAndRestores says whether there will be a backup, and whether one was ever restored.
+func policiesAndRestores() object {
+	read := orOfInstance(paren("%s * 0", perInstance("policies")),
+		paren("max by (%s) (%s * 0)", identity, perInstance("restores", "status")))
+	return newTable("Policies and restores",
+		"Whether a policy starts backups, and when a restore was last proven. Empty: not known, or there is none. They are read slowly, and "+
+			"only if the exporter is configured to.", 24,
+		column{
+			title: "Name", label: "instance_name", expr: orElse(named(read),
+				sayIf(isRead(), "instance_name", "policies and restores are not read"), say("instance_name", "no instance is read")),
+			config: wide(225).with(toInstance),
+		},
+		column{
+			title: "Policies", expr: perInstance("policies"),
+			config: colored("none", values("0", "none", bad), steps(neutral)).with(wide(80)),
+		},
+		column{
+			title: "Backups last", expr: paren("86400 * %s", perInstance("policy_expire_days")), config: wide(110).with(object{"unit": "s"}),
+		},
+		column{
+			title: "Restore proven", expr: milliseconds(perInstance("last_restore_timestamp_seconds")), config: fromNow(),
+		},
+		column{title: "It took", expr: perInstance("last_restore_duration_seconds"), config: wide(90).with(object{"unit": "s"})},
+		idColumn(), regionColumn(), clusterColumn(),
+	).sorted("Restore proven", false).high(9)
 }
 
 const dataSizes = "last_success_data_size_bytes"

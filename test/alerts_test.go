@@ -32,14 +32,14 @@ var demoAlerts = map[string]map[string]string{
 	"archive-healthy-weekly":  {},
 	"events-running-now":      {},
 	"billing-stuck":           {"StarRocksBackupStuck/warning": "chat"},
-	"users-failed-last-night": {"StarRocksBackupFailed/warning": "chat"},
+	"users-failed-last-night": {"StarRocksBackupFailed/warning": "chat", "StarRocksBackupRestoreUntested/warning": "chat"},
 	"payments-failing-for-a-week": {
 		"StarRocksBackupOverdue/critical":           "pager",
 		"StarRocksBackupFailingRepeatedly/critical": "pager",
 		"StarRocksBackupFailed/warning":             inhibited,
 	},
-	"stock-overdue":              {"StarRocksBackupOverdue/critical": "pager"},
-	"sandbox-never-backed-up":    {"StarRocksBackupMissing/critical": "pager"},
+	"stock-overdue":              {"StarRocksBackupOverdue/critical": "pager", "StarRocksBackupNoPolicy/warning": "chat"},
+	"sandbox-never-backed-up":    {"StarRocksBackupMissing/critical": "pager", "StarRocksBackupNoPolicy/warning": "chat"},
 	"fresh-first-backup-running": {},
 	"ledger-about-to-expire": {
 		"StarRocksBackupOverdue/critical":           "pager",

@@ -154,6 +154,11 @@ func (p *Playback) Instances() []Recorded { return p.askedFor("DescribeBackups",
 // Regions returns the regions whose instances or backups were requested as a whole.
 func (p *Playback) Regions(action string) []Recorded { return p.askedFor(action, false) }
 
+// Has reports whether an operation was requested at all.
+func (p *Playback) Has(action string) bool {
+	return slices.ContainsFunc(p.asked, func(r Recorded) bool { return r.Action == action })
+}
+
 func (p *Playback) askedFor(action string, one bool) (all []Recorded) {
 	for _, r := range p.asked {
 		if r.Action == action && (r.InstanceID != "") == one {

@@ -3,10 +3,17 @@ package recording
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/go-kit/log"
+
+	"starrocks_backup_exporter/apiclient"
 )
 
 func recorded(at, query, action, answer string) *fstest.MapFile {
@@ -66,5 +73,50 @@ func TestPlaybackOfWhatIsNone(t *testing.T) {
 		if _, err := NewPlayback(files); err == nil {
 			t.Errorf("%s is taken for a recording", name)
 		}
+	}
+}
+
+// The operations that are read slowly are recorded and played back as all others are.
+func TestOptionalOperationsAreRecorded(t *testing.T) {
+	const policies = `{"Success":true,"Data":[{"PolicyId":"1"}]}`
+	const history = `{"Success":true,"Total":1,"Data":[{"OperationId":"op-1","OperationStatus":"x"}]}`
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Header.Get("x-acs-action") {
+		case "DescribeBackupPolicies":
+			_, _ = w.Write([]byte(policies))
+		case "ListOperationHistory":
+			_, _ = w.Write([]byte(history))
+		}
+	}))
+	defer api.Close()
+	directory := filepath.Join(t.TempDir(), "recording")
+	client := newRecordedClient(t, api.URL, directory, log.NewNopLogger())
+	for p, err := range client.BackupPolicies(t.Context(), "c-1") {
+		if err != nil || p.PolicyID != "1" {
+			t.Fatal(p, err)
+		}
+	}
+	for o, err := range client.OperationHistory(t.Context(), "c-1", apiclient.OperationRestore) {
+		if err != nil || o.ID != "op-1" {
+			t.Fatal(o, err)
+		}
+	}
+	playback, err := NewPlayback(os.DirFS(directory))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for action, want := range map[string]string{
+		"DescribeBackupPolicies?RegionId=r": policies, "ListOperationHistory?PageNumber=1": history,
+	} {
+		name, query, _ := strings.Cut(action, "?")
+		r, w := httptest.NewRequest(http.MethodPost, "/path?InstanceId=c-1&"+query, nil), httptest.NewRecorder()
+		r.Header.Set("x-acs-action", name)
+		r.Header.Set("Authorization", "ACS3-HMAC-SHA256 Credential="+url.QueryEscape("a, b"))
+		if playback.ServeHTTP(w, r); w.Body.String() != want {
+			t.Errorf("%s plays back %s, want %s", name, w.Body, want)
+		}
+	}
+	if len(playback.Instances()) != 0 || !playback.Has("DescribeBackupPolicies") || playback.Has("DescribeBackups") {
+		t.Errorf("asked %+v", playback.asked)
 	}
 }

@@ -192,6 +192,7 @@ func TestEchoesAreLeftOut(t *testing.T) {
 			`{"Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"%s"}}`,
 			`{"Code":"SignatureDoesNotMatch","Message":"%s`,
 			`{"Success":true,"Data":[{"BackupTaskId":"%s"}]}`,
+			`{"Success":true,"Data":[{"OperationId":"op-1","OperationDetail":"%s"}]}`,
 			`<html>%s</html>`,
 		} {
 			_, text, err := recordingOf(t, func(w http.ResponseWriter, r *http.Request) {

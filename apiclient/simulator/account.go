@@ -26,6 +26,8 @@ type Instance struct {
 	Created, Expire      any                        // BeginTime and ExpireTime of DescribeInstances, milliseconds; absent if nil
 	PayType              string                     // of DescribeInstances; postPaid if empty
 	Tasks                func(now time.Time) []Task // in the order served; none if nil
+	Policies             func(now time.Time) []Policy
+	Operations           func(now time.Time) []Operation // in the order served
 	Fault                Fault
 	Listed               func(tasks []Task) []Task // those in a list of the whole region; all if nil
 	Rendered             string                    // if set, a page is rendered once for all instances with this word: for benchmarks

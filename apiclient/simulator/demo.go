@@ -31,7 +31,25 @@ type run struct {
 }
 
 // DemoFleet returns an instance for each state there is. The states hold at any time, as if the fleet lived on.
-func DemoFleet() []DemoInstance { //nolint:funlen // a table
+func DemoFleet() []DemoInstance {
+	fleet := demoFleet()
+	for i := range fleet {
+		d := &fleet[i]
+		d.Policies, d.Operations = DailyPolicy(14), Restored(30*day)
+		switch d.Name {
+		case "stock-overdue", "sandbox-never-backed-up":
+			d.Policies = nil
+		case "logs-retention-too-short":
+			d.Policies = DailyPolicy(1)
+		case "users-failed-last-night":
+			d.Operations = Restored(200 * day)
+		}
+	}
+	return fleet
+}
+
+// demoFleet is the instances with their backups.
+func demoFleet() []DemoInstance { //nolint:funlen // a table
 	daily := func(now time.Time) []run { return series(now, day, 30, 14*day) }
 	return []DemoInstance{
 		demo("orders-healthy-daily", "cn-hangzhou", 26*time.Hour, daily),
@@ -129,7 +147,7 @@ func demo(name, regionID string, maxAge time.Duration, runs func(now time.Time) 
 
 func faulty(name, regionID string, f Fault) DemoInstance {
 	d := demo(name, regionID, 26*time.Hour, func(time.Time) []run { return nil })
-	d.Fault = f
+	d.Fault = Of("DescribeBackups", f)
 	return d
 }
 

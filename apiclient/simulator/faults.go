@@ -30,6 +30,13 @@ func Denied(action string) Fault {
 	}
 }
 
+// Of limits a fault to the requests of one operation.
+func Of(action string, f Fault) Fault {
+	return func(w http.ResponseWriter, r *http.Request, n int) bool {
+		return r.Header.Get("x-acs-action") == action && f(w, r, n)
+	}
+}
+
 // Throttled asks the client to retry later, after the time given if it is above 0.
 func Throttled(retryAfter time.Duration) Fault {
 	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {

@@ -30,8 +30,10 @@ type operation struct {
 // operations returns the operations by path.
 func operations() map[string]operation {
 	return map[string]operation{
-		"/webapi/backup/manage/describe":      {"DescribeBackups", describeBackups},
-		"/webapi/starrocks/describeInstances": {"DescribeInstances", describeInstances},
+		"/webapi/backup/manage/describe":         {"DescribeBackups", describeBackups},
+		"/webapi/backupRestore/policy/describe":  {"DescribeBackupPolicies", describeBackupPolicies},
+		"/webapi/operation/listOperationHistory": {"ListOperationHistory", listOperationHistory},
+		"/webapi/starrocks/describeInstances":    {"DescribeInstances", describeInstances},
 	}
 }
 

@@ -35,6 +35,20 @@ type Snapshot struct {
 	InstanceName, Version, MinorVersion, RunMode, SpecType, VpcID, ResourceGroupID string
 }
 
+// Policy is a backup policy as the API lists it.
+type Policy struct {
+	PolicyID, Hour, Minute     string
+	RecurrenceValues           any
+	ExpireDays, TimeoutSeconds any
+}
+
+// Operation is something that was done to an instance, as the API lists it.
+type Operation struct {
+	ID, Type, Status string
+	Create, End      any // milliseconds by the examples
+	Detail           string
+}
+
 // Millis is a task's time as the API writes it.
 func Millis(t time.Time) any { return t.UnixMilli() }
 

@@ -68,21 +68,29 @@ func (b *Builder) Build(c *config.Config) (*Fleet, error) {
 	f := &Fleet{
 		Shard: b.shard, RequestsPerSecond: c.API.RequestsPerSecond, MinInterval: time.Duration(c.API.MinInterval),
 		PageSize: c.API.PageSize, SubtaskLimit: c.Backups.SubtaskLimit,
-		Credentials: map[string]Identity{},
+		Credentials: map[string]Identity{}, RestoreMaxAge: time.Duration(c.Restores.MaxAge),
+	}
+	if interval := time.Duration(c.Policies.RefreshInterval); interval > 0 {
+		f.Optional = append(f.Optional, ReadPolicies(interval))
+	}
+	if interval := time.Duration(c.Restores.RefreshInterval); interval > 0 {
+		f.Optional = append(f.Optional, ReadRestores(interval))
 	}
 	for _, i := range c.Instances {
 		client, err := clients.of(i.Account, i.RegionID)
 		if err != nil {
 			return nil, err
 		}
-		f.Targets = append(f.Targets, Target{Instance: i, Lister: client})
+		f.Targets = append(f.Targets, Target{Instance: i, Lister: client, Optional: client})
 	}
 	for _, d := range c.Discovery {
 		client, err := clients.of(d.Account, d.RegionID)
 		if err != nil {
 			return nil, err
 		}
-		f.Discoveries = append(f.Discoveries, &Discovery{Discovery: d, Source: regionSource{d, b.shard, client}, Lister: client})
+		f.Discoveries = append(f.Discoveries, &Discovery{
+			Discovery: d, Source: regionSource{d, b.shard, client}, Lister: client, Optional: client,
+		})
 	}
 	b.transports, b.credentials = t, clients.credentials
 	for account, credentials := range b.credentials {

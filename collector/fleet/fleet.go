@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/collector/health"
 	"starrocks_backup_exporter/config"
 )
 
@@ -17,10 +18,17 @@ type BackupLister interface {
 	Backups(ctx context.Context, r apiclient.DescribeBackupsRequest) iter.Seq2[apiclient.Backup, error]
 }
 
+// OptionalLister lists what explains backups: an *apiclient.Client.
+type OptionalLister interface {
+	BackupPolicies(ctx context.Context, instanceID string) iter.Seq2[apiclient.BackupPolicy, error]
+	OperationHistory(ctx context.Context, instanceID, operationType string) iter.Seq2[apiclient.Operation, error]
+}
+
 // Target is an instance and how to read it.
 type Target struct {
 	config.Instance
 	Lister    BackupLister
+	Optional  OptionalLister
 	discovery *Discovery // that found it; nil if it is configured by id
 	// What a discovery knows of it; zero if unknown, and if none found it.
 	created, subscriptionEnd time.Time
@@ -34,8 +42,9 @@ func (t Target) lane() laneKey { return laneKey{t.Account, t.RegionID} }
 // Discovery is an entry of the configuration whose instances are found by asking a source.
 type Discovery struct {
 	config.Discovery
-	Source Source
-	Lister BackupLister
+	Source   Source
+	Lister   BackupLister
+	Optional OptionalLister
 }
 
 func (d *Discovery) key() discoveryKey { return discoveryKey{d.Account, d.RegionID, d.TagList()} }
@@ -43,7 +52,8 @@ func (d *Discovery) key() discoveryKey { return discoveryKey{d.Account, d.Region
 // target is a discovered instance.
 func (d *Discovery) target(i FoundInstance) Target {
 	return Target{
-		Instance: d.Instance(i.InstanceID), Lister: d.Lister, discovery: d, created: i.Created, subscriptionEnd: i.SubscriptionEnd,
+		Instance: d.Instance(i.InstanceID), Lister: d.Lister, Optional: d.Optional,
+		discovery: d, created: i.Created, subscriptionEnd: i.SubscriptionEnd,
 	}
 }
 
@@ -57,6 +67,16 @@ type Fleet struct {
 	SubtaskLimit      int
 	MinInterval       time.Duration       // between the reads of an instance; 0 reads it in each scrape
 	Credentials       map[string]Identity // by account
+	Optional          []OptionalRead      // those that are configured
+	RestoreMaxAge     time.Duration       // of the newest completed restore; 0 if any will do
+}
+
+// OptionalRead is an operation that explains backups. It is read slowly, and nothing waits for it.
+type OptionalRead struct {
+	Operation string        // in the API's words
+	Interval  time.Duration // between two reads of an instance
+	// read returns what puts the outcome among the limits of an instance.
+	read func(ctx context.Context, t Target, now func() time.Time) (know func(*health.Limits), err error)
 }
 
 // Identity says where the credentials of an account come from: *apiclient.Credentials.

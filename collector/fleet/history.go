@@ -18,6 +18,8 @@ type history struct {
 	logged      map[time.Duration]logged // by the deadline of the scrapes: what is too short for one may do for another
 	instances   map[instanceKey]*instanceHistory
 	discoveries map[discoveryKey]*discoveryHistory
+
+	optionalErrors optionalErrors
 }
 
 // logged is what the log says of the last scrape with a certain deadline.
@@ -102,6 +104,18 @@ func (h *history) targets() (all []Target) {
 
 // instance returns the history of an instance, nil if the fleet does not contain it any more.
 func (h *history) instance(t Target) *instanceHistory { return h.instances[t.key()] }
+
+// optionalResults returns how the optional reads go.
+func (h *history) optionalResults() (all []OptionalResult) {
+	for _, o := range h.fleet.Optional {
+		var instances []*optionalHistory
+		for _, one := range h.instances {
+			instances = append(instances, one.optionalRead(o.Operation))
+		}
+		all = append(all, h.optionalErrors.result(o.Operation, instances))
+	}
+	return all
+}
 
 // discovery returns the history of a discovery, nil if the fleet does not contain it any more.
 func (h *history) discovery(d *Discovery) *discoveryHistory { return h.discoveries[d.key()] }

@@ -23,6 +23,7 @@ type instanceHistory struct {
 	turn      time.Time           // when it was read last, or tried to be
 	// forgotten is the latest end of a task that was seen to end and then forgotten. A task that ended by then was counted, or is too old.
 	forgotten time.Time
+	optional  map[string]*optionalHistory // by operation
 }
 
 type seenTask struct {
@@ -34,7 +35,7 @@ type seenTask struct {
 func newInstanceHistory() *instanceHistory {
 	return &instanceHistory{
 		totals: InstanceTotals{Errors: map[apiclient.Reason]int{}, Finished: map[apiclient.Status]int{}},
-		seen:   map[string]seenTask{},
+		seen:   map[string]seenTask{}, optional: map[string]*optionalHistory{},
 	}
 }
 
@@ -43,6 +44,14 @@ func (h *instanceHistory) copyTotals() InstanceTotals {
 	t := h.totals
 	t.Errors, t.Finished = maps.Clone(t.Errors), maps.Clone(t.Finished)
 	return t
+}
+
+// optionalRead returns the history of an optional read.
+func (h *instanceHistory) optionalRead(operation string) *optionalHistory {
+	if h.optional[operation] == nil {
+		h.optional[operation] = &optionalHistory{}
+	}
+	return h.optional[operation]
 }
 
 // failed counts a failed read.

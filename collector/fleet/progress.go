@@ -102,7 +102,7 @@ func (p *progress) due(slots []*slot) (due []*slot) {
 			due = append(due, s)
 			continue
 		}
-		s.result = &InstanceResult{Instance: s.target.Instance, Health: h.facts.Judge(p.limits(s.target), now), ReadBefore: true}
+		s.result = &InstanceResult{Instance: s.target.Instance, Health: h.facts.Judge(p.limits(s.target, now), now), ReadBefore: true}
 	}
 	return due
 }
@@ -110,12 +110,12 @@ func (p *progress) due(slots []*slot) (due []*slot) {
 // finish puts what was read of an instance, or why it could not be read, into its slot and its history.
 func (p *progress) finish(s *slot, facts *health.Facts, err error) {
 	r := &InstanceResult{Instance: s.target.Instance, Err: err}
-	if err == nil {
-		r.Health = facts.Judge(p.limits(s.target), facts.ReadAt)
-	}
 	now := p.now()
 	p.history.Lock()
 	defer p.history.Unlock()
+	if err == nil {
+		r.Health = facts.Judge(p.limits(s.target, now), facts.ReadAt)
+	}
 	if !s.began.IsZero() {
 		r.Duration = now.Sub(s.began)
 	}
@@ -130,12 +130,20 @@ func (p *progress) finish(s *slot, facts *health.Facts, err error) {
 	}
 }
 
-func (p *progress) limits(t Target) health.Limits {
-	return health.Limits{
+// limits returns what an instance's backups are compared with. The caller holds the lock.
+func (p *progress) limits(t Target, now time.Time) health.Limits {
+	l := health.Limits{
 		MaxAge: time.Duration(t.MaxAge), Schedule: t.Timetable(), Grace: time.Duration(t.Grace),
 		StuckAfter: time.Duration(t.StuckAfter), ExpiringWithin: time.Duration(t.ExpiringWithin), ShrunkBelow: t.ShrunkBelow,
 		Created: t.created, SubscriptionEnd: t.subscriptionEnd,
+		RestoreMaxAge: p.fleet.RestoreMaxAge,
 	}
+	if h := p.history.instance(t); h != nil {
+		for _, o := range p.fleet.Optional {
+			h.optionalRead(o.Operation).addTo(&l, o.Interval, now)
+		}
+	}
+	return l
 }
 
 // failed counts a failed read. The caller holds the lock.
@@ -159,7 +167,7 @@ func (p *progress) result() *Result {
 		}
 		if h := p.history.instance(s.target); h != nil {
 			copied := *one
-			copied.Totals, copied.Facts, copied.Limits = h.copyTotals(), h.facts, p.limits(s.target)
+			copied.Totals, copied.Facts, copied.Limits = h.copyTotals(), h.facts, p.limits(s.target, r.At)
 			r.Instances = append(r.Instances, copied)
 		}
 	}
@@ -173,7 +181,7 @@ func (p *progress) result() *Result {
 			r.Credentials = append(r.Credentials, AccountCredentials{account, provider, before})
 		}
 	}
-	r.RequestTimes = requestTimes(r)
+	r.RequestTimes, r.Optional = requestTimes(r), p.history.optionalResults()
 	return r
 }
 

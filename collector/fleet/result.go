@@ -20,6 +20,7 @@ type Result struct {
 	Discoveries       []DiscoveryResult
 	RequestTimes      []RequestTime
 	Credentials       []AccountCredentials // of the accounts whose credentials are known, by account
+	Optional          []OptionalResult     // of the optional reads that are configured
 }
 
 // TimeOf returns how long some requests take at the exporter's own limit, with its whole burst.
@@ -143,6 +144,20 @@ func (t RequestTime) TooLong(deadline time.Duration) bool { return deadline > 0 
 // TooLongHint says what helps if the requests take longer than a scrape's deadline.
 const TooLongHint = "raise Prometheus' scrape_timeout (and scrape_interval) or api.requests_per_second, set listing: region, " +
 	"or use more shards (each shard lists the whole region)"
+
+// OptionalResult is how the reads of an optional operation go.
+type OptionalResult struct {
+	Operation string
+	Errors    map[apiclient.Reason]int // failed reads
+	Failures  []OptionalFailure        // instances whose last read failed, by reason
+}
+
+// OptionalFailure is why an optional read of some instances failed.
+type OptionalFailure struct {
+	Reason    apiclient.Reason
+	Instances int
+	Err       error // of one of them
+}
 
 func reasonOf(err error) apiclient.Reason {
 	if err == nil {

@@ -24,11 +24,16 @@ type Scraper struct {
 	onJoin  func()
 	history *history
 	current *collection // that a scrape may join; guarded by the lock of history
+
+	optional *optionalReader
 }
 
 // NewScraper returns a scraper of an empty fleet. It calls onJoin for each scrape that joins a collection under way.
 func NewScraper(logger log.Logger, now func() time.Time, onJoin func()) *Scraper {
-	return &Scraper{logger: logger, now: now, onJoin: onJoin, history: &history{fleet: &Fleet{}}}
+	h := &history{fleet: &Fleet{}, optionalErrors: optionalErrors{}}
+	return &Scraper{
+		logger: logger, now: now, onJoin: onJoin, history: h, optional: &optionalReader{logger: logger, now: now, history: h},
+	}
 }
 
 // SetFleet replaces the fleet. Scrapes that wait for a collection still get its result; no later scrape joins it.
@@ -42,6 +47,20 @@ func (s *Scraper) SetFleet(f *Fleet) {
 // Scrape returns what is read of every instance by the time ctx ends. The result is never nil: errors are in the instances.
 // Deadline is the time that ctx leaves, as the result tells it; 0 if there is no limit.
 func (s *Scraper) Scrape(ctx context.Context, deadline time.Duration) *Result {
+	r := s.result(s.collect(ctx), deadline)
+	s.optional.start()
+	return r
+}
+
+// Check is a Scrape without a deadline that makes every optional read, too.
+func (s *Scraper) Check(ctx context.Context) *Result {
+	c := s.collect(ctx)
+	s.optional.readAll(ctx)
+	return s.result(c, 0)
+}
+
+// collect returns a collection that is complete, or whose time is up.
+func (s *Scraper) collect(ctx context.Context) *collection {
 	c, began := s.join(ctx)
 	select {
 	case <-c.done:
@@ -54,7 +73,7 @@ func (s *Scraper) Scrape(ctx context.Context, deadline time.Duration) *Result {
 		case <-time.After(cancelWait):
 		}
 	}
-	return s.result(c, deadline)
+	return c
 }
 
 // Last returns the newest result of the current fleet, nil if there is none.
@@ -188,7 +207,7 @@ func (s *Scraper) logFailures(r *Result, tooLong map[laneKey]bool, last map[lane
 		where := []any{"region_id", lane.regionID, "account", lane.account, "failed", len(now), "instances", instances}
 		switch example := examples[lane]; {
 		case example != nil:
-			s.logFailure(append([]any{"msg", "reading backups failed"}, append(where, "reasons", now.String())...), example)
+			logFailure(s.logger, append([]any{"msg", "reading backups failed"}, append(where, "reasons", now.String())...), example)
 		case len(now) < len(before) && len(now) == 0:
 			level.Info(s.logger).Log(append([]any{"msg", "reading backups works again"}, where...)...)
 		case len(now) < len(before):
@@ -199,7 +218,7 @@ func (s *Scraper) logFailures(r *Result, tooLong map[laneKey]bool, last map[lane
 }
 
 // logFailure logs a failure with the first instance that has it.
-func (s *Scraper) logFailure(keyvals []any, example *InstanceResult) {
+func logFailure(logger log.Logger, keyvals []any, example *InstanceResult) {
 	keyvals = append(keyvals, "instance_id", example.Instance.InstanceID, "reason", example.Reason())
 	var e *apiclient.Error
 	if errors.As(example.Err, &e) && e.Attempts > 0 {
@@ -208,5 +227,5 @@ func (s *Scraper) logFailure(keyvals []any, example *InstanceResult) {
 			keyvals = append(keyvals, "request_id", e.RequestID)
 		}
 	}
-	level.Warn(s.logger).Log(append(keyvals, "err", example.Err)...)
+	level.Warn(logger).Log(append(keyvals, "err", example.Err)...)
 }

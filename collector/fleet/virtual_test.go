@@ -109,7 +109,7 @@ func (w *virtualWorld) set(id string, tasks int, fault simulator.Fault) {
 func (w *virtualWorld) configure(ids ...string) {
 	for _, id := range ids {
 		w.fleet.Targets = append(w.fleet.Targets, Target{
-			Instance: config.Instance{InstanceID: id, RegionID: "cn-hangzhou", Account: "default"}, Lister: w.client,
+			Instance: config.Instance{InstanceID: id, RegionID: "cn-hangzhou", Account: "default"}, Lister: w.client, Optional: w.client,
 		})
 	}
 }

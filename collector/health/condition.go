@@ -18,12 +18,14 @@ const (
 	StatusUnknown      Condition = "status_unknown"      // the newest task, or a subtask of the newest success, has an unknown status
 	Implausible        Condition = "implausible"         // a task contradicts itself or the clock, or has a value that cannot be read
 	SubscriptionEnding Condition = "subscription_ending" // the subscription ends soon; the instance and its backups are released later
+	NoPolicy           Condition = "no_policy"           // no policy starts a backup, and nobody else has; unknown unless policies are read
+	RestoreUntested    Condition = "restore_untested"    // no restore was completed for long; unknown unless restores are read
 )
 
 // Conditions returns every condition.
 func Conditions() []Condition {
 	return []Condition{
 		Overdue, Missing, Failing, FailingRepeatedly, Stuck, Expiring, RetentionTooShort, Shrunk, TablesFailed, StatusUnknown, Implausible,
-		SubscriptionEnding,
+		SubscriptionEnding, NoPolicy, RestoreUntested,
 	}
 }

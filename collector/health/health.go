@@ -3,7 +3,6 @@ package health
 import "time"
 
 const (
-	stuckFactor       = 3
 	repeatedly        = 3 // failures in a row
 	subscriptionAlert = 24 * time.Hour
 )
@@ -13,8 +12,8 @@ type Health struct {
 	*Facts
 
 	At         time.Time
-	Conditions map[Condition]bool
-	Deadline   time.Time // when a newer good backup must have finished
+	Conditions map[Condition]bool // without those that are unknown
+	Deadline   time.Time          // when a newer good backup must have finished
 
 	Restorable       int
 	OldestRestorable time.Time
@@ -31,21 +30,28 @@ func (f *Facts) Judge(l Limits, now time.Time) *Health {
 	}
 	overdue := !h.Deadline.IsZero() && now.After(h.Deadline)
 	failing := f.ConsecutiveFailures > 0
-	running := secondsBetween(f.RunningStart, now)
 	h.Conditions = map[Condition]bool{
 		Overdue:           overdue,
 		Missing:           h.Restorable == 0 && !f.firstRun && !now.Before(l.firstDue(now)),
 		Failing:           failing,
 		FailingRepeatedly: f.ConsecutiveFailures >= repeatedly,
-		Stuck:             running > l.StuckAfter.Seconds() && running > stuckFactor*f.LongestRun,
+		Stuck:             secondsBetween(f.RunningStart, now) > l.stuckAfter(f.LongestRun),
 		Expiring:          !h.RestorableUntil.IsZero() && h.RestorableUntil.Sub(now) <= l.ExpiringWithin && (overdue || failing),
-		RetentionTooShort: !f.LastSuccessExpire.IsZero() && f.LastSuccessExpire.Before(h.Deadline),
+		RetentionTooShort: !f.LastSuccessExpire.IsZero() && f.LastSuccessExpire.Before(h.Deadline) ||
+			!h.Deadline.IsZero() && h.Deadline.Sub(f.LastSuccess).Seconds() > secondsPerDay*l.Policies.ExpireDays(),
 		Shrunk: f.BaselineBytes >= shrunkFloor && f.LastSuccessDataBytes < l.ShrunkBelow*f.BaselineBytes ||
 			len(f.MissingDatabases) > 0,
 		TablesFailed:       f.tablesFailed,
 		StatusUnknown:      f.statusUnknown,
 		Implausible:        f.implausible,
 		SubscriptionEnding: !l.SubscriptionEnd.IsZero() && l.SubscriptionEnd.Sub(now) < subscriptionAlert,
+	}
+	if l.Policies != nil { // somebody may start backups by other means
+		none := len(l.Policies.All) == 0
+		h.Conditions[NoPolicy] = none && (overdue || h.Conditions[Missing] && f.LastSuccess.IsZero())
+	}
+	if l.Restores != nil && l.RestoreMaxAge > 0 {
+		h.Conditions[RestoreUntested] = now.After(l.restoreDue(now))
 	}
 	return h
 }

@@ -1,10 +1,13 @@
 package health
 
 import (
+	"math"
 	"time"
 
 	"starrocks_backup_exporter/schedule"
 )
+
+const stuckFactor = 3 // of the longest run
 
 // Limits is what an instance's backups are compared with.
 type Limits struct {
@@ -16,14 +19,45 @@ type Limits struct {
 	ShrunkBelow     float64            // fraction of the baseline
 	Created         time.Time          // of the instance (BeginTime); zero if unknown
 	SubscriptionEnd time.Time          // of the instance (ExpireTime); zero if unknown or not on subscription
+
+	// What the optional reads know; nil if unknown.
+	Policies      *Policies
+	Restores      *Restores
+	RestoreMaxAge time.Duration // without a newer completed restore, restoring is untested; 0 if it never is
+}
+
+// stuckAfter returns after how many seconds a running task is stuck. The policy's timeout ends a task itself, unless one has taken longer.
+func (l Limits) stuckAfter(longestRun float64) float64 {
+	if timeout := l.Policies.TimeoutSeconds(); !math.IsNaN(timeout) {
+		return max(timeout, longestRun) + clockTolerance.Seconds()
+	}
+	return max(l.StuckAfter.Seconds(), stuckFactor*longestRun)
+}
+
+// created returns when the instance was created; zero if unknown. An absurd creation must not silence the instance.
+func (l Limits) created(now time.Time) time.Time {
+	if l.Created.After(now.Add(clockTolerance)) {
+		return time.Time{}
+	}
+	return l.Created
+}
+
+// restoreDue returns when a newer restore must have completed.
+func (l Limits) restoreDue(now time.Time) time.Time {
+	last := l.Restores.Last
+	if created := l.created(now); created.After(last) {
+		last = created
+	}
+	return last.Add(l.RestoreMaxAge)
 }
 
 // firstDue returns when the first backup of the instance must have finished; zero if its creation is unknown.
 func (l Limits) firstDue(now time.Time) time.Time {
-	if l.Created.IsZero() || l.Created.After(now.Add(clockTolerance)) { // an absurd creation must not silence the instance
+	created := l.created(now)
+	if created.IsZero() {
 		return time.Time{}
 	}
-	return l.due(l.Created, l.Created)
+	return l.due(created, created)
 }
 
 // due returns when a newer success than one with a start and an end must have finished: the earlier of what age and schedule say.

@@ -75,9 +75,40 @@ func newDetail(i *Instance, links Links) *detail {
 	if s := h.Snapshot; s != nil {
 		add("Version", printable(strings.TrimSpace(s.MinorVersion+" "+s.RunMode)))
 	}
+	if p := limits.Policies; p != nil {
+		add("Backup policies", policiesInWords(p))
+	}
+	if l := limits.Restores; l != nil {
+		last := "never, as far as the history goes"
+		if !l.Last.IsZero() {
+			last = when(h, l.Last)
+			if l.LastDuration >= 0 {
+				last += ", took " + roughly(durationOf(l.LastDuration))
+			}
+		}
+		add("Last restore", last)
+	}
 	add("Subscription ends", clock(h.SubscriptionEnd))
 	add("Read", fmt.Sprintf("%s, %s ago", clock(h.ReadAt), roughly(h.At.Sub(h.ReadAt))))
 	return d
+}
+
+// policiesInWords describes the policies. The API does not say in which time zone they run, nor on which days.
+func policiesInWords(p *health.Policies) string {
+	if len(p.All) == 0 {
+		return "none"
+	}
+	text := plural(len(p.All), "policy")
+	if len(p.All) > 1 {
+		text = fmt.Sprintf("%d policies", len(p.All))
+	}
+	if days := p.ExpireDays(); days > 0 {
+		text += fmt.Sprintf(", backups last %g d", days)
+	}
+	if timeout := p.TimeoutSeconds(); timeout > 0 {
+		text += ", a task may run for " + roughly(durationOf(timeout))
+	}
+	return text
 }
 
 func zone(name string) string {

@@ -66,7 +66,8 @@ func (j *judged) late() time.Duration {
 func byUrgency() []health.Condition {
 	return []health.Condition{
 		health.Missing, health.Expiring, health.SubscriptionEnding, health.Overdue, health.FailingRepeatedly, health.Failing, health.Stuck,
-		health.Implausible, health.Shrunk, health.TablesFailed, health.RetentionTooShort, health.StatusUnknown,
+		health.NoPolicy, health.Implausible, health.Shrunk, health.TablesFailed, health.RetentionTooShort, health.StatusUnknown,
+		health.RestoreUntested,
 	}
 }
 

@@ -32,7 +32,8 @@ type Summary struct {
 	Unknown         int    `json:"unknown"`
 	Healthy         int    `json:"healthy"`
 	UnlistedRegions int    `json:"unlisted_regions"`
-	Text            string `json:"text"` // all of it in words
+	Text            string `json:"text"`               // all of it in words
+	Restores        string `json:"restores,omitempty"` // when a restore was last proven, in words; empty if no history was read
 
 	lastUnhealthy int // unknown instances that are unhealthy by their last read
 }
@@ -72,6 +73,9 @@ type Instance struct {
 	RestorableBackups *int       `json:"restorable_backups,omitempty"`
 	OldestRestorable  *time.Time `json:"oldest_restorable,omitempty"`
 	RestorableUntil   *time.Time `json:"restorable_until,omitempty"` // left out if a backup never expires
+
+	Policies    *int       `json:"policies,omitempty"`     // backup policies
+	LastRestore *time.Time `json:"last_restore,omitempty"` // end of the newest completed one
 
 	judged judged
 }
@@ -125,11 +129,16 @@ func New(r *fleet.Result, at time.Time) *Report {
 			addDenied(denied, d.Err)
 		}
 	}
+	for _, o := range r.Optional {
+		for _, f := range o.Failures {
+			addDenied(denied, f.Err)
+		}
+	}
 	if len(r.Instances) == 0 {
 		state = fleet.Unknown
 	}
 	report.State = state.String()
-	report.Summary.Text = report.Summary.text()
+	report.Summary.Text, report.Summary.Restores = report.Summary.text(), restores(r)
 	for action := range denied {
 		report.MissingActions = append(report.MissingActions, action)
 	}
@@ -177,6 +186,33 @@ func (s *Summary) text() string {
 		return "Every instance that is known is healthy." + regions
 	default:
 		return "Every instance is healthy." + regions
+	}
+}
+
+// restores says of how many instances a restore is known, and when the newest of all completed.
+func restores(r *fleet.Result) string {
+	read, restored := 0, 0
+	var newest time.Time
+	for i := range r.Instances {
+		l := r.Instances[i].Limits.Restores
+		if l == nil {
+			continue
+		}
+		read++
+		if !l.Last.IsZero() {
+			restored++
+		}
+		if l.Last.After(newest) {
+			newest = l.Last
+		}
+	}
+	switch {
+	case read == 0:
+		return ""
+	case restored == 0:
+		return fmt.Sprintf("No restore is known of %s.", plural(read, "instance"))
+	default:
+		return fmt.Sprintf("A restore is known of %d of %s; the newest completed at %s.", restored, plural(read, "instance"), clock(newest))
 	}
 }
 
@@ -230,6 +266,13 @@ func newInstance(j judged) Instance {
 		InstanceID: printable(j.Instance.InstanceID), RegionID: j.Instance.RegionID, Account: j.Instance.Account, State: j.state().String(),
 		Error: newError(j.Err), MaxAgeSeconds: j.Limits.MaxAge.Seconds(), Schedule: j.Instance.Schedule, Conditions: j.holding,
 		SubscriptionEnd: known(j.Limits.SubscriptionEnd), judged: j,
+	}
+	if p := j.Limits.Policies; p != nil {
+		n := len(p.All)
+		i.Policies = &n
+	}
+	if l := j.Limits.Restores; l != nil {
+		i.LastRestore = known(l.Last)
 	}
 	for _, w := range j.reasons() {
 		i.Reasons = append(i.Reasons, w.Text)

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"starrocks_backup_exporter/apiclient"
@@ -24,6 +25,8 @@ func sentence(c health.Condition, h *health.Health, r *fleet.InstanceResult) str
 		health.StatusUnknown:      statusUnknown,
 		health.Implausible:        implausible,
 		health.SubscriptionEnding: subscriptionEnding,
+		health.NoPolicy:           noPolicy,
+		health.RestoreUntested:    restoreUntested,
 	}[c]
 	if !known {
 		return string(c)
@@ -86,15 +89,23 @@ func stuck(h *health.Health, r *fleet.InstanceResult) string {
 	if h.LongestRun > 0 {
 		longest = "the longest completed run took " + roughly(durationOf(h.LongestRun))
 	}
-	return fmt.Sprintf("Stuck: a task has been running for %s, since %s; %s (limit: %s, and three times the longest run).",
-		roughly(h.At.Sub(h.RunningStart)), clock(h.RunningStart), longest, roughly(r.Limits.StuckAfter))
+	limit := roughly(r.Limits.StuckAfter) + ", and three times the longest run"
+	if timeout := r.Limits.Policies.TimeoutSeconds(); !math.IsNaN(timeout) {
+		limit = fmt.Sprintf("the policy's timeout of %s, and the longest run", roughly(durationOf(timeout)))
+	}
+	return fmt.Sprintf("Stuck: a task has been running for %s, since %s; %s (limit: %s).",
+		roughly(h.At.Sub(h.RunningStart)), clock(h.RunningStart), longest, limit)
 }
 
 func expiring(h *health.Health, _ *fleet.InstanceResult) string {
 	return fmt.Sprintf("The last restorable backup expires %s, and no newer one has replaced it.", when(h, h.RestorableUntil))
 }
 
-func retentionTooShort(h *health.Health, _ *fleet.InstanceResult) string {
+func retentionTooShort(h *health.Health, r *fleet.InstanceResult) string {
+	if !h.LastSuccessExpire.Before(h.Deadline) || h.LastSuccessExpire.IsZero() {
+		return fmt.Sprintf("Retention is too short: the backup policy keeps backups for %g d, but a newer one may take %s.",
+			r.Limits.Policies.ExpireDays(), roughly(h.Deadline.Sub(h.LastSuccess)))
+	}
 	return fmt.Sprintf("Retention is too short: the newest good backup expires %s, which is %s before the next one is due.",
 		when(h, h.LastSuccessExpire), roughly(h.Deadline.Sub(h.LastSuccessExpire)))
 }
@@ -163,6 +174,21 @@ func subscriptionEnding(h *health.Health, _ *fleet.InstanceResult) string {
 	}
 	return fmt.Sprintf("The subscription %s %s. The instance and its backups are released at %s.",
 		verb, when(h, h.SubscriptionEnd), clock(h.SubscriptionEnd.Add(releasedAfter)))
+}
+
+func noPolicy(h *health.Health, _ *fleet.InstanceResult) string {
+	if h.LastSuccess.IsZero() {
+		return "No backup policy: nothing starts a backup of this instance, and there is none."
+	}
+	return fmt.Sprintf("No backup policy: nothing starts a backup of this instance, and the newest good one ended %s.", when(h, h.LastSuccess))
+}
+
+func restoreUntested(h *health.Health, r *fleet.InstanceResult) string {
+	limit := roughly(r.Limits.RestoreMaxAge)
+	if r.Limits.Restores == nil || r.Limits.Restores.Last.IsZero() {
+		return fmt.Sprintf("Restoring is untested: no completed restore is known (limit: %s).", limit)
+	}
+	return fmt.Sprintf("Restoring is untested: the newest restore completed %s (limit: %s).", when(h, r.Limits.Restores.Last), limit)
 }
 
 func durationOf(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

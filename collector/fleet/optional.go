@@ -1,0 +1,157 @@
+package fleet
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"starrocks_backup_exporter/apiclient"
+)
+
+// optionalReader makes the optional reads of a fleet. A scrape that has its result starts a round, unless one is under way: so the
+// requests come after the scrape's own, nothing is read for nobody, and there is no timer that a reload would have to end.
+type optionalReader struct {
+	logger  log.Logger
+	now     func() time.Time
+	history *history
+
+	// Guarded by the lock of history.
+	reading bool
+	last    time.Time // start of the last round
+}
+
+const (
+	// leastOptionalReads is how many reads of an operation a round makes in a region, if that many are due. Few instances are known soon.
+	leastOptionalReads = 10
+	// optionalPatience is how long a read may take.
+	optionalPatience = time.Minute
+)
+
+// job is a read that is due.
+type job struct {
+	OptionalRead
+	target Target
+	tried  time.Time
+}
+
+// start makes a round in the background.
+func (r *optionalReader) start() {
+	if f, jobs := r.begin(false); len(jobs) > 0 {
+		go r.round(context.Background(), f, jobs)
+	}
+}
+
+// readAll makes every read that is due.
+func (r *optionalReader) readAll(ctx context.Context) {
+	if f, jobs := r.begin(true); len(jobs) > 0 {
+		r.round(ctx, f, jobs)
+	}
+}
+
+// begin returns the jobs of a round by region and operation; none if there is nothing to do. All says that they are not spread over the
+// interval.
+func (r *optionalReader) begin(all bool) (f *Fleet, jobs [][]job) {
+	now := r.now()
+	r.history.Lock()
+	defer r.history.Unlock()
+	if r.last.IsZero() {
+		r.last = now
+	}
+	f = r.history.fleet
+	if r.reading || len(f.Optional) == 0 {
+		return f, nil
+	}
+	targets := map[laneKey][]Target{}
+	for _, t := range r.history.targets() {
+		targets[t.lane()] = append(targets[t.lane()], t)
+	}
+	for _, instances := range targets {
+		for _, o := range f.Optional {
+			due := r.due(o, instances, now)
+			if !all {
+				due = due[:min(len(due), share(len(instances), o.Interval, now.Sub(r.last)))]
+			}
+			if len(due) > 0 {
+				jobs = append(jobs, due)
+			}
+		}
+	}
+	r.reading, r.last = len(jobs) > 0, now
+	return f, jobs
+}
+
+// due returns the reads of an operation that are due, those first that were made longest ago. The caller holds the lock.
+func (r *optionalReader) due(o OptionalRead, instances []Target, now time.Time) (jobs []job) {
+	for _, t := range instances {
+		h := r.history.instance(t)
+		if h == nil {
+			continue
+		}
+		if one := h.optionalRead(o.Operation); one.due(o.Interval, now) {
+			jobs = append(jobs, job{o, t, one.tried})
+		}
+	}
+	slices.SortStableFunc(jobs, func(a, b job) int { return a.tried.Compare(b.tried) })
+	return jobs
+}
+
+// share returns how many of some instances to read when a time has passed since the last round.
+func share(instances int, interval, passed time.Duration) int {
+	part := min(1, max(0, passed.Seconds()/interval.Seconds()))
+	return max(leastOptionalReads, int(math.Ceil(part*float64(instances))))
+}
+
+// round makes the reads of each region and operation one after another, and those of different ones at the same time: one that hangs holds
+// up no other.
+func (r *optionalReader) round(ctx context.Context, f *Fleet, jobs [][]job) {
+	var rows sync.WaitGroup
+	for _, all := range jobs {
+		rows.Go(func() {
+			for _, j := range all {
+				if ctx.Err() != nil || !r.read(ctx, f, j) {
+					return
+				}
+			}
+		})
+	}
+	rows.Wait()
+	r.history.Lock()
+	defer r.history.Unlock()
+	r.reading = false
+}
+
+// read makes a read and reports whether the next one of its region and operation makes sense now.
+func (r *optionalReader) read(ctx context.Context, f *Fleet, j job) (goOn bool) {
+	ctx, cancel := context.WithTimeout(ctx, optionalPatience)
+	defer cancel()
+	know, err := j.read(ctx, j.target, r.now)
+	now := r.now()
+	r.history.Lock()
+	defer r.history.Unlock()
+	if r.history.fleet != f { // a reload came between; the new fleet makes its own rounds
+		return false
+	}
+	h := r.history.instance(j.target)
+	if h == nil {
+		return true
+	}
+	h.optionalRead(j.Operation).observe(know, err, now)
+	if err == nil {
+		return true
+	}
+	reason := apiclient.ReasonOf(err)
+	logged := level.Debug(r.logger)
+	if r.history.optionalErrors.add(j.Operation, reason) {
+		logged = level.Warn(r.logger)
+	}
+	logged.Log("msg", "an optional read failed, backups are read as before", "operation", j.Operation, "instance_id", j.target.InstanceID,
+		"region_id", j.target.RegionID, "account", j.target.Account, "reason", reason, "err", err)
+	return !slices.Contains([]apiclient.Reason{
+		apiclient.ReasonTimeout, apiclient.ReasonThrottled, apiclient.ReasonServerError, apiclient.ReasonNetwork,
+	}, reason)
+}

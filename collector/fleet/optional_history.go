@@ -1,0 +1,77 @@
+package fleet
+
+import (
+	"maps"
+	"time"
+
+	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/collector/health"
+)
+
+const (
+	// intervalsToForget is how many intervals the outcome of a read counts.
+	intervalsToForget = 3
+	// readsAfterFailure is how often an interval a read is tried again that failed.
+	readsAfterFailure = 4
+)
+
+// optionalHistory is what is known of an optional read of one instance. Only history uses it.
+type optionalHistory struct {
+	tried time.Time // end of the last read
+	at    time.Time // end of the last complete read
+	err   error     // of the last read
+	know  func(*health.Limits)
+}
+
+// due reports whether the instance is to be read.
+func (h *optionalHistory) due(interval time.Duration, now time.Time) bool {
+	if h.err != nil {
+		interval /= readsAfterFailure
+	}
+	return h.tried.IsZero() || now.Sub(h.tried) >= interval || now.Before(h.tried)
+}
+
+// observe takes in the outcome of a read.
+func (h *optionalHistory) observe(know func(*health.Limits), err error, now time.Time) {
+	h.tried, h.err = now, err
+	if err == nil {
+		h.at, h.know = now, know
+	}
+}
+
+// addTo puts what is known among the limits, unless it is too old.
+func (h *optionalHistory) addTo(l *health.Limits, interval time.Duration, now time.Time) {
+	if h.know != nil && now.Sub(h.at) <= intervalsToForget*interval {
+		h.know(l)
+	}
+}
+
+// optionalErrors counts failed reads by operation and reason.
+type optionalErrors map[string]map[apiclient.Reason]int
+
+// add counts a failed read and reports whether it is the first for its reason.
+func (e optionalErrors) add(operation string, reason apiclient.Reason) (first bool) {
+	if e[operation] == nil {
+		e[operation] = map[apiclient.Reason]int{}
+	}
+	e[operation][reason]++
+	return e[operation][reason] == 1
+}
+
+// result returns how the reads of an operation go, by those of each instance.
+func (e optionalErrors) result(operation string, instances []*optionalHistory) OptionalResult {
+	r := OptionalResult{Operation: operation, Errors: maps.Clone(e[operation])}
+	for _, reason := range apiclient.Reasons() {
+		f := OptionalFailure{Reason: reason}
+		for _, h := range instances {
+			if reasonOf(h.err) == reason {
+				f.Instances++
+				f.Err = h.err
+			}
+		}
+		if f.Instances > 0 {
+			r.Failures = append(r.Failures, f)
+		}
+	}
+	return r
+}

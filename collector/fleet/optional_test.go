@@ -1,0 +1,334 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/apiclient/simulator"
+)
+
+const (
+	describePolicies = "DescribeBackupPolicies"
+	listHistory      = "ListOperationHistory"
+)
+
+// counted counts the requests of an operation, before a fault that may answer them.
+func counted(action string, n *int, f simulator.Fault) simulator.Fault {
+	return func(w http.ResponseWriter, r *http.Request, nth int) bool {
+		if r.Header.Get("x-acs-action") != action {
+			return false
+		}
+		*n++
+		return f != nil && f(w, r, nth)
+	}
+}
+
+// newOptionalWorld is instances with one backup, of which the first has a policy and a restore.
+func newOptionalWorld(t *testing.T, instances int, fault simulator.Fault) *virtualWorld {
+	t.Helper()
+	w := newVirtualWorld(t, simulator.Options{})
+	for n := range instances {
+		id := fmt.Sprintf("c-%d", n)
+		in := simulator.Instance{InstanceID: id, RegionID: "cn-hangzhou", Fault: fault, Tasks: func(now time.Time) []simulator.Task {
+			end := now.Add(-time.Hour)
+			return []simulator.Task{{
+				BackupTaskID: "bt", Status: "COMPLETED", Start: simulator.Millis(end.Add(-time.Hour)), Finish: simulator.Millis(end),
+			}}
+		}}
+		if n == 0 {
+			in.Policies, in.Operations = simulator.DailyPolicy(7), simulator.Restored(48*time.Hour)
+		}
+		w.sim.Set(in)
+		w.configure(id)
+	}
+	return w
+}
+
+// readBoth configures both optional reads.
+func (w *virtualWorld) readBoth() {
+	w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour), ReadRestores(6 * time.Hour)}
+}
+
+// scrapeAndWait is one scrape, and the optional reads that it starts.
+func scrapeAndWait(s *Scraper) *Result {
+	r := scrape(s, time.Second)
+	synctest.Wait()
+	return r
+}
+
+func TestNothingOptionalIsReadUnlessConfigured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newOptionalWorld(t, 3, nil)
+		s := w.scraper()
+		for range 5 {
+			r := scrapeAndWait(s)
+			time.Sleep(time.Minute)
+			if l := r.Instances[0].Limits; l.Policies != nil || l.Restores != nil || len(r.Optional) > 0 {
+				t.Errorf("%+v, %+v", l, r.Optional)
+			}
+		}
+		if n := w.sim.Requests(""); n != 15 {
+			t.Errorf("%d requests, want 15", n)
+		}
+	})
+}
+
+// What is read is known in the next scrape. It outlives scrapes and reloads, and goes with the configuration.
+func TestOptionalReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newOptionalWorld(t, 2, nil)
+		w.readBoth()
+		s := w.scraper()
+		if l := scrapeAndWait(s).Instances[0].Limits; l.Policies != nil || l.Restores != nil {
+			t.Errorf("the scrape waited: %+v", l)
+		}
+		check := func(when string) {
+			t.Helper()
+			r := scrapeAndWait(s)
+			one, other := r.Instances[0].Limits, r.Instances[1].Limits
+			if one.Policies == nil || len(one.Policies.All) != 1 || one.Policies.ExpireDays() != 7 || one.Restores == nil ||
+				one.Restores.Last.IsZero() || one.Restores.LastDuration != 3600 {
+				t.Errorf("%s: %+v", when, one)
+			}
+			if other.Policies == nil || len(other.Policies.All) != 0 || other.Restores == nil || !other.Restores.Last.IsZero() {
+				t.Errorf("%s: %+v", when, other)
+			}
+		}
+		check("second scrape")
+		before := w.sim.Requests("")
+		reloaded := *w.fleet
+		s.SetFleet(&reloaded)
+		check("reload")
+		if n := w.sim.Requests("") - before; n != 2 {
+			t.Errorf("%d requests after the reload, want 2", n)
+		}
+		off := *w.fleet
+		off.Optional = nil
+		s.SetFleet(&off)
+		if l := scrapeAndWait(s).Instances[0].Limits; l.Policies != nil || l.Restores != nil {
+			t.Errorf("off: %+v", l)
+		}
+	})
+}
+
+// The reads of many instances are spread over the interval, and each instance is read once in it.
+func TestOptionalReadsAreSpread(t *testing.T) {
+	const instances, hours = 30, 5
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		w := newOptionalWorld(t, instances, counted(describePolicies, &n, nil))
+		w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour)}
+		s := w.scraper()
+		most := 0
+		for began := time.Now(); time.Since(began) < hours*time.Hour; {
+			before := n
+			scrape(s, 10*time.Second)
+			time.Sleep(time.Minute)
+			most = max(most, n-before)
+		}
+		if n != hours*instances || most > leastOptionalReads {
+			t.Errorf("%d reads, at most %d after one scrape", n, most)
+		}
+	})
+	for _, c := range []struct {
+		instances int
+		passed    time.Duration
+		want      int
+	}{{3, time.Minute, 10}, {1000, time.Minute, 17}, {1000, time.Hour, 1000}, {1000, 100 * time.Hour, 1000}, {1000, -time.Hour, 10}} {
+		if got := share(c.instances, time.Hour, c.passed); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}
+
+// An optional operation that hangs, fails or is denied changes nothing but its own counter, and holds up no scrape.
+func TestOptionalReadsNeverHoldUpAScrape(t *testing.T) {
+	for reason, f := range map[apiclient.Reason]simulator.Fault{
+		apiclient.ReasonTimeout:     simulator.Delay(time.Hour),
+		apiclient.ReasonForbidden:   simulator.Denied("sr:DescribeBackupPolicies"),
+		apiclient.ReasonThrottled:   simulator.Throttled(0),
+		apiclient.ReasonBadResponse: simulator.Raw(http.StatusOK, `{"Success":true,"Data":[{"New":1}]}`),
+		apiclient.ReasonNotFound:    simulator.GatewayError(http.StatusNotFound, "InvalidApi.NotFound", "no such call"),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newOptionalWorld(t, 20, simulator.Of(describePolicies, f))
+			w.readBoth()
+			s := w.scraper()
+			var r *Result
+			conditions := scrape(newOptionalWorld(t, 1, nil).scraper(), time.Second).Instances[0].Health.Conditions
+			for range 20 {
+				began := time.Now()
+				r = scrape(s, 9500*time.Millisecond)
+				if took := time.Since(began); ups(r) != 20 || took > 1500*time.Millisecond {
+					t.Errorf("%s: %d up after %v", reason, ups(r), took)
+				}
+				time.Sleep(15 * time.Second)
+			}
+			time.Sleep(time.Minute) // the last round
+			policies, restores := r.Optional[0], r.Optional[1]
+			if len(restores.Failures) > 0 || len(restores.Errors) > 0 || len(policies.Failures) != 1 || policies.Failures[0].Reason != reason ||
+				policies.Errors[reason] == 0 || len(policies.Errors) != 1 {
+				t.Errorf("%s: %+v", reason, r.Optional)
+			}
+			for _, i := range r.Instances {
+				if i.Limits.Policies != nil || i.Limits.Restores == nil || len(i.Totals.Errors) > 0 {
+					t.Errorf("%s: %+v, %v", reason, i.Limits, i.Totals.Errors)
+				}
+				if !maps.Equal(i.Health.Conditions, conditions) {
+					t.Errorf("%s: %v, without optional reads %v", reason, i.Health.Conditions, conditions)
+				}
+			}
+			if warned := strings.Count(w.log.String(), "level=warn"); warned != 1 {
+				t.Errorf("%s: %d warnings\n%s", reason, warned, w.log.String())
+			}
+		})
+	}
+}
+
+// What was read counts for three intervals, also if later reads fail.
+func TestOptionalReadsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newOptionalWorld(t, 1, nil)
+		w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour)}
+		s := w.scraper()
+		began := time.Now()
+		scrapeAndWait(s)
+		w.sim.Set(simulator.Instance{InstanceID: "c-0", RegionID: "cn-hangzhou", Fault: simulator.Of(describePolicies, simulator.Denied("x"))})
+		for time.Since(began) < 200*time.Minute {
+			r := scrapeAndWait(s)
+			if known := r.Instances[0].Limits.Policies != nil; known != (time.Since(began) <= 3*time.Hour) {
+				t.Fatalf("after %v: known %v", time.Since(began), known)
+			}
+			time.Sleep(time.Minute)
+		}
+		// One at 60 minutes, and then one each quarter of an hour.
+		if n := scrapeAndWait(s).Optional[0].Errors[apiclient.ReasonForbidden]; n != 10 {
+			t.Errorf("%d failed reads", n)
+		}
+	})
+}
+
+// A round that takes long is the only one, however often the fleet is scraped meanwhile.
+func TestOneRoundAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		w := newOptionalWorld(t, 10, counted(describePolicies, &n, simulator.Delay(5*time.Second)))
+		w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour)}
+		s := w.scraper()
+		for range 4 {
+			scrape(s, time.Second)
+			time.Sleep(time.Second)
+		}
+		if n != 1 {
+			t.Errorf("%d requests at the same time", n)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// A reload ends a round.
+func TestAReloadEndsARound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		w := newOptionalWorld(t, 10, counted(describePolicies, &n, simulator.Delay(5*time.Second)))
+		w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour)}
+		s := w.scraper()
+		scrapeAndWait(s)
+		off := *w.fleet
+		off.Optional = nil
+		s.SetFleet(&off)
+		time.Sleep(time.Hour)
+		if n != 1 {
+			t.Errorf("%d reads", n)
+		}
+	})
+}
+
+// A list of another instance's policies says nothing about this one, not that it has none.
+func TestPoliciesOfAnotherInstance(t *testing.T) {
+	for body, want := range map[string]int{
+		`[]`: 0, `[{"PolicyId":"1"}]`: 1, `[{"PolicyId":"1","InstanceId":"c-9"}]`: -1,
+		`[{"PolicyId":"1","InstanceId":"c-9"},{"PolicyId":"2","InstanceId":"c-0"}]`: 1,
+		`[{"PolicyId":"1"},{"PolicyId":"1","InstanceId":"c-0"}]`:                    1,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			answer := simulator.Raw(http.StatusOK, fmt.Sprintf(`{"Success":true,"Data":%s}`, body))
+			w := newOptionalWorld(t, 1, simulator.Of(describePolicies, answer))
+			w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour)}
+			r := w.scraper().Check(context.Background())
+			got := -1
+			if p := r.Instances[0].Limits.Policies; p != nil {
+				got = len(p.All)
+			}
+			if got != want || (want < 0) != (r.Optional[0].Errors[apiclient.ReasonBadResponse] == 1) {
+				t.Errorf("%s: %d policies, want %d; %+v", body, got, want, r.Optional)
+			}
+		})
+	}
+}
+
+// A check reads everything at once, also of instances that it discovers.
+func TestCheckReadsEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newOptionalWorld(t, 25, nil)
+		w.fleet.Targets = w.fleet.Targets[:1]
+		w.discover()
+		w.fleet.Discoveries[0].Optional = w.client
+		w.readBoth()
+		r := w.scraper().Check(context.Background())
+		if len(r.Instances) != 25 {
+			t.Fatalf("%d instances", len(r.Instances))
+		}
+		for _, i := range r.Instances {
+			if i.Limits.Policies == nil || i.Limits.Restores == nil {
+				t.Errorf("%s: %+v", i.Instance.InstanceID, i.Limits)
+			}
+		}
+	})
+}
+
+// At 1,000 instances that are scraped each minute, both reads add 10 requests, then 27 until all are known. A scrape
+// takes as long as without.
+func TestCostOfOptionalReads(t *testing.T) {
+	took := map[bool]time.Duration{}
+	for _, on := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			requests := map[string]*int{describePolicies: new(int), listHistory: new(int)}
+			w := newOptionalWorld(t, 1000, func(rw http.ResponseWriter, r *http.Request, _ int) bool {
+				if n := requests[r.Header.Get("x-acs-action")]; n != nil {
+					*n++
+				}
+				return false
+			})
+			w.limiter.Set(100, 100, 16)
+			if on {
+				w.readBoth()
+			}
+			s := w.scraper()
+			const minutes = 20
+			for range minutes {
+				began := time.Now()
+				if r := scrape(s, 29500*time.Millisecond); ups(r) != 1000 {
+					t.Fatalf("%d up", ups(r))
+				}
+				took[on] = max(took[on], time.Since(began))
+				time.Sleep(time.Minute - time.Since(began))
+			}
+			both := *requests[describePolicies] + *requests[listHistory]
+			if backups := w.sim.Requests("") - both; backups != minutes*1000 || !on && both != 0 || on && both != minutes*(10+17)-7 {
+				t.Errorf("%d requests for backups, %d for policies, %d for restores", backups, *requests[describePolicies], *requests[listHistory])
+			}
+			t.Logf("on %v: %d policies, %d restores", on, *requests[describePolicies], *requests[listHistory])
+		})
+	}
+	if took[true] != took[false] {
+		t.Errorf("a scrape took %v, without optional reads %v", took[true], took[false])
+	}
+}

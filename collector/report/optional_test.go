@@ -1,0 +1,147 @@
+package report
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"starrocks_backup_exporter/apiclient"
+	"starrocks_backup_exporter/collector/fleet"
+	"starrocks_backup_exporter/collector/health"
+)
+
+// Each condition of what is read slowly is said with its numbers.
+func TestSentencesOfOptionalReads(t *testing.T) {
+	with := func(p ...apiclient.BackupPolicy) health.Limits {
+		l := daily()
+		l.Policies = &health.Policies{ReadAt: noon, All: p}
+		return l
+	}
+	restored := func(all ...apiclient.Operation) health.Limits {
+		l := daily()
+		l.Restores, l.RestoreMaxAge = health.NewRestores(all, noon), 90*24*time.Hour
+		return l
+	}
+	policy := apiclient.BackupPolicy{PolicyID: "1", ExpireDays: 1, TimeoutSeconds: 2 * 3600}
+	for name, c := range map[string]struct {
+		limits    health.Limits
+		tasks     []apiclient.Backup
+		condition health.Condition
+		want      string
+	}{
+		"no policy": {with(), []apiclient.Backup{task("completed", 40)}, health.NoPolicy, "No backup policy: nothing starts a backup of this " +
+			"instance, and the newest good one ended 2026-03-02 21:00 UTC (1 d 15 h ago)."},
+		"no policy, no backup": {
+			with(), nil, health.NoPolicy,
+			"No backup policy: nothing starts a backup of this instance, and there is none.",
+		},
+		"the policy's retention": {
+			with(policy),
+			[]apiclient.Backup{task("completed", 5)},
+			health.RetentionTooShort,
+			"Retention is too short: the backup policy keeps backups for 1 d, but a newer one may take 1 d 2 h.",
+		},
+		"the policy's timeout": {
+			with(policy), []apiclient.Backup{task("running", 3), task("completed", 5)}, health.Stuck, "Stuck: a task has been running for 3 h, " +
+				"since 2026-03-04 09:00 UTC; the longest completed run took 1 h (limit: the policy's timeout of 2 h, and the longest run).",
+		},
+		"never restored": {
+			restored(),
+			[]apiclient.Backup{task("completed", 5)},
+			health.RestoreUntested,
+			"Restoring is untested: no completed restore is known (limit: 90 d).",
+		},
+		"restored long ago": {
+			restored(apiclient.Operation{Status: "completed", End: ago(100 * 24)}),
+			[]apiclient.Backup{task("completed", 5)},
+			health.RestoreUntested,
+			"Restoring is untested: the newest restore completed 2025-11-24 12:00 UTC (100 d ago) (limit: 90 d).",
+		},
+	} {
+		i := New(result(read(t, c.limits, c.tasks...)), noon).Instances[0]
+		if !slices.Contains(i.Conditions, c.condition) || !slices.Contains(i.Reasons, c.want) {
+			t.Errorf("%s: %s\n%s\nwant:\n%s", name, i.Conditions, strings.Join(i.Reasons, "\n"), c.want)
+		}
+	}
+}
+
+// A failure of what is read slowly is a warning that names the missing RAM action. It changes no state.
+func TestFailuresOfOptionalReads(t *testing.T) {
+	r := result(read(t, daily(), task("completed", 5)), read(t, daily(), task("completed", 5)))
+	denied := &apiclient.Error{
+		Operation: "DescribeBackupPolicies", Reason: apiclient.ReasonForbidden, Code: "NoPermission", Action: "sr:DescribePolicies",
+		HTTPStatus: 403,
+	}
+	r.Optional = []fleet.OptionalResult{
+		{Operation: "DescribeBackupPolicies", Failures: []fleet.OptionalFailure{{Reason: denied.Reason, Instances: 1, Err: denied}}},
+		{Operation: "ListOperationHistory", Failures: []fleet.OptionalFailure{{Reason: "timeout", Instances: 2, Err: errors.New("slow")}}},
+	}
+	report := New(r, noon)
+	want := []string{
+		"The backup policies of 1 of 2 instances cannot be read: the API denies access. All else is read as before. " +
+			"DescribeBackupPolicies: forbidden: NoPermission (HTTP status 403)",
+		"The restores of 2 of 2 instances cannot be read: the API did not answer in time. All else is read as before. timeout: slow",
+	}
+	if report.State != "healthy" || !slices.Equal(report.Warnings, want) ||
+		!slices.Equal(report.MissingActions, []string{"sr:DescribePolicies"}) {
+		t.Errorf("%s, %q, %q", report.State, report.Warnings, report.MissingActions)
+	}
+}
+
+// The report tells of how many instances a restore is known.
+func TestRestoresOfTheFleet(t *testing.T) {
+	instance := func(r *health.Restores) fleet.InstanceResult {
+		l := daily()
+		l.Restores = r
+		return read(t, l, task("completed", 5))
+	}
+	none := health.NewRestores(nil, noon)
+	one := health.NewRestores([]apiclient.Operation{{Status: "completed", End: ago(48)}}, noon)
+	for want, restores := range map[string][]*health.Restores{
+		"":                                   {nil, nil},
+		"No restore is known of 1 instance.": {nil, none},
+		"A restore is known of 1 of 2 instances; the newest completed at 2026-03-02 12:00 UTC.": {nil, one, none},
+	} {
+		r := result()
+		for _, known := range restores {
+			r.Instances = append(r.Instances, instance(known))
+		}
+		report := New(r, noon)
+		if report.Summary.Restores != want {
+			t.Errorf("%q, want %q", report.Summary.Restores, want)
+		}
+		for _, i := range report.Instances {
+			if proven := i.judged.Limits.Restores == one; (i.LastRestore != nil) != proven || i.Policies != nil {
+				t.Errorf("%+v", i)
+			}
+		}
+	}
+}
+
+// An open row tells the policies and the newest restore.
+func TestDetailOfOptionalReads(t *testing.T) {
+	l := daily()
+	facts := func() map[string]string {
+		i := New(result(read(t, l, task("completed", 5))), noon).Instances[0]
+		all := map[string]string{}
+		for _, f := range newDetail(&i, Links{}).Facts {
+			all[f.Name] = f.Value
+		}
+		return all
+	}
+	if f := facts(); f["Backup policies"] != "" || f["Last restore"] != "" {
+		t.Errorf("not read: %v", f)
+	}
+	l.Policies, l.Restores = &health.Policies{}, health.NewRestores(nil, noon)
+	if f := facts(); f["Backup policies"] != "none" || f["Last restore"] != "never, as far as the history goes" {
+		t.Errorf("none: %v", f)
+	}
+	l.Policies.All = []apiclient.BackupPolicy{{ExpireDays: 7, TimeoutSeconds: 7200}}
+	l.Restores = health.NewRestores([]apiclient.Operation{{Status: "completed", Start: ago(50), End: ago(48)}}, noon)
+	if f := facts(); f["Backup policies"] != "1 policy, backups last 7 d, a task may run for 2 h" ||
+		f["Last restore"] != "2026-03-02 12:00 UTC (2 d ago), took 2 h" {
+		t.Errorf("both: %v", f)
+	}
+}
