@@ -432,8 +432,8 @@ func exporterDown(p parameters) (alert, error) {
 	handover, quietFor := (wait + model.Duration(310*time.Second)).String(), max(0, wait-model.Duration(10*time.Second)).String()
 	return alert{
 		name: name, severity: "critical", wait: usual,
-		comment: `A target that does not answer. Without the label instance: a job that lacks more exporters than targets are down, because they are
-no targets any more. Where one turns into the other, both hold for the time that the alert waits, so that the page goes on.`,
+		comment: `A target that does not answer. Without the label instance: a job that lacks more exporters than targets are down, because they
+are no targets any more. Where one turns into the other, both hold for the time that the alert waits, so that the page goes on.`,
 		expr: `
 starrocks_backup:exporter:down
 or (
