@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.yaml.in/yaml/v3"
 
 	"starrocks_backup_exporter/collector"
 	"starrocks_backup_exporter/collector/fleet"
@@ -243,18 +244,23 @@ func TestDocsListEveryFieldOfTheReport(t *testing.T) {
 	}
 }
 
-// TestDocsExamplesLoad loads every example of a configuration file.
+// TestDocsExamplesLoad parses every example in YAML, and loads those of a configuration file.
 func TestDocsExamplesLoad(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	block := regexp.MustCompile("(?ms)^( *)```yaml\n(.*?)^ *```")
+	section := regexp.MustCompile(`\A(api|backups|accounts|instances|discovery):`)
 	loaded := 0
-	for _, document := range []string{"README.md", "docs/configuration.md", "docs/fleets.md"} {
+	for _, document := range []string{"README.md", "docs/configuration.md", "docs/fleets.md", "docs/integrations.md", "docs/operations.md"} {
 		for _, m := range block.FindAllStringSubmatch(readDoc(t, document), -1) {
 			text := regexp.MustCompile("(?m)^"+m[1]).ReplaceAllString(m[2], "")
-			if !regexp.MustCompile(`(?m)\A(api|backups|accounts|instances|discovery):`).MatchString(text) {
+			var anything any
+			if err := yaml.Unmarshal([]byte(text), &anything); err != nil {
+				t.Errorf("%s: %v in\n%s", document, err, text)
+			}
+			if !section.MatchString(text) || strings.Contains(text, "openmetrics_endpoint") { // Datadog has instances, too
 				continue
 			}
 			if !strings.Contains(text, "region_id: ") {

@@ -445,7 +445,10 @@ or (
   starrocks_backup:exporter:missing == 1
   and on (cluster, job) starrocks_backup:condition{condition="unreadable"}
   unless on (cluster, job) (
-    count by (cluster, job) (starrocks_backup:exporter:down and starrocks_backup:exporter:down offset ` + quietFor + `)
+    count by (cluster, job) (
+      starrocks_backup:exporter:down and starrocks_backup:exporter:down offset ` + quietFor + `
+      unless on (cluster, job, instance) starrocks_backup_exporter_build_info
+    )
     + on (cluster, job) (
       count by (cluster, job) (group by (cluster, job, shard) (starrocks_backup_shard_instances))
       or max by (cluster, job) (last_over_time(starrocks_backup_total_shards[` + day + `])) * 0

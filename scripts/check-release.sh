@@ -107,6 +107,7 @@ fi
 # The .rpm holds the same files as the .deb, with the same modes and owners.
 for rpm in dist/*.rpm; do
 	rpm --checksig --nosignature "$rpm"
+	rpmlint --strict --config deploy/packages/rpmlint.toml "$rpm"
 	diff <(dpkg --contents "$deb" | awk '!/^d/ && !/lintian/ { print $1, $2, substr($6, 2) }' | sort) \
 		<(rpm --query --package --queryformat '[%{FILEMODES:perms} %{FILEUSERNAME}/%{FILEGROUPNAME} %{FILENAMES}\n]' "$rpm" | grep -v ^d | sort) ||
 		fail "$rpm differs from the .deb"

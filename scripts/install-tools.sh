@@ -49,9 +49,11 @@ declare -rA package_of=(
 	[systemd-nspawn]=systemd-container
 	[node]=nodejs
 	[npm]=npm
+	[jq]=jq
 	[zip]=zip
 	[rpm]=rpm
 	[lintian]=lintian
+	[rpmlint]=rpmlint
 )
 
 install_programs() {
@@ -102,7 +104,7 @@ go_tool() {
 
 case ${1-} in
 '') install_programs prometheus promtool prometheus-alertmanager amtool chromium \
-	buildah systemd-analyze systemd-nspawn node npm
+	buildah systemd-analyze systemd-nspawn node npm jq
 	install_grafana_components ;;
 lint)
 	go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci_lint"
@@ -116,7 +118,7 @@ helm)
 	go_tool helm-docs "$helm_docs_package" "$helm_docs"
 	;;
 release)
-	install_programs zip rpm lintian systemd-nspawn
+	install_programs zip rpm lintian rpmlint systemd-nspawn
 	go_tool nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm "$nfpm"
 	go_tool cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod "$cyclonedx_gomod"
 	;;

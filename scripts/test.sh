@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs all tests, also after a failure. Prints a line for each step and, of a failed one, what failed; the rest is in .tools/logs.
+# Runs all tests, also after a failure. Prints a line for each step and, of a failed one, what failed; the rest is in .logs.
 #   test.sh MODULE...   the directories of the separate modules
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly logs=$PWD/.tools/logs lines=60
+readonly logs=$PWD/.logs lines=60
 mkdir -p "$logs"
 failed=()
 
@@ -19,9 +19,10 @@ step() {
 	fi
 	failed+=("$name")
 	echo "FAIL  $name ($((SECONDS - began)) s): $log"
-	# The failed tests and what they say first. What the programs under test logged is indented deeper.
-	awk '/^ok |^\?|no test files/ { next } /^(---|    ---) |^panic|^FAIL|^#|^[^ ]*\.go:/ { print substr($0, 1, 400); left = 6; next }
-		left > 0 && /^ +[^ ]+\.go:/ { print substr($0, 1, 400); left-- }' "$log" | head -n "$lines"
+	# The failed tests and what they say first, without all that the programs under test logged.
+	awk '/^ok |no test files/ { next }
+		/^(---|    ---) |^panic:|^FAIL|^#|^vet:|^[^ ]*\.go:/ { print substr($0, 1, 400); left = 8; next }
+		left > 0 && /^ / { print substr($0, 1, 400); left-- }' "$log" | head -n "$lines"
 }
 
 step vet . go vet ./...

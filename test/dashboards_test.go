@@ -40,14 +40,14 @@ var emptyIsGood = []string{
 // The dashboards over the demo fleet: a week of it backfilled, then scraped by a real Prometheus.
 func TestDashboards(t *testing.T) {
 	binary, exporter := build(t), freeAddress(t)
-	server := serveHistory(t, exporter, simulator.DemoFleet(), 15*time.Minute, "1s")
+	server := serveHistory(t, exporter, simulator.DemoFleet(), 15*time.Minute, "5s")
 	kill := start(t, binary, "--demo", "--web.listen-address="+exporter).Kill
 
 	values := map[string]string{"cluster": ".*", "job": ".*", "region": ".*", "account": ".*", "instance": ".*"}
 	eventually(t, "the rules", func() error {
 		return server.expect(
 			`count(ALERTS{alertname="StarRocksBackupOverdue",alertstate="firing"}) > 1 `+
-				`and on () count(starrocks_backup_api_retries_total offset 3s)`,
+				`and on () count(starrocks_backup_api_retries_total offset 15s)`,
 			1,
 		)
 	})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -77,6 +78,7 @@ type oracle struct {
 	targets  map[*exporter]target
 	outages  map[page]time.Time         // since when most instances of a region certainly share a trouble
 	used     map[*group]map[string]*use // by provider of credentials
+	silent   map[*group][]*exporter     // that did not answer at the last step
 	// By region, of the fleet that discovers instances: when it was listed, and whether it never was since the exporter started.
 	listed map[string]time.Time
 	never  map[string]bool
@@ -92,8 +94,8 @@ type target struct {
 func newOracle(w *world) *oracle {
 	return &oracle{
 		world: w, memory: map[string]map[kind]verdict{}, released: map[string]time.Time{}, targets: map[*exporter]target{},
-		outages: map[page]time.Time{},
-		used:    map[*group]map[string]*use{}, listed: map[string]time.Time{}, never: map[string]bool{},
+		outages: map[page]time.Time{}, silent: map[*group][]*exporter{},
+		used: map[*group]map[string]*use{}, listed: map[string]time.Time{}, never: map[string]bool{},
 	}
 }
 
@@ -397,22 +399,32 @@ func (o *oracle) judgeExporter(e *exporter, missing verdict, v map[page]verdict)
 func (o *oracle) judgeGroup(g *group, v map[page]verdict) {
 	answering, down := 0, no
 	var last time.Time
+	var silent []*exporter
 	for _, e := range g.exporters {
 		if t := o.targets[e]; t.at.After(last) {
 			last = t.at
 		}
 		if e.scraped {
 			answering++
-		} else if e.target != "" {
+			continue
+		}
+		silent = append(silent, e)
+		if e.target != "" {
 			down = either // a page on this exporter, which is judged on its own
 		}
 	}
+	before := o.silent[g]
+	o.silent[g] = silent
+	same := slices.ContainsFunc(silent, func(e *exporter) bool { return slices.Contains(before, e) })
 	switch {
 	case last.IsZero():
 	case answering == 0:
 		down = max(down, since(o.world, last, hold))
 	case g.kind == "shards" && answering < len(g.exporters) && down == no:
 		down = yes
+	}
+	if len(before) > 0 && !same { // the page on those before may end, and another one comes
+		down = min(down, either)
 	}
 	v[page{downKind, g.subject()}] = down
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# dpkg passes "purge"; rpm knows no purge, and Fedora keeps the users of its packages.
+# Only dpkg purges. Fedora keeps the users of its packages.
 set -e
 if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 if [ "${1-}" = purge ]; then
