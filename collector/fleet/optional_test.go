@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,12 +21,12 @@ const (
 )
 
 // counted counts the requests of an operation, before a fault that may answer them.
-func counted(action string, n *int, f simulator.Fault) simulator.Fault {
+func counted(action string, n *atomic.Int64, f simulator.Fault) simulator.Fault {
 	return func(w http.ResponseWriter, r *http.Request, nth int) bool {
 		if r.Header.Get("x-acs-action") != action {
 			return false
 		}
-		*n++
+		n.Add(1)
 		return f != nil && f(w, r, nth)
 	}
 }
@@ -122,19 +123,19 @@ func TestOptionalReads(t *testing.T) {
 func TestOptionalReadsAreSpread(t *testing.T) {
 	const instances, hours = 30, 5
 	synctest.Test(t, func(t *testing.T) {
-		n := 0
+		var n atomic.Int64
 		w := newOptionalWorld(t, instances, counted(describePolicies, &n, nil))
 		w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour)}
 		s := w.scraper()
-		most := 0
+		most := int64(0)
 		for began := time.Now(); time.Since(began) < hours*time.Hour; {
-			before := n
+			before := n.Load()
 			scrape(s, 10*time.Second)
 			time.Sleep(time.Minute)
-			most = max(most, n-before)
+			most = max(most, n.Load()-before)
 		}
-		if n != hours*instances || most > leastOptionalReads {
-			t.Errorf("%d reads, at most %d after one scrape", n, most)
+		if n.Load() != hours*instances || most > leastOptionalReads {
+			t.Errorf("%d reads, at most %d after one scrape", n.Load(), most)
 		}
 	})
 	for _, c := range []struct {
@@ -172,6 +173,7 @@ func TestOptionalReadsNeverHoldUpAScrape(t *testing.T) {
 				time.Sleep(15 * time.Second)
 			}
 			time.Sleep(time.Minute) // the last round
+			synctest.Wait()
 			policies, restores := r.Optional[0], r.Optional[1]
 			if len(restores.Failures) > 0 || len(restores.Errors) > 0 || len(policies.Failures) != 1 || policies.Failures[0].Reason != reason ||
 				policies.Errors[reason] == 0 || len(policies.Errors) != 1 {
@@ -218,7 +220,7 @@ func TestOptionalReadsAreForgotten(t *testing.T) {
 // A round that takes long is the only one, however often the fleet is scraped meanwhile.
 func TestOneRoundAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := 0
+		var n atomic.Int64
 		w := newOptionalWorld(t, 10, counted(describePolicies, &n, simulator.Delay(5*time.Second)))
 		w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour)}
 		s := w.scraper()
@@ -226,8 +228,8 @@ func TestOneRoundAtATime(t *testing.T) {
 			scrape(s, time.Second)
 			time.Sleep(time.Second)
 		}
-		if n != 1 {
-			t.Errorf("%d requests at the same time", n)
+		if n.Load() != 1 {
+			t.Errorf("%d requests at the same time", n.Load())
 		}
 		time.Sleep(time.Minute)
 	})
@@ -236,7 +238,7 @@ func TestOneRoundAtATime(t *testing.T) {
 // A reload ends a round.
 func TestAReloadEndsARound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := 0
+		var n atomic.Int64
 		w := newOptionalWorld(t, 10, counted(describePolicies, &n, simulator.Delay(5*time.Second)))
 		w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour)}
 		s := w.scraper()
@@ -245,8 +247,8 @@ func TestAReloadEndsARound(t *testing.T) {
 		off.Optional = nil
 		s.SetFleet(&off)
 		time.Sleep(time.Hour)
-		if n != 1 {
-			t.Errorf("%d reads", n)
+		if n.Load() != 1 {
+			t.Errorf("%d reads", n.Load())
 		}
 	})
 }
@@ -300,10 +302,10 @@ func TestCostOfOptionalReads(t *testing.T) {
 	took := map[bool]time.Duration{}
 	for _, on := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			requests := map[string]*int{describePolicies: new(int), listHistory: new(int)}
+			requests := map[string]*atomic.Int64{describePolicies: new(atomic.Int64), listHistory: new(atomic.Int64)}
 			w := newOptionalWorld(t, 1000, func(rw http.ResponseWriter, r *http.Request, _ int) bool {
 				if n := requests[r.Header.Get("x-acs-action")]; n != nil {
-					*n++
+					n.Add(1)
 				}
 				return false
 			})
@@ -321,11 +323,11 @@ func TestCostOfOptionalReads(t *testing.T) {
 				took[on] = max(took[on], time.Since(began))
 				time.Sleep(time.Minute - time.Since(began))
 			}
-			both := *requests[describePolicies] + *requests[listHistory]
+			both := int(requests[describePolicies].Load() + requests[listHistory].Load())
 			if backups := w.sim.Requests("") - both; backups != minutes*1000 || !on && both != 0 || on && both != minutes*(10+17)-7 {
-				t.Errorf("%d requests for backups, %d for policies, %d for restores", backups, *requests[describePolicies], *requests[listHistory])
+				t.Errorf("%d requests for backups, %d for policies and restores", backups, both)
 			}
-			t.Logf("on %v: %d policies, %d restores", on, *requests[describePolicies], *requests[listHistory])
+			t.Logf("on %v: %d policies, %d restores", on, requests[describePolicies].Load(), requests[listHistory].Load())
 		})
 	}
 	if took[true] != took[false] {
