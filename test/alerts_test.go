@@ -3,6 +3,7 @@
 package test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -282,6 +283,7 @@ func (p *pipeline) startPrometheus(t *testing.T, replica string, exporters []str
 		}
 		return shorter[old]
 	})
+	shortenOffset(t, rules)
 	configuration := filepath.Join(directory, "prometheus.yml")
 	text := fmt.Sprintf(`
 global: {scrape_interval: 2s, scrape_timeout: 2s, external_labels: {replica: %s}}
@@ -295,6 +297,22 @@ scrape_configs: [{job_name: starrocks_backup, static_configs: [{targets: [%s]}]}
 	p.kill = start(t, "prometheus", "--config.file="+configuration, "--storage.tsdb.path="+filepath.Join(directory, "prometheus"),
 		"--web.listen-address="+p.prometheus, "--rules.alert.resend-delay=10s").Kill // the first are lost: Alertmanager is not discovered yet
 	ready(t, p.prometheus)
+}
+
+// shortenOffset makes the time after which a target that is down is counted a little shorter than what ExporterDown waits, as in the rules.
+func shortenOffset(t *testing.T, rules string) {
+	t.Helper()
+	text, err := os.ReadFile(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const offset = "offset 9m50s"
+	if !bytes.Contains(text, []byte(offset)) {
+		t.Fatalf("the rules lack %q", offset)
+	}
+	if err := os.WriteFile(rules, bytes.ReplaceAll(text, []byte(offset), []byte("offset 5s")), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // edited writes a copy of a YAML file with other values for some keys, and shows that it differs at the allowed paths alone.
