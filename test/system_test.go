@@ -100,7 +100,7 @@ func build(t *testing.T) string {
 // evaluated for the first time up to its interval, a minute, after the start.
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for {
 		err := try()
@@ -160,7 +160,7 @@ func TestDemo(t *testing.T) {
 		"starrocks_backup_up":                                    len(simulator.DemoFleet()),
 		"starrocks_backup_up == 0":                               2,
 		"up{job='starrocks_backup'} ==1":                         1,
-		"count by (condition) (starrocks_backup_condition == 1)": 10,
+		"count by (condition) (starrocks_backup_condition == 1)": 12,
 	} {
 		eventually(t, query, func() error {
 			body, err := fetch(t, "http://"+server+"/api/v1/query?query="+url.QueryEscape(query))
