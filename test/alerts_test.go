@@ -111,7 +111,7 @@ func TestAlertmanagerExample(t *testing.T) {
 			routed[receiver]++
 		}
 	}
-	if want := map[string]int{"pager": 11, "chat": 12, "deadmansswitch": 1}; !maps.Equal(routed, want) {
+	if want := map[string]int{"pager": 11, "chat": 14, "deadmansswitch": 1}; !maps.Equal(routed, want) {
 		t.Errorf("alerts by receiver: %v, want %v", routed, want)
 	}
 }
