@@ -4,6 +4,8 @@ package schedule
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,9 +21,15 @@ type Schedule struct {
 	location *time.Location
 }
 
+// wellFormed is a field that crontab accepts by its form. The parser accepts more, and reads a typo such as "1," or "*-" as something else.
+var wellFormed = regexp.MustCompile(`^` + item + `(,` + item + `)*$`)
+
+const item = `([*?]|\w+(-\w+)?)(/\d+)?`
+
 // Parse reads a cron expression. It returns an error if the expression is malformed, contains a time zone, or never runs.
 func Parse(expression string, location *time.Location) (*Schedule, error) {
-	if len(strings.Fields(expression)) != 5 || strings.Contains(expression, "=") {
+	fields := strings.Fields(expression)
+	if len(fields) != 5 || slices.ContainsFunc(fields, func(field string) bool { return !wellFormed.MatchString(field) }) {
 		return nil, fmt.Errorf("not a cron expression of five fields: %q", expression)
 	}
 	// As crontab and Kubernetes: if day of month and day of week are both restricted, either matches.
