@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,10 +39,28 @@ func Parse(expression string, location *time.Location) (*Schedule, error) {
 	if err != nil {
 		return nil, fmt.Errorf("not a cron expression: %w", err)
 	}
+	for i, most := range [5][2]int{{0, 59}, {0, 23}, {1, 31}, {1, 12}, {0, 7}} {
+		if !within(fields[i], most[0], most[1]) {
+			return nil, fmt.Errorf("not a cron expression: %q is not from %d to %d", fields[i], most[0], most[1])
+		}
+	}
 	if spec.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
 		return nil, errors.New("a cron expression that never runs")
 	}
 	return &Schedule{spec, location}, nil
+}
+
+// within reports whether all numbers of a field, but for steps, are within bounds. The parser accepts a start beyond them, as in "302/2".
+func within(field string, low, high int) bool {
+	for part := range strings.SplitSeq(field, ",") {
+		values, _, _ := strings.Cut(part, "/")
+		for text := range strings.SplitSeq(values, "-") {
+			if n, err := strconv.Atoi(text); err == nil && (n < low || n > high) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // After returns when the next run is due after a run that started at a time. A start up to ten minutes early counts for its slot.

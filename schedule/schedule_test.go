@@ -77,7 +77,7 @@ func TestOneRunADay(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for _, expression := range []string{
 		"", "* * * *", "* * * * * *", "61 * * * *", "x * * * *", "@daily", "@every 1h", "TZ=UTC 1 2 * *", "CRON_TZ=x 1 2 * * *", "0 0 30 2 *",
-		"0 0 1 1 ,", "0 0 1, 1 *", "0 0 1 1 *-", "0 0 -1 1 *", "0 0 1- 1 *", "0 0 1/ 1 *", "0 0 1 1 *5", "0 0 1//2 1 *",
+		"0 0 1 1 ,", "0 0 1, 1 *", "0 0 1 1 *-", "0 0 -1 1 *", "0 0 1- 1 *", "0 0 1/ 1 *", "0 0 1 1 *5", "1 * 302/2 2/2 2/1", "0 0 0 1 *", "0 0 1 13 *", "0 0 1 1 8", "60/5 0 1 1 *", "0 0 1//2 1 *",
 	} {
 		if s, err := Parse(expression, time.UTC); err == nil {
 			t.Errorf("%q is %+v", expression, s)
