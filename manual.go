@@ -21,7 +21,7 @@ func manPage(template string) string {
 	).Replace(template)
 }
 
-// completion returns kingpin's template of a completion that also completes a command of which some letters are typed: kingpin takes those
+// completion returns kingpin's template of a completion that also completes a partly typed command: kingpin takes those
 // for an argument of the default command.
 func completion(template string) string {
 	return strings.Replace(template,

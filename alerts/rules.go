@@ -95,7 +95,7 @@ unless on (cluster, job, instance) starrocks_backup_exporter_build_info`,
 	},
 	{
 		name: "starrocks_backup:exporter:missing",
-		comment: `Jobs of which not all exporters answer: an instance that nobody reports may still be configured.
+		comment: `Jobs in which an exporter does not answer: an instance that nobody reports may still be configured.
 1: none of the job's exporters of the last 26 hours answers, or fewer shards than there are, or one of them is a target that is down.
 Above 1: exporters disagree on the number of shards, which is being changed.`,
 		expr: `

@@ -122,7 +122,7 @@ func configurationOf(t *testing.T, endpoint string, instances []simulator.DemoIn
 	return file
 }
 
-// pictureOfExporter draws the last minutes, of which the row that is closed at first knows something, and returns that row's panels.
+// pictureOfExporter draws the last minutes of the row that is closed at first, and returns its panels.
 func (s prometheusServer) pictureOfExporter(t *testing.T) map[string]drawn {
 	t.Helper()
 	shown := s.picture(t, "demo-exporter", "fleet", "--rows=open", "--hours=0.02", "--scrape=2")

@@ -186,7 +186,7 @@ func TestFleetOfAConfiguration(t *testing.T) {
 	second.Release()
 }
 
-// A file that cannot be read is an error, and what ran goes on.
+// A file that cannot be read is an error, and the previous fleet stays.
 func TestReloadWithoutItsCA(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	text := fmt.Sprintf("api: {http_client: {tls_config: {ca_file: %q}}}\ninstances: [{instance_id: c-1, region_id: r}]", file)

@@ -31,7 +31,7 @@ func counted(action string, n *atomic.Int64, f simulator.Fault) simulator.Fault 
 	}
 }
 
-// newOptionalWorld is instances with one backup, of which the first has a policy and a restore.
+// newOptionalWorld returns instances with one backup each. The first also has a policy and a restore.
 func newOptionalWorld(t *testing.T, instances int, fault simulator.Fault) *virtualWorld {
 	t.Helper()
 	w := newVirtualWorld(t, simulator.Options{})

@@ -76,7 +76,7 @@ func joinCells(cells []string, widths []int) string {
 	return strings.TrimRight(b.String(), " ")
 }
 
-// wrap returns a text as lines of at most some columns, each of which is indented.
+// wrap breaks a text into indented lines of at most some columns.
 func wrap(text string, most, indent int) string {
 	var b strings.Builder
 	line := ""

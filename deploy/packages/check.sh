@@ -71,7 +71,7 @@ install newer
 [[ $(systemctl is-active $name) != active ]] || fail 'it starts with a bad configuration'
 cp -p /tmp/good.yml $config
 systemctl restart $name
-ready 'a mended configuration'
+ready 'a corrected configuration'
 
 # Removing keeps the configuration, purging nothing.
 apt-get -q -y remove $package
