@@ -27,6 +27,9 @@ var wellFormed = regexp.MustCompile(`^` + item + `(,` + item + `)*$`)
 
 const item = `([*?]|\w+(-\w+)?)(/\d+)?`
 
+// openWeek is a step from a day of the week without an end: Kubernetes counts to Saturday, the parser to the Sunday after it.
+var openWeek = regexp.MustCompile(`(^|,)\w+/`)
+
 // Parse reads a cron expression. It returns an error if the expression is malformed, contains a time zone, or never runs.
 func Parse(expression string, location *time.Location) (*Schedule, error) {
 	fields := strings.Fields(expression)
@@ -40,9 +43,12 @@ func Parse(expression string, location *time.Location) (*Schedule, error) {
 		return nil, fmt.Errorf("not a cron expression: %w", err)
 	}
 	for i, most := range [5][2]int{{0, 59}, {0, 23}, {1, 31}, {1, 12}, {0, 7}} {
-		if !within(fields[i], most[0], most[1]) {
-			return nil, fmt.Errorf("not a cron expression: %q is not from %d to %d", fields[i], most[0], most[1])
+		if err := check(fields[i], most[0], most[1]); err != nil {
+			return nil, fmt.Errorf("not a cron expression: %w", err)
 		}
+	}
+	if openWeek.MatchString(fields[4]) {
+		return nil, fmt.Errorf("not a cron expression: days of the week %q do not say where they end, write them as in 1-6/2", fields[4])
 	}
 	if spec.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
 		return nil, errors.New("a cron expression that never runs")
@@ -50,17 +56,40 @@ func Parse(expression string, location *time.Location) (*Schedule, error) {
 	return &Schedule{spec, location}, nil
 }
 
-// within reports whether all numbers of a field, but for steps, are within bounds. The parser accepts a start beyond them, as in "302/2".
-func within(field string, low, high int) bool {
+// check returns an error if a number of a field, other than a step, is out of bounds, or if a range goes down. The parser accepts some of
+// both: "302/2" and "fri-mon".
+func check(field string, low, high int) error {
 	for part := range strings.SplitSeq(field, ",") {
 		values, _, _ := strings.Cut(part, "/")
+		least := low
 		for text := range strings.SplitSeq(values, "-") {
-			if n, err := strconv.Atoi(text); err == nil && (n < low || n > high) {
-				return false
+			n, ok := number(text)
+			switch {
+			case !ok: // a star
+			case n < low || n > high:
+				return fmt.Errorf("%q is not from %d to %d", field, low, high)
+			case n < least:
+				return fmt.Errorf("the end of %q is before its start", values)
+			default:
+				least = n
 			}
 		}
 	}
-	return true
+	return nil
+}
+
+var names = map[string]int{
+	"sun": 0, "mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6,
+	"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12,
+}
+
+// number returns the number that a part of a field stands for.
+func number(text string) (n int, ok bool) {
+	if n, ok = names[strings.ToLower(text)]; ok {
+		return n, true
+	}
+	n, err := strconv.Atoi(text)
+	return n, err == nil
 }
 
 // After returns when the next run is due after a run that started at a time. A start up to ten minutes early counts for its slot.
