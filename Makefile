@@ -31,7 +31,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz soak bench bench-guard bench-rules drill verify-recording dashboards rules chart demo-stack image image-args release check-release notice fmt clean tools lint-tools
+.PHONY: build test race lint fuzz soak bench bench-guard bench-rules drill verify-recording dashboards rules chart demo-stack image image-args release check-release notice identity fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
@@ -147,6 +147,10 @@ check-release: release
 notice:
 	scripts/notice.sh >NOTICE.new
 	mv NOTICE.new NOTICE
+
+# Renames the Go modules after HOME_URL in IDENTITY.
+identity:
+	scripts/identity.sh
 
 fmt: lint-tools
 	$(TOOLS)/gofumpt -w .

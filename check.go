@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/term"
 
-	"starrocks_backup_exporter/collector/report"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/report"
 )
 
 // check reads every instance once, writes the report, and returns the exit status: 0 if all are healthy, 1 if one is unhealthy, else 2 if

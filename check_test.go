@@ -22,7 +22,7 @@ import (
 
 	"github.com/go-kit/log"
 
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected reports")

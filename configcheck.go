@@ -10,7 +10,7 @@ import (
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/exporter-toolkit/web"
 
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // checkConfig says all that is wrong with the configuration file and that of the web server, and returns the exit status: 0 if the exporter

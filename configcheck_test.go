@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-kit/log"
 
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // One check says everything: mistakes of every kind, warnings, and what is wrong with the other file.

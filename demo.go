@@ -12,9 +12,9 @@ import (
 
 	"github.com/prometheus/common/model"
 
-	"starrocks_backup_exporter/apiclient/recording"
-	"starrocks_backup_exporter/apiclient/simulator"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/recording"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // optionalInterval is how often the demo and a playback read policies and restores.

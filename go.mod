@@ -1,4 +1,4 @@
-module starrocks_backup_exporter
+module git.example.com/starrocks/starrocks_backup_exporter
 
 go 1.26.0
 

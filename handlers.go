@@ -13,10 +13,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/version"
 
-	"starrocks_backup_exporter/collector"
-	"starrocks_backup_exporter/collector/fleet"
-	"starrocks_backup_exporter/collector/report"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/report"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // handlers returns the handlers of every path.

@@ -17,8 +17,8 @@ import (
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"starrocks_backup_exporter/collector/fleet"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // newTestServer serves the routes over a configuration that load returns.

@@ -10,10 +10,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"starrocks_backup_exporter/apiclient/recording"
-	"starrocks_backup_exporter/collector"
-	"starrocks_backup_exporter/collector/fleet"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/recording"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // exporter is what every command works with.

@@ -10,8 +10,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/collector/health"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
 )
 
 // The public names: people route and silence by them.

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // answering answers every request alike.

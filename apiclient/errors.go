@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"strings"
 
-	"starrocks_backup_exporter/apiclient/internal/secretscan"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/internal/secretscan"
 )
 
 // Reason says in one word why a read failed. It is the label `reason` of the metrics.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-kit/log/level"
 
-	"starrocks_backup_exporter/apiclient/internal/secretscan"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/internal/secretscan"
 )
 
 const (

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // Each answer returns its memory, also one that reports a failure: otherwise the next request waits for ever.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // script answers the n-th request with the n-th page, such as "3: a b" for a Total of 3 and two tasks. An empty page is a server error.

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 func TestPoliciesOfAnInstance(t *testing.T) {

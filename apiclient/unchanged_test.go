@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // An answer has not changed only if it is the same but for its RequestId. In doubt it is decoded.

@@ -18,11 +18,11 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"starrocks_backup_exporter/apiclient/simulator"
-	"starrocks_backup_exporter/collector"
-	"starrocks_backup_exporter/collector/fleet"
-	"starrocks_backup_exporter/collector/report"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/report"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected expositions")

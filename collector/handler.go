@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 
-	"starrocks_backup_exporter/collector/fleet"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
 )
 
 // Handler serves /metrics: each request is a scrape of the fleet.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 const optionalMetrics = "policies policy_info policy_expire_days policy_timeout_seconds policies_last_read_timestamp_seconds " +

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
-	"starrocks_backup_exporter/collector/fleet"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
 )
 
 // renderer renders results family by family and reuses its memory: at 1,000 instances, const metrics that a registry sorts cost several

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // Thresholds hold for an instance as it is configured: by itself, else by the discovery that found it, else by backups.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // A scrape that knows an answer says what one that decodes it says, over random histories and clocks.

@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
-	"starrocks_backup_exporter/schedule"
+	"git.example.com/starrocks/starrocks_backup_exporter/schedule"
 )
 
 // DefaultAccount is the account of an instance that names none.

@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
-	"starrocks_backup_exporter/schedule"
+	"git.example.com/starrocks/starrocks_backup_exporter/schedule"
 )
 
 // Load reads a configuration file. Its error has one line for each mistake, with file, line and field.

@@ -1,4 +1,4 @@
-module starrocks_backup_exporter/dashboards
+module git.example.com/starrocks/starrocks_backup_exporter/dashboards
 
 go 1.26.8
 

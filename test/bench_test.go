@@ -22,7 +22,7 @@ import (
 	"testing"
 	"time"
 
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // The yardstick: instances of 30 tasks of 20 subtasks, an API on loopback that takes 50 ms, 64 requests in flight.

@@ -26,10 +26,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 
-	"starrocks_backup_exporter/apiclient/simulator"
-	"starrocks_backup_exporter/collector"
-	"starrocks_backup_exporter/collector/fleet"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // Queries of panels that have nothing to show in the demo, which discovers nothing. Their panels say so.

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // TestCommandsOfTheDocuments runs the shell blocks marked "sh test", each document in a directory of its own: with a configuration of

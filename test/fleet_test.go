@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // Ten thousand instances that four processes find and share, scraped by a real Prometheus: each is read by one of them. Then a

@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"testing"
 
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // Every line of the log is one that a person or a collector of logs can read: one time, a place in the code, no key without a value.

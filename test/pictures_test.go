@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // pictures is where the pictures stay, for a person to look at.

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // The process is killed at random, most times in the middle of a scrape, while backups go on. After each restart the first scrape

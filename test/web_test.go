@@ -28,7 +28,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // authority signs certificates.

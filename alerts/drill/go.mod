@@ -1,4 +1,4 @@
-module starrocks_backup_exporter/alerts/drill
+module git.example.com/starrocks/starrocks_backup_exporter/alerts/drill
 
 go 1.26.7
 
@@ -9,7 +9,7 @@ require (
 	github.com/prometheus/client_model v0.6.3
 	github.com/prometheus/common v0.73.1
 	golang.org/x/time v0.16.0
-	starrocks_backup_exporter v0.0.0
+	git.example.com/starrocks/starrocks_backup_exporter v0.0.0
 )
 
 require github.com/xhit/go-str2duration/v2 v2.1.0 // indirect
@@ -124,4 +124,4 @@ require (
 	k8s.io/utils v0.0.0-20260626114624-be93311217bd // indirect
 )
 
-replace starrocks_backup_exporter => ../..
+replace git.example.com/starrocks/starrocks_backup_exporter => ../..

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // instance is an instance of the fleet, with the plan by which it is backed up and what goes wrong.

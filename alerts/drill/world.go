@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // world is what is true: the instances, their backups, the API, the exporters and when Prometheus runs, from start to end.

@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // Playback answers as a recording says: a request for the same page gets the recorded answers, one after another, and then always the

@@ -13,7 +13,7 @@ import (
 
 	"github.com/go-kit/log"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 func recorded(at, query, action, answer string) *fstest.MapFile {

@@ -19,8 +19,8 @@ import (
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/apiclient/internal/secretscan"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/internal/secretscan"
 )
 
 // Recorder writes what the API answers to the files of a directory: one for each answer, in HTTP's own format, after its request; only the

@@ -17,8 +17,8 @@ import (
 	"github.com/go-kit/log"
 	"golang.org/x/time/rate"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // nobody observes nothing.

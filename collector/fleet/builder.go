@@ -12,9 +12,9 @@ import (
 	"github.com/go-kit/log/level"
 	"golang.org/x/time/rate"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/apiclient/recording"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/recording"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // answerMemory is how many bytes of answers are in flight at most.

@@ -20,9 +20,9 @@ import (
 
 	"github.com/go-kit/log"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/apiclient/simulator"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // certificate makes a certificate that signs itself, for 127.0.0.1.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/go-kit/log/level"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // collection is one pass over the fleet: it decides who reads what.

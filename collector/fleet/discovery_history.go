@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 const (

@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // sourceFunc is a source of instances.

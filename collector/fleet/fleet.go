@@ -7,9 +7,9 @@ import (
 	"iter"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/collector/health"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // BackupLister lists backups: an *apiclient.Client.

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 // history is what outlives scrapes. Its lock is the only one of this package: it also guards the collections under way.

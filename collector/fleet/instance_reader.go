@@ -8,8 +8,8 @@ import (
 
 	"github.com/go-kit/log/level"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/collector/health"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
 )
 
 // reader reads the backups of instances.

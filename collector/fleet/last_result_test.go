@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 // After a reload, no result of the old fleet is shown: neither the last one nor that of a scrape under way.

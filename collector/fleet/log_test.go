@@ -10,8 +10,8 @@ import (
 
 	"github.com/go-kit/log"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
 // Two Prometheus servers with different deadlines take turns: what is too short for one of them is logged once, not at every turn.

@@ -10,7 +10,7 @@ import (
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 // optionalReader makes the optional reads of a fleet. A scrape that has its result starts a round, unless one is under way: so the

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/collector/health"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
 )
 
 // ReadPolicies reads the backup policies of each instance.

@@ -7,8 +7,8 @@ import (
 
 	"github.com/go-kit/log/level"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/collector/health"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
 )
 
 // regionReader reads the backups of a whole region as one list. Lists may be incomplete, so it reads an instance that the list lacks

@@ -6,9 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/collector/health"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // A region's list that cannot work is not tried again for an hour. One that may work is tried at the next scrape.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/collector/health"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
 )
 
 // ReadRestores reads the history of the restores of each instance.

@@ -3,9 +3,9 @@ package fleet
 import (
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/collector/health"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // Result is a finished scrape: plain values. It has one InstanceResult for each instance, configured ones first in the order of the

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/collector/health"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // A failure for one reason says nothing about the others, and an instance that cannot be read is neither healthy nor unhealthy.

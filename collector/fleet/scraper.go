@@ -9,7 +9,7 @@ import (
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 // cancelWait is how long the last scrape to leave a collection waits for canceled reads to say why they failed.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // Shard is one of several processes that share a fleet. The zero value reads the whole fleet.

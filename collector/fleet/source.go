@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // Source finds instances to watch.

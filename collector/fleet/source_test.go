@@ -7,8 +7,8 @@ import (
 	"maps"
 	"testing"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // instanceList lists instances as the API does.

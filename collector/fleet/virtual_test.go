@@ -16,9 +16,9 @@ import (
 	"github.com/go-kit/log"
 	"github.com/prometheus/common/model"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/apiclient/simulator"
-	"starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // direct is a transport to a handler in the same process: in a synctest bubble, requests take virtual time.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 // Facts is what one read says of an instance, before it is compared with limits and the time. An unknown time is zero, an unknown number

@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"starrocks_backup_exporter/schedule"
+	"git.example.com/starrocks/starrocks_backup_exporter/schedule"
 )
 
 const stuckFactor = 3 // of the longest run

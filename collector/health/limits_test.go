@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/schedule"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/schedule"
 )
 
 // With a schedule and a max age of its own, the earlier deadline counts.

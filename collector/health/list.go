@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 // List is the tasks of one instance as one read lists them. It keeps the subtasks that Examine needs and drops all others, so that the

@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 const secondsPerDay = 24 * 60 * 60

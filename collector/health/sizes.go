@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 const (

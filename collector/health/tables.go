@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 // Table is the backup of one table: the sum of all subtasks with its name.

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 // clockTolerance is how far the clocks of the API and of the exporter may differ.

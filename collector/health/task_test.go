@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 // Which tasks contradict themselves or the clock, and which are good backups.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 // summary says in plain English why something could not be read.

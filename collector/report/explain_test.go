@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 // Why an exchange failed is said in plain English, for errors as net/http makes them.

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"starrocks_backup_exporter/collector/fleet"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
 )
 
 const (

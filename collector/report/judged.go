@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"starrocks_backup_exporter/collector/fleet"
-	"starrocks_backup_exporter/collector/health"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
 )
 
 // staleAfter is how old a collection may be until its instances are unknown.

@@ -17,8 +17,8 @@ import (
 
 	"github.com/go-kit/log"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/collector/fleet"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
 )
 
 // fakeScraper has a last result, and makes the next one.

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/collector/fleet"
-	"starrocks_backup_exporter/collector/health"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
 )
 
 // Report is a result for a person at a terminal, on the page, or for a script. What is unknown is left out. Names and messages are

@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/collector/fleet"
-	"starrocks_backup_exporter/collector/health"
-	"starrocks_backup_exporter/config"
-	"starrocks_backup_exporter/schedule"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
+	"git.example.com/starrocks/starrocks_backup_exporter/schedule"
 )
 
 // Noon of the tests' world.

@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"time"
 
-	"starrocks_backup_exporter/collector/fleet"
-	"starrocks_backup_exporter/collector/health"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
 )
 
 // rowsShown is how many instances a page of the table has.

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"starrocks_backup_exporter/apiclient"
-	"starrocks_backup_exporter/collector/fleet"
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
 )
 
 // warnings says what is wrong with the reading itself.

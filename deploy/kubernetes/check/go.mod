@@ -1,4 +1,4 @@
-module starrocks_backup_exporter/deploy/kubernetes/check
+module git.example.com/starrocks/starrocks_backup_exporter/deploy/kubernetes/check
 
 go 1.26.8
 
