@@ -179,7 +179,7 @@ func TestListsInAnyOrder(t *testing.T) {
 }
 
 // Names that are many cost no more than linear time, and their number is limited.
-func TestDatabasesAreLimited(t *testing.T) {
+func TestTablesAreLimited(t *testing.T) {
 	b := task("a", apiclient.StatusCompleted, 5)
 	b.SetSubTasks(`[{"DataBase":"small","Table":"t","Size":1},{"DataBase":"large","Table":"t","Size":3},` +
 		`{"DataBase":"middle","Table":"t","Size":2}]`)
@@ -191,6 +191,30 @@ func TestDatabasesAreLimited(t *testing.T) {
 	}
 	if len(h.Databases) != 2 || h.Databases[0].Name != "large" || h.Databases[1].Name != "middle" {
 		t.Errorf("databases %v", h.Databases)
+	}
+	if len(h.Tables) != 2 || h.TablesDropped != 1 {
+		t.Errorf("%d tables, %d dropped", len(h.Tables), h.TablesDropped)
+	}
+}
+
+// A first run is underway only if it says when it started; else it could silence the instance for ever.
+func TestFirstRunUnderway(t *testing.T) {
+	running, dateless := task("a", apiclient.StatusRunning, 2), task("b", apiclient.StatusRunning, 2)
+	dateless.Start = time.Time{}
+	for name, c := range map[string]struct {
+		tasks   []apiclient.Backup
+		missing bool
+	}{
+		"none":            {nil, true},
+		"running":         {[]apiclient.Backup{running}, false},
+		"without a start": {[]apiclient.Backup{dateless}, true},
+		"one of two does": {[]apiclient.Backup{dateless, running}, false},
+		"in the future":   {[]apiclient.Backup{task("c", apiclient.StatusRunning, -40)}, true},
+		"one has failed":  {[]apiclient.Backup{running, task("d", apiclient.StatusFailed, 5)}, true},
+	} {
+		if h := assess(t, limits(), c.tasks...); h.Conditions[Missing] != c.missing {
+			t.Errorf("%s: missing is %v", name, h.Conditions[Missing])
+		}
 	}
 }
 

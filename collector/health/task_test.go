@@ -236,6 +236,9 @@ func TestSubTasksOfTheNewestSuccess(t *testing.T) {
 		if got := h.Holding(); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", array, got, want)
 		}
+		if len(h.LackingTables) == 1 != (c == TablesFailed) {
+			t.Errorf("%s: lacking tables %v", array, h.LackingTables)
+		}
 	}
 }
 
