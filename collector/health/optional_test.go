@@ -20,6 +20,8 @@ func policy(days, hours float64) apiclient.BackupPolicy {
 func TestNoPolicy(t *testing.T) {
 	with := func(p *Policies) Limits { l := limits(); l.Policies = p; return l }
 	fresh, old := task("a", apiclient.StatusCompleted, 5), task("a", apiclient.StatusCompleted, 40)
+	expired := fresh
+	expired.Expire = noon.Add(-time.Hour)
 	for name, c := range map[string]struct {
 		limits       Limits
 		tasks        []apiclient.Backup
@@ -30,6 +32,7 @@ func TestNoPolicy(t *testing.T) {
 		"none, overdue":                    {with(policies()), []apiclient.Backup{old}, true, true},
 		"none, no backup":                  {with(policies()), nil, true, true},
 		"none, somebody starts backups":    {with(policies()), []apiclient.Backup{fresh}, true, false},
+		"none, the newest has expired":     {with(policies()), []apiclient.Backup{expired}, true, false},
 		"none, the first backup runs":      {with(policies()), []apiclient.Backup{task("a", apiclient.StatusRunning, 1)}, true, false},
 		"none, created a few hours before": {created(with(policies()), 5), nil, true, false},
 	} {
@@ -143,6 +146,7 @@ func TestRetentionOfThePolicy(t *testing.T) {
 		"unknown":           {policies(policy(nan, 1)), []apiclient.Backup{task("a", "completed", 5)}, false},
 		"no policy":         {policies(), []apiclient.Backup{task("a", "completed", 5)}, false},
 		"no backup":         {policies(policy(1, 1)), nil, false},
+		"26 h exactly":      {policies(policy(26./24, 1)), []apiclient.Backup{task("a", "completed", 5)}, false},
 	} {
 		l := limits()
 		l.Policies = c.policies

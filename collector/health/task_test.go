@@ -85,12 +85,14 @@ func TestRestorable(t *testing.T) {
 		oldest time.Time
 		until  time.Time
 	}{
-		"both":            {[]apiclient.Backup{a, b}, 2, b.Finish, a.Expire},
-		"the older later": {[]apiclient.Backup{a, expires(b, a.Expire.Add(time.Hour))}, 2, b.Finish, a.Expire.Add(time.Hour)},
-		"one expires now": {[]apiclient.Backup{a, expires(b, noon)}, 1, a.Finish, a.Expire},
-		"one soon":        {[]apiclient.Backup{a, expires(b, noon.Add(1))}, 2, b.Finish, a.Expire},
-		"one never":       {[]apiclient.Backup{a, expires(b, time.Time{})}, 2, b.Finish, time.Time{}},
-		"one failed":      {[]apiclient.Backup{a, task("c", apiclient.StatusFailed, 40)}, 1, a.Finish, a.Expire},
+		"both":              {[]apiclient.Backup{a, b}, 2, b.Finish, a.Expire},
+		"the older later":   {[]apiclient.Backup{a, expires(b, a.Expire.Add(time.Hour))}, 2, b.Finish, a.Expire.Add(time.Hour)},
+		"one expires now":   {[]apiclient.Backup{a, expires(b, noon)}, 1, a.Finish, a.Expire},
+		"one soon":          {[]apiclient.Backup{a, expires(b, noon.Add(1))}, 2, b.Finish, a.Expire},
+		"one never":         {[]apiclient.Backup{a, expires(b, time.Time{})}, 2, b.Finish, time.Time{}},
+		"the newer never":   {[]apiclient.Backup{expires(a, time.Time{}), b}, 2, b.Finish, time.Time{}},
+		"one without times": {[]apiclient.Backup{a, {TaskID: "d", Status: apiclient.StatusCompleted, Expire: a.Expire}}, 2, a.Finish, a.Expire},
+		"one failed":        {[]apiclient.Backup{a, task("c", apiclient.StatusFailed, 40)}, 1, a.Finish, a.Expire},
 	} {
 		h := assess(t, limits(), c.tasks...)
 		if h.Restorable != c.count || !h.OldestRestorable.Equal(c.oldest) || !h.RestorableUntil.Equal(c.until) {
