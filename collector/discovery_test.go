@@ -598,3 +598,34 @@ func TestShortListsMustComeInARow(t *testing.T) {
 		}
 	}
 }
+
+// A list of as many other instances lacks most of the known ones, too: another identity may see another account.
+func TestAListOfOtherInstancesIsNotBelievedAtOnce(t *testing.T) {
+	now := noon
+	w := newWorld(t, simulator.Options{}, func() time.Time { return now }, oneRegion)
+	setMany(w, 5)
+	w.get("/metrics")
+	for n := range 5 {
+		w.sim.Remove(fmt.Sprintf("c-%d", n))
+		w.sim.Set(simulator.Instance{InstanceID: fmt.Sprintf("other-%d", n), RegionID: "cn-hangzhou"})
+	}
+	for _, want := range []int{10, 10, 5} {
+		now = now.Add(5 * time.Minute)
+		if up := values(t, w.get("/metrics"), "up"); len(up) != want {
+			t.Errorf("%d instances, want %d", len(up), want)
+		}
+	}
+}
+
+// A reload lists the instances again at the next scrape: what it excludes leaves, whatever the interval.
+func TestAReloadListsInstancesAgain(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, at(noon), oneRegion)
+	setMany(w, 3)
+	w.get("/metrics")
+	w.sim.Set(simulator.Instance{InstanceID: "c-new", RegionID: "cn-hangzhou"})
+	w.configure(strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, exclude: {instance_ids: [c-1, c-2]}", 1))
+	body := w.get("/metrics")
+	if got := ids(values(t, body, "up")); got != "c-0 c-new" || values(t, body, "discovery_complete")[""] != 1 {
+		t.Errorf("after the reload: %s, complete %v", got, values(t, body, "discovery_complete"))
+	}
+}

@@ -24,7 +24,9 @@ const (
 type discoveryHistory struct {
 	result     DiscoveryResult
 	instances  []FoundInstance // by id
+	listed     []FoundInstance // by the last complete list
 	refreshing bool
+	outdated   bool             // since a reload: the next list does not wait for the interval
 	reason     apiclient.Reason // why the last list of instances failed; empty if it did not
 	shrinks    int              // lists of instances in a row that lack most of the known ones
 
@@ -47,7 +49,7 @@ func (h *discoveryHistory) copyResult() DiscoveryResult {
 
 // beginRefresh reports whether the instances are to be listed now, by the caller, who ends it by setting refreshing to false.
 func (h *discoveryHistory) beginRefresh(interval time.Duration, now time.Time) bool {
-	if h.refreshing || !h.result.LastSuccess.IsZero() && now.Sub(h.result.LastSuccess) < interval {
+	if h.refreshing || !h.outdated && !h.result.LastSuccess.IsZero() && now.Sub(h.result.LastSuccess) < interval {
 		return false
 	}
 	h.refreshing = true
@@ -57,10 +59,10 @@ func (h *discoveryHistory) beginRefresh(interval time.Duration, now time.Time) b
 // observe takes in a list of instances. It returns the reason why the list before failed, if it did; result.Err is why this one failed.
 // A list that failed or that lacks most of the known instances removes none.
 func (h *discoveryHistory) observe(f Found, err error, now time.Time) (before apiclient.Reason) {
-	if err == nil && 2*len(f.Instances) < len(h.instances) {
+	if lacking := h.lacking(f); err == nil && 2*lacking > len(h.listed) {
 		if h.shrinks++; h.shrinks < shrinksToBelieve {
 			err = &apiclient.Error{Operation: "DescribeInstances", Reason: apiclient.ReasonBadResponse, Err: fmt.Errorf(
-				"%d instances instead of the %d known; accepted after %d such lists in a row", len(f.Instances), len(h.instances), shrinksToBelieve)}
+				"%d of the %d known instances are missing; accepted after %d such lists in a row", lacking, len(h.listed), shrinksToBelieve)}
 		}
 	} else {
 		h.shrinks = 0
@@ -70,11 +72,30 @@ func (h *discoveryHistory) observe(f Found, err error, now time.Time) (before ap
 		h.result.Errors[h.reason]++
 		f.Instances = append(f.Instances, h.instances...) // what was listed now comes first
 	} else {
-		h.shrinks, h.result.LastSuccess, h.result.LeftOut = 0, now, f.LeftOut
+		h.shrinks, h.listed, h.outdated = 0, slices.Clone(f.Instances), false
+		h.result.LastSuccess, h.result.LeftOut = now, f.LeftOut
 	}
 	slices.SortStableFunc(f.Instances, func(a, b FoundInstance) int { return cmp.Compare(a.InstanceID, b.InstanceID) })
 	h.instances = slices.CompactFunc(f.Instances, func(a, b FoundInstance) bool { return a.InstanceID == b.InstanceID })
 	return before
+}
+
+// lacking returns how many instances of the last complete list another one lacks. As many others do not replace them: the credentials may
+// belong to another account.
+func (h *discoveryHistory) lacking(f Found) (n int) {
+	found := make(map[string]bool, len(f.Instances)+len(f.Excluded))
+	for _, i := range f.Instances {
+		found[i.InstanceID] = true
+	}
+	for _, id := range f.Excluded {
+		found[id] = true
+	}
+	for _, i := range h.listed {
+		if !found[i.InstanceID] {
+			n++
+		}
+	}
+	return n
 }
 
 // readsEach reports whether the list of the region's backups is not used for now.

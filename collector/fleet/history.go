@@ -56,6 +56,7 @@ func (h *history) setFleet(f *Fleet) {
 			one = newDiscoveryHistory(d.key())
 		}
 		one.tryList()
+		one.outdated = true
 		discoveries[d.key()] = one
 	}
 	h.discoveries = discoveries

@@ -20,6 +20,7 @@ type Source interface {
 // Found is what a source lists.
 type Found struct {
 	Instances []FoundInstance
+	Excluded  []string              // instances that exist, but are excluded by the configuration
 	LeftOut   map[LeftOutReason]int // instances that are not watched
 }
 
@@ -67,6 +68,7 @@ func (s regionSource) Instances(ctx context.Context) (Found, error) {
 		case i.RegionID != "" && i.RegionID != s.discovery.RegionID || !s.shard.Has(s.discovery.Instance(i.InstanceID)):
 		case s.excludes(i):
 			found.LeftOut[LeftOutExclude]++
+			found.Excluded = append(found.Excluded, i.InstanceID)
 		case slices.Contains([]string{"shared_data", "lakehouse"}, strings.ToLower(i.RunMode)):
 			found.LeftOut[LeftOutRunMode]++
 		case slices.Contains(statesWithoutInstance(), strings.ToLower(i.Status)):
