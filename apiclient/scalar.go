@@ -36,7 +36,7 @@ func (t text) number() float64 {
 }
 
 // moment is a time: a number or a string with seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by magnitude, or
-// a string as RFC 3339 has it. Absent, null, empty, 0 and negative values are no time.
+// a string as RFC 3339 has it. Absent, null, empty and blank values are no time, nor is one that is not after 1970-01-01T00:00:00Z.
 type moment struct {
 	time       time.Time
 	unreadable bool // present, but not a time
@@ -51,8 +51,12 @@ func (m *moment) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	}
 	n := t.number()
 	if math.IsNaN(n) {
-		if at, err := time.Parse(time.RFC3339, strings.TrimSpace(string(t))); err == nil {
-			m.time = at.UTC()
+		// RFC 3339 permits small letters, and a space instead of the T.
+		written := strings.Replace(strings.ToUpper(string(t)), " ", "T", 1)
+		if at, err := time.Parse(time.RFC3339, written); err == nil {
+			if at.Unix() > 0 { // 1970-01-01T00:00:00Z is how some write that there is none
+				m.time = at.UTC()
+			}
 			return nil
 		}
 	}
@@ -74,7 +78,7 @@ func epoch(n float64) time.Time {
 	return time.Time{}
 }
 
-// gib is a size in GiB. Absent, null, empty and negative values are no size.
+// gib is a size in GiB. Absent, null, empty, blank and negative values are no size.
 type gib struct {
 	size       float64
 	known      bool
@@ -107,11 +111,11 @@ func (g gib) bytes() float64 {
 	return g.size * bytesPerGiB
 }
 
-// readScalar reads a string or a number. It reports a value of another kind, except null, as unreadable.
+// readScalar reads a string or a number, without the spaces around it. It reports a value of another kind, except null, as unreadable.
 func readScalar(d *jsontext.Decoder) (t text, unreadable bool, err error) {
 	k := d.PeekKind()
 	err = t.UnmarshalJSONFrom(d)
-	return t, k != '"' && k != '0' && k != 'n', err
+	return text(strings.TrimSpace(string(t))), k != '"' && k != '0' && k != 'n', err
 }
 
 // count is a number above 0, also one written as a string. Anything else is 0.
