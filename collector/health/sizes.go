@@ -18,14 +18,16 @@ type Sizes map[string]taskSize
 type taskSize struct {
 	listed    bool     // the API listed subtasks, possibly none
 	bytes     float64  // NaN if unknown
-	databases []string // in order; of the two newest successes only
+	databases []string // in order, without one that has no name; of the two newest successes only
 }
 
 func sizeOf(b *apiclient.Backup, subtasks []apiclient.SubTask) taskSize {
 	s := taskSize{listed: b.ListsSubTasks(), bytes: math.NaN()}
 	for _, t := range subtasks {
 		s.bytes = addKnown(s.bytes, t.Bytes)
-		s.databases = append(s.databases, t.Database)
+		if t.Database != "" {
+			s.databases = append(s.databases, t.Database)
+		}
 	}
 	slices.Sort(s.databases)
 	s.databases = slices.Clip(slices.Compact(s.databases))

@@ -10,8 +10,8 @@ import (
 // clockTolerance is how far the clocks of the API and of the exporter may differ.
 const clockTolerance = 15 * time.Minute
 
-// pendingTolerance is how far ahead a task may be planned.
-const pendingTolerance = 7 * 24 * time.Hour
+// pendingTolerance is how far ahead a task may be planned: a monthly policy has its next run in the list for a month.
+const pendingTolerance = 32 * 24 * time.Hour
 
 // newestFirst orders tasks by BackupStartTime, then BackupTaskId.
 func newestFirst(a, b *apiclient.Backup) int {
@@ -34,7 +34,7 @@ func isAhead(b *apiclient.Backup, now time.Time) bool {
 	future := func(t time.Time) bool { return t.After(now.Add(clockTolerance)) }
 	switch {
 	case b.Status.Ended():
-		return future(EndOf(b))
+		return future(b.Start) || future(b.Finish)
 	case b.Status == apiclient.StatusRunning:
 		return future(b.Start)
 	case b.Status == apiclient.StatusPending:

@@ -29,6 +29,7 @@ func TestPlausibleTasks(t *testing.T) {
 		"completed without any time":      {apiclient.StatusCompleted, never, never, false, false},
 		"failed":                          {apiclient.StatusFailed, before, noon, false, false},
 		"failed before its start":         {apiclient.StatusFailed, noon, before, true, false},
+		"failed, starts in future":        {apiclient.StatusFailed, future, before, true, false},
 		"running":                         {apiclient.StatusRunning, before, never, false, false},
 		"running, a finish before start":  {apiclient.StatusRunning, noon, before, false, false},
 		"running, a finish in the future": {apiclient.StatusRunning, before, future, false, false},
@@ -183,6 +184,10 @@ func TestBaseline(t *testing.T) {
 	if h := shrunk(`[{"DataBase":"e","Size":1}]`); !h.Conditions[Shrunk] {
 		t.Error("a database that is gone counts, however small")
 	}
+	tasks[1].SetSubTasks(`[{"DataBase":"e","Size":1},{"DataBase":null,"Size":1}]`)
+	if h := shrunk(`[{"DataBase":"e","Size":1}]`); h.Conditions[Shrunk] {
+		t.Error("a database without a name is not gone")
+	}
 }
 
 // The subtasks of the newest task, of the newest ended one and of the newest success count, in whatever order the tasks are listed.
@@ -260,6 +265,11 @@ func TestTimesThatNoTaskCanHave(t *testing.T) {
 	ancient.Start = time.Unix(20260531, 0)
 	expired := task("b", apiclient.StatusCompleted, 3)
 	expired.Expire = time.Unix(7, 0)
+	planned := task("c", apiclient.StatusPending, 3)
+	planned.Start = noon.AddDate(0, 1, 0)
+	if h := assess(t, limits(), planned, task("good", apiclient.StatusCompleted, 5)); len(h.Holding()) > 0 {
+		t.Errorf("planned for a month from now: %v", h.Holding())
+	}
 	pending := task("c", apiclient.StatusPending, 3)
 	pending.Start = pending.Start.Add(300 * 24 * time.Hour)
 	other := task("d", apiclient.StatusUnknown, 3)
