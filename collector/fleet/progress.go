@@ -18,7 +18,7 @@ import (
 type slot struct {
 	target   Target
 	began    time.Time       // of its read; zero before its first request is sent
-	result   *InstanceResult // nil until it is read
+	result   *InstanceResult // nil until it is read, unless an earlier read serves
 	timedOut bool            // counted as a timeout, by a scrape that did not wait for the read
 }
 
@@ -74,7 +74,7 @@ func (p *progress) begin(s *slot) {
 	now := p.now()
 	p.history.Lock()
 	defer p.history.Unlock()
-	if s.result == nil && s.began.IsZero() {
+	if s.began.IsZero() {
 		s.began = now
 	}
 }
@@ -90,7 +90,8 @@ func (p *progress) known(s *slot) health.Facts {
 }
 
 // due returns the slots to be read. An instance that was read young enough (api.min_interval), and since the last reload, is served from
-// that read and judged at the current time.
+// that read and judged at the current time. If the time since then has changed what is wrong, it is read all the same: a backup may have
+// completed just before its deadline.
 func (p *progress) due(slots []*slot) (due []*slot) {
 	now := p.now()
 	p.history.Lock()
@@ -102,7 +103,12 @@ func (p *progress) due(slots []*slot) (due []*slot) {
 			due = append(due, s)
 			continue
 		}
-		s.result = &InstanceResult{Instance: s.target.Instance, Health: h.facts.Judge(p.limits(s.target, now), now), ReadBefore: true}
+		l := p.limits(s.target, now)
+		judged := h.facts.Judge(l, now)
+		s.result = &InstanceResult{Instance: s.target.Instance, Health: judged, ReadBefore: true}
+		if !maps.Equal(judged.Conditions, h.facts.Judge(l, h.facts.ReadAt).Conditions) {
+			due = append(due, s)
+		}
 	}
 	return due
 }
