@@ -120,11 +120,7 @@ func (c *Config) check(f *findings) {
 		f.fail("backups.subtask_limit", "must not be negative")
 	}
 	c.Backups.check(f, "backups")
-	for _, word := range slices.Sorted(maps.Keys(c.Backups.StatusWords)) {
-		if status := c.Backups.StatusWords[word]; !slices.Contains(statuses, status) {
-			f.fail("backups.status_words."+word, "%q is not a status; it must be one of %s", status, strings.Join(statuses, ", "))
-		}
-	}
+	c.Backups.checkStatusWords(f)
 	checkRefreshInterval(f, "policies", c.Policies.RefreshInterval)
 	checkRefreshInterval(f, "restores", c.Restores.RefreshInterval)
 	if _, given := f.lines["restores.max_age"]; given && c.Restores.MaxAge <= 0 {
@@ -138,6 +134,22 @@ func (c *Config) check(f *findings) {
 	}
 	c.checkInstances(f)
 	c.checkDiscovery(f)
+}
+
+// checkStatusWords checks the words and what they mean. Words are matched without regard to case and to spaces around them.
+func (b Backups) checkStatusWords(f *findings) {
+	first := map[string]string{}
+	for _, word := range slices.Sorted(maps.Keys(b.StatusWords)) {
+		path := "backups.status_words." + word
+		if status := b.StatusWords[word]; !slices.Contains(statuses, status) {
+			f.fail(path, "%q is not a status; it must be one of %s", status, strings.Join(statuses, ", "))
+		}
+		key := strings.ToLower(strings.TrimSpace(word))
+		if same, twice := first[key]; twice {
+			f.fail(path, "the same word as %q: case does not matter", same)
+		}
+		first[key] = word
+	}
 }
 
 // leastRefresh is the shortest interval of what is read slowly.
