@@ -18,7 +18,7 @@ type Sizes map[string]taskSize
 type taskSize struct {
 	listed    bool     // the API listed subtasks, possibly none
 	bytes     float64  // NaN if unknown
-	databases []string // in order, without one that has no name; of the two newest successes only
+	databases []string // in order, without one that has no name
 }
 
 func sizeOf(b *apiclient.Backup, subtasks []apiclient.SubTask) taskSize {
@@ -35,10 +35,11 @@ func sizeOf(b *apiclient.Backup, subtasks []apiclient.SubTask) taskSize {
 }
 
 // sizesOf returns the sizes of the newest success, whose subtasks are given, and of the successes before it, which it looks up in
-// cached before it decodes them.
+// cached before it decodes them. Mostly they have the same databases, and share one list.
 func sizesOf(good []*apiclient.Backup, newest []apiclient.SubTask, cached Sizes) (Sizes, error) {
-	sizes := Sizes{good[0].TaskID: sizeOf(good[0], newest)}
-	for i, b := range good[1:] {
+	newer := sizeOf(good[0], newest)
+	sizes := Sizes{good[0].TaskID: newer}
+	for _, b := range good[1:] {
 		s, ok := cached[b.TaskID]
 		if !ok {
 			subtasks, err := b.SubTasks()
@@ -47,10 +48,10 @@ func sizesOf(good []*apiclient.Backup, newest []apiclient.SubTask, cached Sizes)
 			}
 			s = sizeOf(b, subtasks)
 		}
-		if i > 0 {
-			s.databases = nil
+		if slices.Equal(s.databases, newer.databases) {
+			s.databases = newer.databases
 		}
-		sizes[b.TaskID] = s
+		sizes[b.TaskID], newer = s, s
 	}
 	return sizes, nil
 }

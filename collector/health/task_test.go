@@ -280,3 +280,26 @@ func TestTimesThatNoTaskCanHave(t *testing.T) {
 		}
 	}
 }
+
+// A success that is deleted leaves the newest one compared with that before it, whose databases a cached size still has.
+func TestADeletedSuccessInBetween(t *testing.T) {
+	a, b, c := task("a", apiclient.StatusCompleted, 3), task("b", apiclient.StatusCompleted, 6), task("c", apiclient.StatusCompleted, 9)
+	a.SetSubTasks(`[{"DataBase":"d"}]`)
+	b.SetSubTasks(`[{"DataBase":"d"}]`)
+	c.SetSubTasks(`[{"DataBase":"d"},{"DataBase":"e"}]`)
+	var cached Sizes
+	for _, tasks := range [][]apiclient.Backup{{a, b, c}, {a, c}} {
+		list := NewList(cached, noon)
+		for _, b := range tasks {
+			list.Add(b)
+		}
+		f, err := Examine(list, tableLimit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h := f.Judge(limits(), noon); h.Conditions[Shrunk] != (len(tasks) == 2) {
+			t.Errorf("%d successes: %v, missing %q", len(tasks), h.Holding(), h.MissingDatabases)
+		}
+		cached = f.Sizes
+	}
+}
