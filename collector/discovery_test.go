@@ -223,6 +223,13 @@ func TestListingIsNotTrusted(t *testing.T) {
 			return slices.DeleteFunc(slices.Clone(all), func(t simulator.Task) bool { return t.Status == status || status == "" })
 		}
 	}
+	withoutTables := func(all []simulator.Task) []simulator.Task {
+		all = slices.Clone(all)
+		for i := range all {
+			all[i].SubTasks = nil
+		}
+		return all
+	}
 	const atOnce, thirdTime, never = 1, 3, 99
 	for name, test := range map[string]struct {
 		fault     simulator.Fault
@@ -232,6 +239,7 @@ func TestListingIsNotTrusted(t *testing.T) {
 		"whole":           {nil, nil, never},
 		"one left out":    {nil, without(""), atOnce},
 		"no failed tasks": {nil, without("FAILED"), thirdTime}, // there are three instances to be looked at in turn
+		"no tables":       {nil, withoutTables, thirdTime},
 		"not served":      {simulator.EnvelopeError("InvalidParams", "InstanceId is missing"), nil, atOnce},
 		"not allowed":     {simulator.Denied("sr:DescribeBackups"), nil, atOnce},
 		"no end":          {simulator.EndlessPages(), nil, thirdTime},

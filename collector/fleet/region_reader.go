@@ -52,26 +52,46 @@ type regionList struct {
 
 func (l *regionList) has(s *slot) bool { return l.lists[s.target.InstanceID] != nil }
 
-// lacks reports whether an instance's own read has a task that the list misses: one that started before the list began and is not
-// there, or one that had ended by then and is there with another status.
+// lacks reports whether an instance's own read has something that the list misses: a task that started before the list began and is not
+// there, one that had ended by then and is there with another status or without its times, or the tables of the newest success.
 func (l *regionList) lacks(s *slot, own *health.Facts) bool {
-	listed := map[string]apiclient.Status{}
+	listed := map[string]*apiclient.Backup{}
 	if list := l.lists[s.target.InstanceID]; list != nil {
-		for _, b := range list.Tasks() {
-			listed[b.TaskID] = b.Status
+		tasks := list.Tasks()
+		for i := range tasks {
+			listed[tasks[i].TaskID] = &tasks[i]
 		}
 	}
-	for _, t := range own.Tasks {
-		status, known := listed[t.ID]
-		at := t.End()
-		if !t.Start.IsZero() {
-			at = t.Start
-		}
-		if !known && !at.IsZero() && at.Before(l.began.Add(-clockTolerance)) || known && status.Ended() && status != t.Status {
+	for i := range own.Tasks {
+		if l.misses(listed[own.Tasks[i].ID], &own.Tasks[i]) {
 			return true
 		}
 	}
-	return false
+	newest := slices.IndexFunc(own.Tasks, func(t health.Task) bool {
+		return t.Status == apiclient.StatusCompleted && t.End().Equal(own.LastSuccess)
+	})
+	if tables := len(own.Databases) + own.TablesDropped; newest < 0 || tables == 0 {
+		return false
+	}
+	b := listed[own.Tasks[newest].ID]
+	return b != nil && b.Status.Ended() && !b.ListsSubTasks()
+}
+
+// misses reports whether a listed task, nil if there is none, lacks something of the instance's own.
+func (l *regionList) misses(listed *apiclient.Backup, own *health.Task) bool {
+	earlier := func(at time.Time) bool { return !at.IsZero() && at.Before(l.began.Add(-clockTolerance)) }
+	switch {
+	case listed == nil && own.Start.IsZero():
+		return earlier(own.Finish)
+	case listed == nil:
+		return earlier(own.Start)
+	case !listed.Status.Ended():
+		return own.Status.Ended() && earlier(own.Finish)
+	default:
+		lost := func(listed, own time.Time) bool { return listed.IsZero() && !own.IsZero() }
+		return listed.Status != own.Status ||
+			lost(listed.Start, own.Start) || lost(listed.Finish, own.Finish) || lost(listed.Expire, own.Expire)
+	}
 }
 
 func (r regionReader) readList(ctx context.Context, slots []*slot) *regionList {

@@ -62,6 +62,9 @@ func TestListLacks(t *testing.T) {
 	}
 	before, after, never := began.Add(-time.Hour), began.Add(time.Second), time.Time{}
 	running, completed := task(apiclient.StatusRunning, before, never), task(apiclient.StatusCompleted, before, before)
+	expires, withTables := completed, completed
+	expires.Expire = began.Add(time.Hour)
+	withTables.SetSubTasks(`[{"DataBase":"d","Table":"t","Status":"success"}]`)
 	for name, c := range map[string]struct {
 		listed, own []apiclient.Backup
 		lacks       bool
@@ -77,6 +80,11 @@ func TestListLacks(t *testing.T) {
 		"ended since":               {[]apiclient.Backup{running}, []apiclient.Backup{task(apiclient.StatusCompleted, before, after)}, false},
 		"ended there, runs here":    {[]apiclient.Backup{completed}, []apiclient.Backup{running}, true},
 		"completed there, not here": {[]apiclient.Backup{completed}, []apiclient.Backup{task(apiclient.StatusFailed, before, before)}, true},
+		"ended before, runs there":  {[]apiclient.Backup{running}, []apiclient.Backup{completed}, true},
+		"no finish there":           {[]apiclient.Backup{task(apiclient.StatusCompleted, before, never)}, []apiclient.Backup{completed}, true},
+		"no expiry there":           {[]apiclient.Backup{completed}, []apiclient.Backup{expires}, true},
+		"no tables there":           {[]apiclient.Backup{completed}, []apiclient.Backup{withTables}, true},
+		"the same tables":           {[]apiclient.Backup{withTables}, []apiclient.Backup{withTables}, false},
 	} {
 		l := &regionList{began: began, lists: map[string]*health.List{}}
 		if c.listed != nil {
