@@ -637,3 +637,26 @@ func TestAReloadListsInstancesAgain(t *testing.T) {
 		t.Errorf("after the reload: %s, complete %v", got, values(t, body, "discovery_complete"))
 	}
 }
+
+// An instance that several entries find belongs to the first of them, whichever list comes first.
+func TestEntriesThatOverlap(t *testing.T) {
+	read := make(chan struct{}, 1)
+	w := newWorld(t, simulator.Options{Fault: func(_ http.ResponseWriter, r *http.Request, _ int) bool {
+		if r.URL.Query().Get("Tag") != "" {
+			select { // the list without tags is answered first
+			case <-read:
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+		return false
+	}}, at(noon), strings.Replace(oneRegion, "[{", "[{region_id: cn-hangzhou, tags: {backup: weekly}, max_age: 8d}, {", 1))
+	w.sim.Set(simulator.Instance{
+		InstanceID: "c-1", RegionID: "cn-hangzhou", Tags: map[string]string{"backup": "weekly"}, Tasks: lists(backup("bt-1", "COMPLETED", 100)),
+		Fault: func(http.ResponseWriter, *http.Request, int) bool { read <- struct{}{}; return false },
+	})
+	body := w.get("/metrics")
+	if values(t, body, "up")["c-1"] != 1 || values(t, body, "condition")["overdue c-1"] != 0 ||
+		values(t, body, "max_age_seconds")["c-1"] != 8*24*3600 {
+		t.Errorf("served:\n%s", families(body, "up", "condition", "max_age_seconds"))
+	}
+}

@@ -30,6 +30,13 @@ func (c *collection) run(ctx context.Context) {
 	for _, slots := range configured {
 		all.Go(func() { each.read(ctx, c.due(slots)) })
 	}
+	lists := map[laneKey]*sync.WaitGroup{} // of instances
+	for _, d := range c.fleet.Discoveries {
+		if lists[d.lane()] == nil {
+			lists[d.lane()] = &sync.WaitGroup{}
+		}
+		lists[d.lane()].Add(1)
+	}
 	for _, d := range c.fleet.Discoveries {
 		known := discovered[d]
 		chosen := c.readerFor(d, each)
@@ -38,7 +45,14 @@ func (c *collection) run(ctx context.Context) {
 			found = chosen
 		}
 		all.Go(func() { chosen.read(ctx, c.due(known)) })
-		all.Go(func() { found.read(ctx, c.discover(ctx, d)) })
+		all.Go(func() {
+			listed := c.discover(ctx, d)
+			lists[d.lane()].Done()
+			if listed {
+				lists[d.lane()].Wait() // an instance that several entries find belongs to the first
+				found.read(ctx, c.addFound(d))
+			}
+		})
 	}
 	all.Wait()
 }
@@ -69,10 +83,10 @@ func (c *collection) readerFor(d *Discovery, each instanceReader) reader {
 // discoveryShare is the part of a scrape's deadline that a list of instances may take.
 const discoveryShare = 1.0 / 3
 
-// discover asks a discovery's source if that is due, and returns the slots of new instances.
-func (c *collection) discover(ctx context.Context, d *Discovery) []*slot {
+// discover asks a discovery's source if that is due, and reports whether it did.
+func (c *collection) discover(ctx context.Context, d *Discovery) bool {
 	if !c.beginRefresh(d) {
-		return nil
+		return false
 	}
 	listing, cancel := ctx, func() {}
 	if c.knows(d) {
@@ -84,18 +98,27 @@ func (c *collection) discover(ctx context.Context, d *Discovery) []*slot {
 	defer c.history.Unlock()
 	h := c.history.discovery(d)
 	if h == nil {
-		return nil
+		return false
 	}
 	h.refreshing = false
 	if c.history.fleet != c.fleet { // a reload came between; the new fleet runs its own discovery
-		return nil
+		return false
 	}
 	before := h.observe(found, err, c.now())
 	c.logDiscovery(d, h.result.Err, before)
-	targets := c.history.targets()
-	c.history.keepInstances(targets)
+	c.history.keepInstances(c.history.targets())
+	return true
+}
+
+// addFound returns the slots of a discovery's new instances.
+func (c *collection) addFound(d *Discovery) []*slot {
+	c.history.Lock()
+	defer c.history.Unlock()
+	if c.history.fleet != c.fleet {
+		return nil
+	}
 	var own []Target
-	for _, t := range targets {
+	for _, t := range c.history.targets() {
 		if t.discovery == d {
 			own = append(own, t)
 		}

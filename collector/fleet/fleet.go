@@ -49,6 +49,8 @@ type Discovery struct {
 
 func (d *Discovery) key() discoveryKey { return discoveryKey{d.Account, d.RegionID, d.TagList()} }
 
+func (d *Discovery) lane() laneKey { return laneKey{d.Account, d.RegionID} }
+
 // target is a discovered instance.
 func (d *Discovery) target(i FoundInstance) Target {
 	return Target{
