@@ -37,7 +37,7 @@ func (c *Config) warn(f *findings) {
 	}
 }
 
-// warnOfRegion warns of a region that is not documentef. An endpoint that is the same for all regions may serve any.
+// warnOfRegion warns of a region that is not documented. An endpoint that is the same for all regions may serve any.
 func (c *Config) warnOfRegion(f *findings, path, region string) {
 	if !regionID.MatchString(region) || slices.Contains(regions(), region) || !strings.Contains(c.API.Endpoint, regionPlaceholder) {
 		return
