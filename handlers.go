@@ -35,7 +35,7 @@ func handlers(o options, e *exporter, own prometheus.Gatherer, logger log.Logger
 		fmt.Fprintln(w, body)
 	}
 	mux.Handle(o.telemetryPath, limitRequests(o.maxRequests, limitWriting(metrics)))
-	mux.Handle("/{$}", limitWriting(page))
+	mux.Handle("/{$}", limitRequests(o.maxRequests, limitWriting(page)))
 	mux.HandleFunc("/config", func(w http.ResponseWriter, _ *http.Request) {
 		text(w, http.StatusOK, reloader.Current().String())
 	})

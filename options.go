@@ -69,7 +69,7 @@ func parse(args []string) (options, error) {
 	app.Flag("web.runbook-url", "URL of alerts/README.md as people read it, for links from the page to the runbook of a condition.").
 		PlaceHolder("URL").StringVar(&o.runbookURL)
 	app.Flag("web.max-requests",
-		"Maximum number of scrapes answered at the same time. More get status 503.").Default("40").IntVar(&o.maxRequests)
+		"Maximum number of scrapes, and of pages, answered at the same time. More get status 503.").Default("40").IntVar(&o.maxRequests)
 	app.Flag("web.enable-lifecycle", "Enable reload by POST /-/reload.").BoolVar(&o.enableLifecycle)
 	app.Flag("scrape.timeout", "Scrape timeout if Prometheus does not send one.").Default("10s").DurationVar(&o.deadlines.Timeout)
 	app.Flag("scrape.timeout-offset",

@@ -11,10 +11,13 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
+
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
 )
 
 var (
@@ -32,6 +35,8 @@ type Page struct {
 	freshness *freshness
 	template  *template.Template
 	policy    string
+
+	mu sync.Mutex // one page is rendered at a time, which limits the memory; rendering does not wait for a client
 }
 
 // Options is what a page is made of.
@@ -64,31 +69,18 @@ func NewPage(o Options) *Page {
 // ServeHTTP implements http.Handler.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	result, collecting := p.freshness.result()
-	report := New(result, p.options.Now())
-	if at, err := p.options.ReloadFailure(); err != nil {
-		text := fmt.Sprintf("The configuration could not be reloaded (%s, %s ago). The exporter keeps the previous one. %s",
-			clock(at), roughly(report.At.Sub(at)), printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
-		report.Warnings = append([]string{text}, report.Warnings...)
-	}
-	q := newQuery(r.URL.Query())
 	header := w.Header()
 	header.Set("Vary", "Accept")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
-	var body bytes.Buffer
-	var err error
 	if wantsJSON(r) {
-		report.Instances = q.filter(report.Instances)
 		header.Set("Content-Type", "application/json")
-		encoder := json.NewEncoder(&body)
-		encoder.SetIndent("", "  ")
-		err = encoder.Encode(report)
 	} else {
 		header.Set("Content-Type", "text/html; charset=utf-8")
 		header.Set("Content-Security-Policy", p.policy)
 		header.Set("Referrer-Policy", "no-referrer")
-		err = p.template.Execute(&body, p.view(report, q, collecting))
 	}
+	body, err := p.render(r, result, collecting)
 	if err != nil {
 		level.Error(p.options.Logger).Log("msg", "rendering the page failed", "err", err)
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -98,6 +90,26 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, err := w.Write(body.Bytes()); err != nil {
 		level.Debug(p.options.Logger).Log("msg", "serving the page failed, the client may be gone", "err", err)
 	}
+}
+
+// render returns the page that a request asks for.
+func (p *Page) render(r *http.Request, result *fleet.Result, collecting bool) (*bytes.Buffer, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	report := New(result, p.options.Now())
+	if at, err := p.options.ReloadFailure(); err != nil {
+		text := fmt.Sprintf("The configuration could not be reloaded (%s, %s ago). The exporter keeps the previous one. %s",
+			clock(at), roughly(report.At.Sub(at)), printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
+		report.Warnings = append([]string{text}, report.Warnings...)
+	}
+	q, body := newQuery(r.URL.Query()), &bytes.Buffer{}
+	if !wantsJSON(r) {
+		return body, p.template.Execute(body, p.view(report, q, collecting))
+	}
+	report.Instances = q.filter(report.Instances)
+	encoder := json.NewEncoder(body)
+	encoder.SetIndent("", "  ")
+	return body, encoder.Encode(report)
 }
 
 // wantsJSON reports whether a request asks for JSON. A browser accepts HTML as well.

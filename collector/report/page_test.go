@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -394,5 +395,26 @@ func BenchmarkPage(b *testing.B) {
 			}
 			b.ReportMetric(float64(size), "bytes")
 		})
+	}
+}
+
+// Pages are rendered one after another: each holds a report of the whole fleet.
+func TestOnePageIsRenderedAtATime(t *testing.T) {
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	p := newTestPage(&fakeScraper{last: &fleet.Result{At: now}}, func() time.Time { return now })
+	var rendering, most atomic.Int32
+	p.options.ReloadFailure = func() (time.Time, error) {
+		most.Store(max(most.Load(), rendering.Add(1)))
+		time.Sleep(10 * time.Millisecond)
+		rendering.Add(-1)
+		return time.Time{}, nil
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() { get(t, p, "") })
+	}
+	all.Wait()
+	if n := most.Load(); n != 1 {
+		t.Errorf("%d pages at a time", n)
 	}
 }
