@@ -74,8 +74,9 @@ func TestMoments(t *testing.T) {
 		fmt.Sprint(at.UnixNano()): {at, false}, fmt.Sprintf("%q", fmt.Sprint(at.Unix())): {at, false}, `"2026-03-04T20:00:00+08:00"`: {at, false},
 		`"2026-03-04T12:00:00Z"`: {at, false}, "1": {time.Unix(1, 0).UTC(), false}, "99999999999": {time.Unix(99999999999, 0).UTC(), false},
 		"100000000000": {time.UnixMilli(1e11).UTC(), false}, "253402300799000": {time.UnixMilli(253402300799000).UTC(), false}, // the year 9999
-		`"2026-03-04 20:00:00+08:00"`: {at, false}, `" 2026-03-04t12:00:00z "`: {at, false}, `"1970-01-01T00:00:01Z"`: {time.Unix(1, 0).UTC(), false},
-		"0": {}, "-1": {}, "null": {}, `"null"`: {}, `""`: {}, `"0"`: {}, `" "`: {},
+		`"2026-03-04 20:00:00+08:00"`: {at, false}, `" 2026-03-04t12:00:00z "`: {at, false},
+		`"1970-01-01T00:00:01Z"`: {time.Unix(1, 0).UTC(), false},
+		"0":                      {}, "-1": {}, "null": {}, `"null"`: {}, `""`: {}, `"0"`: {}, `" "`: {},
 		`"1970-01-01T00:00:00Z"`: {}, `"1970-01-01T08:00:00+08:00"`: {}, `"0001-01-01T00:00:00Z"`: {}, `"0001-01-01T00:00:00+08:05"`: {},
 		"1e308": {time.Time{}, true}, "253402300800000": {time.Time{}, true}, `"NaN"`: {time.Time{}, true}, `"yesterday"`: {time.Time{}, true},
 		`"2026-03-04"`: {time.Time{}, true}, "true": {time.Time{}, true}, "{}": {time.Time{}, true}, "[1]": {time.Time{}, true},

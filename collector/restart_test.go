@@ -61,8 +61,9 @@ func compareWithNew(t *testing.T, random *rand.Rand) {
 func goesOn(history []simulator.Task, now time.Time, random *rand.Rand, step int) []simulator.Task {
 	history = slices.Clone(history)
 	if random.IntN(2) == 0 {
+		start := now.Add(-time.Duration(random.IntN(180)) * time.Minute)
 		history = append(history, simulator.Task{
-			BackupTaskID: fmt.Sprintf("bt-%d", step), Status: "RUNNING", Start: simulator.Millis(now.Add(-time.Duration(random.IntN(180)) * time.Minute)),
+			BackupTaskID: fmt.Sprintf("bt-%d", step), Status: "RUNNING", Start: simulator.Millis(start),
 		})
 	}
 	for i := range history {
