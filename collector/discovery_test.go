@@ -660,3 +660,24 @@ func TestEntriesThatOverlap(t *testing.T) {
 		t.Errorf("served:\n%s", families(body, "up", "condition", "max_age_seconds"))
 	}
 }
+
+// Many tags are no label value that Prometheus may refuse, with the whole scrape. They stay distinct.
+func TestManyTagsAreShortened(t *testing.T) {
+	many := func(last string) string {
+		return "{region_id: cn-hangzhou, tags: {k: " + strings.Repeat("v", 128) + ", last: " + last + "}}"
+	}
+	w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneRegion, "{region_id: cn-hangzhou}", many("a")+", "+many("b"), 1))
+	found := map[string]bool{}
+	for line := range strings.Lines(families(w.get("/metrics"), "discovery_complete")) {
+		if _, rest, has := strings.Cut(line, `tags="`); has {
+			tags, _, _ := strings.Cut(rest, `"`)
+			found[tags] = true
+			if len(tags) > 128 {
+				t.Errorf("%d bytes: %s", len(tags), tags)
+			}
+		}
+	}
+	if len(found) != 2 {
+		t.Errorf("label values %v", found)
+	}
+}

@@ -75,11 +75,12 @@ func discoveryMetric(name, help string, kind prometheus.ValueType, label string,
 	return resultMetric(name, help, kind, labels, func(r *fleet.Result, emit func(float64, ...string)) {
 		for i := range r.Discoveries {
 			d := &r.Discoveries[i]
+			tags := shorten(d.Tags)
 			series(d, func(value float64, own string) {
 				if label == "" {
-					emit(value, d.Account, d.RegionID, d.Tags)
+					emit(value, d.Account, d.RegionID, tags)
 				} else {
-					emit(value, d.Account, own, d.RegionID, d.Tags)
+					emit(value, d.Account, own, d.RegionID, tags)
 				}
 			})
 		}
