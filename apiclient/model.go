@@ -33,12 +33,13 @@ type InstanceSnapshot struct {
 
 // SubTask is the backup of one table, an element of SubTasks.
 type SubTask struct {
-	Database string    // DataBase
-	Table    string    // Table
-	Status   Status    // Status
-	Start    time.Time // StartTime
-	Finish   time.Time // FinishedTime
-	Bytes    float64   // Size, bytes; NaN if absent
+	Database   string    // DataBase
+	Table      string    // Table
+	Status     Status    // Status
+	StatusWord string    // Status as the API wrote it
+	Start      time.Time // StartTime
+	Finish     time.Time // FinishedTime
+	Bytes      float64   // Size, bytes; NaN if absent
 	// Unreadable reports that a field is present but holds no time or size.
 	Unreadable bool
 }

@@ -161,7 +161,7 @@ func (b *Backup) SubTasks() ([]SubTask, error) {
 	all := make([]SubTask, len(wire))
 	for i, w := range wire {
 		all[i] = SubTask{
-			Database: string(w.Database), Table: string(w.Table), Status: b.words.of(string(w.Status)),
+			Database: string(w.Database), Table: string(w.Table), Status: b.words.of(string(w.Status)), StatusWord: string(w.Status),
 			Start: w.Start.time, Finish: w.Finish.time, Bytes: w.Size.bytes(),
 			Unreadable: w.Start.unreadable || w.Finish.unreadable || w.Size.unreadable,
 		}

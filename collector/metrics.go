@@ -97,7 +97,7 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 	tableGauges("subtask_duration_seconds", "Time from the first start to the last finish of a table's subtasks in the newest completed task.",
 		func(h *health.Health) []health.Table { return h.Tables }, func(t health.Table) float64 { return t.DurationSeconds }),
 	tableGauges("subtask_failed", "1 for each table without a backup in the newest ended task.",
-		func(h *health.Health) []health.Table { return h.FailedTables }, func(health.Table) float64 { return 1 }),
+		func(h *health.Health) []health.Table { return h.FailedTables.Named }, func(health.Table) float64 { return 1 }),
 	statusGauges("subtasks", "Subtasks of the newest task by status.",
 		func(h *health.Health) map[apiclient.Status]int { return h.SubTasks }),
 	healthGauge("subtasks_dropped", "Tables of the newest completed task left out by backups.subtask_limit.",

@@ -33,18 +33,19 @@ type Facts struct {
 	Databases        []Database               // of the newest success, largest first
 	Tables           []Table                  // of the newest success, largest first
 	TablesDropped    int                      // left out of Tables by the limit
-	FailedTables     []Table                  // of the newest ended task, by name
-	LackingTables    []Table                  // that the newest success lacks because their subtask failed or was canceled, by name
+	FailedTables     TableList                // of the newest ended task
+	LackingTables    TableList                // that the newest success lacks because their subtask failed or was canceled
+	UnknownTables    TableList                // of the newest success, whose status is not known
+	UnknownTableWord string                   // such a status as the API wrote it
+	UnreadableTables TableList                // of the newest success, with a time or size that cannot be read
 	MissingDatabases []string                 // that the newest success lacks and the success before it has
 	SubTasks         map[apiclient.Status]int // of the newest task; nil if it lists none
 	Snapshot         *apiclient.InstanceSnapshot
 	Sizes            Sizes // for the list of the next read
 
-	lastStart     time.Time // of the newest success; its end if the API does not say
-	firstRun      bool      // the very first backup is running
-	implausible   bool
-	tablesFailed  bool
-	statusUnknown bool
+	lastStart   time.Time // of the newest success; its end if the API does not say
+	firstRun    bool      // the very first backup is running
+	implausible bool      // a task contradicts itself or the clock
 }
 
 // LastStatus returns the status of the newest task, empty without any task.
@@ -113,7 +114,6 @@ func (f *Facts) addTasks(tasks []apiclient.Backup) (good []*apiclient.Backup) {
 	if len(tasks) > 0 {
 		f.Snapshot = tasks[0].Instance
 	}
-	f.statusUnknown = f.LastStatus() == apiclient.StatusUnknown
 	f.firstRun = firstRunUnderway(f, tasks)
 	return good
 }
@@ -163,11 +163,14 @@ func (f *Facts) addSubTasks(tasks []apiclient.Backup, good []*apiclient.Backup, 
 		return err
 	}
 	f.LackingTables = failedTables(subtasks, limit)
-	for _, s := range subtasks {
-		f.tablesFailed = f.tablesFailed || endedWithoutBackup(s.Status)
-		f.statusUnknown = f.statusUnknown || s.Status == apiclient.StatusUnknown
-		f.implausible = f.implausible || s.Unreadable
-	}
+	f.UnknownTables = tablesWith(subtasks, limit, func(s apiclient.SubTask) bool {
+		if s.Status == apiclient.StatusUnknown {
+			f.UnknownTableWord = s.StatusWord
+			return true
+		}
+		return false
+	})
+	f.UnreadableTables = tablesWith(subtasks, limit, func(s apiclient.SubTask) bool { return s.Unreadable })
 	tables := tablesOf(subtasks)
 	databases := databasesOf(tables)
 	f.Databases = databases[:min(len(databases), limit)]

@@ -1,6 +1,10 @@
 package health
 
-import "time"
+import (
+	"time"
+
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+)
 
 const (
 	repeatedly        = 3 // failures in a row
@@ -41,9 +45,9 @@ func (f *Facts) Judge(l Limits, now time.Time) *Health {
 			!h.Deadline.IsZero() && h.Deadline.Sub(f.LastSuccess).Seconds() > secondsPerDay*l.Policies.ExpireDays(),
 		Shrunk: f.BaselineBytes >= shrunkFloor && f.LastSuccessDataBytes < l.ShrunkBelow*f.BaselineBytes ||
 			len(f.MissingDatabases) > 0,
-		TablesFailed:       f.tablesFailed,
-		StatusUnknown:      f.statusUnknown,
-		Implausible:        f.implausible,
+		TablesFailed:       f.LackingTables.Total > 0,
+		StatusUnknown:      f.LastStatus() == apiclient.StatusUnknown || f.UnknownTables.Total > 0,
+		Implausible:        f.implausible || f.UnreadableTables.Total > 0,
 		SubscriptionEnding: !l.SubscriptionEnd.IsZero() && l.SubscriptionEnd.Sub(now) < subscriptionAlert,
 	}
 	if l.Policies != nil { // somebody may start backups by other means

@@ -69,11 +69,28 @@ func databasesOf(tables []Table) []Database {
 	return all
 }
 
-// failedTables returns the tables with a subtask that ended without a backup, by name, at most limit.
-func failedTables(subtasks []apiclient.SubTask, limit int) []Table {
-	tables := tablesOf(slices.DeleteFunc(slices.Clone(subtasks), func(s apiclient.SubTask) bool { return !endedWithoutBackup(s.Status) }))
+// TableList names tables, in order: at most as many as a limit allows.
+type TableList struct {
+	Named []Table
+	Total int
+}
+
+// tablesWith lists the tables that have a subtask of some kind.
+func tablesWith(subtasks []apiclient.SubTask, limit int, is func(apiclient.SubTask) bool) TableList {
+	var found []apiclient.SubTask
+	for _, s := range subtasks {
+		if is(s) {
+			found = append(found, s)
+		}
+	}
+	tables := tablesOf(found)
 	slices.SortFunc(tables, byName)
-	return tables[:min(len(tables), limit)]
+	return TableList{slices.Clip(tables[:min(len(tables), limit)]), len(tables)}
+}
+
+// failedTables lists the tables with a subtask that ended without a backup.
+func failedTables(subtasks []apiclient.SubTask, limit int) TableList {
+	return tablesWith(subtasks, limit, func(s apiclient.SubTask) bool { return endedWithoutBackup(s.Status) })
 }
 
 func byName(a, b Table) int {

@@ -209,7 +209,7 @@ func TestSubTasksThatCount(t *testing.T) {
 			if len(h.SubTasks) != 1 || h.SubTasks[apiclient.StatusRunning] != 1 {
 				t.Errorf("subtasks of the newest task: %v", h.SubTasks)
 			}
-			if len(h.FailedTables) != 2 || h.FailedTables[0].Name != "a" || h.FailedTables[1].Name != "b" {
+			if h.FailedTables.Total != 2 || h.FailedTables.Named[0].Name != "a" || h.FailedTables.Named[1].Name != "b" {
 				t.Errorf("failed tables: %+v", h.FailedTables)
 			}
 			if len(h.Tables) != 2 || h.Tables[0].Name != "u" || h.BaselineBytes != 40<<30 || h.LastSuccessDataBytes != 50<<30 {
@@ -243,7 +243,7 @@ func TestSubTasksOfTheNewestSuccess(t *testing.T) {
 		if got := h.Holding(); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", array, got, want)
 		}
-		if len(h.LackingTables) == 1 != (c == TablesFailed) {
+		if h.LackingTables.Total == 1 != (c == TablesFailed) {
 			t.Errorf("%s: lacking tables %v", array, h.LackingTables)
 		}
 	}

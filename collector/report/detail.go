@@ -163,8 +163,8 @@ func (d *detail) addTables(h *health.Health) {
 		}
 		d.Tables = append(d.Tables, row)
 	}
-	d.FailedTotal = len(h.FailedTables)
-	for _, t := range h.FailedTables[:min(len(h.FailedTables), tablesShown)] {
+	d.FailedTotal = h.FailedTables.Total
+	for _, t := range h.FailedTables.Named[:min(len(h.FailedTables.Named), tablesShown)] {
 		d.Failed = append(d.Failed, printable(t.Database+"."+t.Name))
 	}
 }

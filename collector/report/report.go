@@ -216,13 +216,6 @@ func restores(r *fleet.Result) string {
 	}
 }
 
-func are(n int) string {
-	if n == 1 {
-		return " is"
-	}
-	return " are"
-}
-
 var ramAction = regexp.MustCompile(`^[a-z][a-z0-9-]*:[A-Za-z0-9]+$`)
 
 // addDenied adds the RAM action that a denial by the API names. If it names none, or text that is not an action, the action is the one
@@ -295,7 +288,7 @@ func (i *Instance) addHealth(h *health.Health) {
 	i.LongestRunSeconds, i.ConsecutiveFailures, i.LastFailure = h.LongestRun, &h.ConsecutiveFailures, known(h.LastFailure)
 	i.LastSuccess, i.LastSuccessDurationSeconds = known(h.LastSuccess), number(h.LastSuccessDuration)
 	i.LastSuccessDataBytes, i.BaselineBytes = number(h.LastSuccessDataBytes), number(h.BaselineBytes)
-	for _, t := range h.LackingTables {
+	for _, t := range h.LackingTables.Named {
 		i.FailedTables = append(i.FailedTables, Table{printable(t.Database), printable(t.Name)})
 	}
 	for _, d := range h.MissingDatabases {

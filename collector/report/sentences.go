@@ -122,31 +122,44 @@ func shrunk(h *health.Health, r *fleet.InstanceResult) string {
 			text += " "
 		}
 		text += fmt.Sprintf("The newest good backup lacks %s that the one before it had: %s.", plural(n, "database"),
-			enumerate(h.MissingDatabases))
+			enumerate(h.MissingDatabases, n))
 	}
 	return text
 }
 
 func tablesFailed(h *health.Health, _ *fleet.InstanceResult) string {
-	if len(h.LackingTables) == 0 { // backups.subtask_limit is 0
-		return "The newest good backup lacks tables that failed."
-	}
-	names := make([]string, len(h.LackingTables))
-	for i, t := range h.LackingTables {
+	return fmt.Sprintf("The newest good backup lacks %s that failed%s.", plural(h.LackingTables.Total, "table"), namesOf(h.LackingTables))
+}
+
+// namesOf names the first tables of a list behind a colon.
+func namesOf(tables health.TableList) string {
+	names := make([]string, len(tables.Named))
+	for i, t := range tables.Named {
 		names[i] = t.Database + "." + t.Name
 	}
-	return fmt.Sprintf("The newest good backup lacks %s that failed: %s.", plural(len(names), "table"), enumerate(names))
+	if len(names) == 0 { // backups.subtask_limit is 0
+		return ""
+	}
+	return ": " + enumerate(names, tables.Total)
 }
 
 func statusUnknown(h *health.Health, _ *fleet.InstanceResult) string {
 	if h.LastStatus() != apiclient.StatusUnknown {
-		return "A table of the newest good backup has a status that the exporter does not know."
+		return fmt.Sprintf("In the newest good backup, %s %s a status that the exporter does not know, such as %q%s. "+
+			"Map it in backups.status_words.",
+			plural(h.UnknownTables.Total, "table"), has(h.UnknownTables.Total), h.UnknownTableWord, namesOf(h.UnknownTables))
 	}
 	return fmt.Sprintf("The newest task has the status %q, which the exporter does not know. Map it in backups.status_words.",
 		h.Tasks[0].StatusWord)
 }
 
 func implausible(h *health.Health, _ *fleet.InstanceResult) string {
+	more := -1
+	for i := range h.Tasks {
+		if h.Tasks[i].Implausible {
+			more++
+		}
+	}
 	for i := range h.Tasks {
 		t := &h.Tasks[i]
 		if !t.Implausible {
@@ -161,9 +174,14 @@ func implausible(h *health.Health, _ *fleet.InstanceResult) string {
 		case t.Start.After(h.ReadAt):
 			why = fmt.Sprintf("started in the future, at %s", clock(t.Start))
 		}
-		return fmt.Sprintf("Task %s is implausible and does not count as a backup: it %s.", t.ID, why)
+		text := fmt.Sprintf("Task %s is implausible and does not count as a backup: it %s.", t.ID, why)
+		if more > 0 {
+			text += fmt.Sprintf(" So %s %s more.", are(more)[1:], plural(more, "task"))
+		}
+		return text
 	}
-	return "A table of the newest good backup has a time or size that cannot be read."
+	return fmt.Sprintf("In the newest good backup, %s %s a time or size that cannot be read%s.",
+		plural(h.UnreadableTables.Total, "table"), has(h.UnreadableTables.Total), namesOf(h.UnreadableTables))
 }
 
 func subscriptionEnding(h *health.Health, _ *fleet.InstanceResult) string {

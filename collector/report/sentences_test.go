@@ -85,6 +85,11 @@ func TestSentences(t *testing.T) {
 	ahead := task(completed, -3)
 	merging := task(apiclient.StatusUnknown, 2)
 	merging.StatusWord = "MERGING"
+	const unreadable = `{"DataBase":"a","Table":"2","Status":"success","Size":{}}`
+	var many []string
+	for n := range 600 {
+		many = append(many, table("a", fmt.Sprint(100+n), "failed", 0))
+	}
 	for name, c := range map[string]struct {
 		limits    health.Limits
 		tasks     []apiclient.Backup
@@ -147,11 +152,33 @@ func TestSentences(t *testing.T) {
 			daily(),
 			[]apiclient.Backup{task(completed, 4, table("a", "1", "odd", 1))},
 			health.StatusUnknown,
-			"A table of the newest good backup has a status that the exporter does not know.",
+			"In the newest good backup, 1 table has a status that the exporter does not know, such as \"odd\": a.1. " +
+				"Map it in backups.status_words.",
+		},
+		"tables' sizes": {
+			daily(),
+			[]apiclient.Backup{task(completed, 4, unreadable, table("a", "1", "success", 1), strings.ReplaceAll(unreadable, "2", "3"))},
+			health.Implausible, "In the newest good backup, 2 tables have a time or size that cannot be read: a.2 and a.3.",
+		},
+		"a long name": {
+			daily(),
+			[]apiclient.Backup{task(completed, 4, table("a", strings.Repeat("x", 1000), "failed", 1))},
+			health.TablesFailed,
+			"The newest good backup lacks 1 table that failed: a." + strings.Repeat("x", 77) + "….",
+		},
+		"more tables than are kept": {
+			daily(),
+			[]apiclient.Backup{task(completed, 4, many...)},
+			health.TablesFailed,
+			"The newest good backup lacks 600 tables that failed: a.100, a.101, a.102 and 597 more.",
 		},
 		"backwards": {daily(), []apiclient.Backup{backwards, task(completed, 20)}, health.Implausible, "Task bt-5 is implausible and does " +
 			"not count " +
 			"as a backup: it finished at 2026-03-04 06:00 UTC, before it started at 2026-03-04 07:00 UTC."},
+		"several": {
+			daily(), []apiclient.Backup{ahead, backwards, task(completed, 20)}, health.Implausible, "Task bt--3 is implausible and does not " +
+				"count as a backup: it finished in the future, at 2026-03-04 16:00 UTC. So is 1 task more.",
+		},
 		"in the future": {daily(), []apiclient.Backup{ahead, task(completed, 20)}, health.Implausible, "Task bt--3 is implausible and " +
 			"does not count " +
 			"as a backup: it finished in the future, at 2026-03-04 16:00 UTC."},

@@ -62,19 +62,45 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// enumerate names at most three things of a list.
-func enumerate(names []string) string {
-	const most = 3
-	switch n := len(names); {
-	case n == 0:
-		return ""
-	case n == 1:
-		return names[0]
-	case n <= most:
-		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
-	default:
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), n-most)
+func are(n int) string {
+	if n == 1 {
+		return " is"
 	}
+	return " are"
+}
+
+// has is the verb for a number of things.
+func has(n int) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
+}
+
+// enumerate names at most three things of a list, which may have more than those named.
+func enumerate(names []string, total int) string {
+	const most = 3
+	short := make([]string, min(len(names), most))
+	for i := range short {
+		short[i] = shorten(names[i])
+	}
+	switch n := len(short); {
+	case n < total:
+		return fmt.Sprintf("%s and %d more", strings.Join(short, ", "), total-n)
+	case n > 1:
+		return strings.Join(short[:n-1], ", ") + " and " + short[n-1]
+	default:
+		return strings.Join(short, "")
+	}
+}
+
+// shorten cuts a long name: that of a table may have 1,024 characters.
+func shorten(name string) string {
+	const most = 80
+	if runes := []rune(name); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return name
 }
 
 // printable replaces what could move the cursor or the columns of a terminal.
