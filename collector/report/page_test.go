@@ -311,6 +311,9 @@ func TestQuery(t *testing.T) {
 		strings.Repeat("open=a%2Fb&", 19)+`open=a%2Fb" class="healthy" aria-current`) {
 		t.Errorf("%d times in\n%s", n, body)
 	}
+	body, _ = get(t, page, "?condition=stuck&region=cn-nowhere&state=healthy")
+	lacks(t, body, "<option selected>stuck</option>", "<option selected>cn-nowhere</option>", "<option selected>healthy</option>",
+		"No instance matches.")
 	body, _ = get(t, page, "?state=healthy")
 	lacks(t, body, `id="state-healthy" href="./" class="healthy" aria-current="true"`, ">3 unhealthy<")
 }

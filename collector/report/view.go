@@ -156,11 +156,16 @@ func (v *view) addFacets(q query) {
 	for _, f := range v.Conditions {
 		conditions = append(conditions, f.Title)
 	}
-	v.Choices = append(v.Choices,
-		choice{stateParameter, "State", states, q.get(stateParameter)}, choice{
-			conditionParameter, "Condition", conditions,
-			q.get(conditionParameter),
-		})
+	v.Choices = append(v.Choices, choice{stateParameter, "State", states, q.get(stateParameter)}.withSelected(),
+		choice{conditionParameter, "Condition", conditions, q.get(conditionParameter)}.withSelected())
+}
+
+// withSelected adds what is asked for and no instance has, so that the list does not read "all".
+func (c choice) withSelected() choice {
+	if c.Selected != "" && !slices.Contains(c.Options, c.Selected) {
+		c.Options = append(c.Options, c.Selected)
+	}
+	return c
 }
 
 func newFacet(q query, parameter, value string, n int) facet {
@@ -173,7 +178,7 @@ func newChoice(q query, parameter, title string, values map[string]bool) choice 
 		c.Options = append(c.Options, v)
 	}
 	slices.Sort(c.Options)
-	return c
+	return c.withSelected()
 }
 
 func (v *view) addRows(q query) {
