@@ -222,7 +222,7 @@ func TestPageLooks(t *testing.T) {
 			name   string
 			width  int
 			scheme string
-		}{{"light", 1400, "light"}, {"dark", 1400, "dark"}, {"narrow", 500, "light"}} {
+		}{{"light", 1400, "light"}, {"dark", 1400, "dark"}, {"medium", 1000, "light"}, {"narrow", 500, "light"}} {
 			b.look(c.width, c.scheme)
 			b.open(url)
 			b.picture(filepath.Join(t.ArtifactDir(), name+"_"+c.name+".png"))

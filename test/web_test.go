@@ -368,23 +368,32 @@ func TestPageWithHostileNames(t *testing.T) {
 			Snapshot: &simulator.Snapshot{InstanceName: hostile},
 		}}
 	}})
+	long := strings.Repeat("x", 1000)
+	sim.Set(simulator.Instance{InstanceID: "c-long", RegionID: "cn-hangzhou", Tasks: func(time.Time) []simulator.Task {
+		return []simulator.Task{{
+			BackupTaskID: "bt-2", Status: "COMPLETED", Start: simulator.Millis(began), Finish: simulator.Millis(began.Add(time.Minute)),
+			Snapshot: &simulator.Snapshot{InstanceName: long}, SubTasks: []simulator.SubTask{
+				{Database: "مستودع", Table: long, Status: "success", Size: 1}, {Database: hostile, Table: long, Status: "failed"},
+			},
+		}}
+	}})
 	sim.Set(simulator.Instance{InstanceID: "c-refused", RegionID: "cn-hangzhou", Fault: simulator.EnvelopeError("InvalidParams", hostile)})
 	api := httptest.NewServer(sim)
 	t.Cleanup(api.Close)
 	file, address := filepath.Join(t.TempDir(), "hostile.yml"), freeAddress(t)
 	text := fmt.Sprintf("api: {endpoint: %q}\naccounts: {default: {access_key_id: id, access_key_secret: secret}}\ninstances:\n"+
 		"- {instance_id: c-named, region_id: cn-hangzhou}\n- {instance_id: c-refused, region_id: cn-hangzhou}\n"+
-		"- {instance_id: %q, region_id: cn-hangzhou}\n", api.URL, hostile)
+		"- {instance_id: c-long, region_id: cn-hangzhou}\n- {instance_id: %q, region_id: cn-hangzhou}\n", api.URL, hostile)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	start(t, build(t), "--config.file="+file, "--web.listen-address="+address)
 	eventually(t, "the exporter", func() error { _, err := fetch(t, "http://"+address+"/-/ready"); return err })
 	page := dom(t, "http://"+address+"/")
-	if n := strings.Count(page, "&lt;script&gt;"); n != 5 { // a name, an id (also in two attributes), a message
+	if n := strings.Count(page, "&lt;script&gt;"); n != 8 { // a name and an id (each also in attributes), a message, a table
 		t.Errorf("the text is shown %d times", n)
 	}
-	if !strings.Contains(page, "<title>StarRocks backups: 0 unhealthy, 2 unknown, 1 healthy</title>") {
+	if !strings.Contains(page, "<title>StarRocks backups: 1 unhealthy, 2 unknown, 1 healthy</title>") {
 		t.Error("another title")
 	}
 	if n := strings.Count(page, "<script"); n != 1 {
@@ -393,6 +402,19 @@ func TestPageWithHostileNames(t *testing.T) {
 	for _, element := range []string{"<img", "<link", "<iframe", `<a href="javascript`, `<a href="http`} {
 		if strings.Contains(page, element) {
 			t.Errorf("the page has %s:\n%s", element, page)
+		}
+	}
+	b := newBrowser(t)
+	for _, width := range []int{1400, 1000, 500} {
+		b.look(width, "light")
+		b.open("http://" + address + "/?open=cn-hangzhou/c-named&open=cn-hangzhou/c-long")
+		b.picture(filepath.Join(t.ArtifactDir(), fmt.Sprintf("%d.png", width)))
+		if wide := b.evaluate("document.documentElement.scrollWidth"); wide != float64(width) {
+			t.Errorf("in a window of %d pixels the page is %v wide", width, wide)
+		}
+		const title = `tr[data-instance="cn-hangzhou/c-long"] a.toggle`
+		if high := b.evaluate("document.querySelector(`" + title + "`).getBoundingClientRect().height"); high.(float64) > 80 {
+			t.Errorf("in a window of %d pixels a name of 1,000 characters is %v high", width, high)
 		}
 	}
 }

@@ -356,7 +356,7 @@ func TestOpenRow(t *testing.T) {
 		"one expires 2026-03-17",
 		`<td class="bad" title="bt-4">failed</td><td>2026-03-04 08:00 UTC</td><td>1 h</td>`, "<td>1 h</td><td>1 TiB</td><td>2026-03-17 "+
 			"09:00 UTC</td>",
-		"expired 2026-03-01 21:00 UTC", `<td class="name">dwd.orders</td><td>60 GiB</td>`, "<ul><li>ods.events</li></ul>", "90 GiB",
+		"expired 2026-03-01 21:00 UTC", `<td class="table">dwd.orders</td><td>60 GiB</td>`, "<ul><li>ods.events</li></ul>", "90 GiB",
 		"https://grafana.example/d/starrocks-backup-instance?var-account=prod&var-instance=c-1&var-region=cn-hangzhou",
 		"https://example.org/alerts/README.md#starrocksbackupfailed", "metrics#:~:text=c-1", "cn-hangzhou/resource/all/serverless/starrocks")
 	policy := header.Get("Content-Security-Policy")
