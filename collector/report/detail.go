@@ -245,13 +245,20 @@ func (l Links) of(i *Instance) []labeledLink {
 	id := i.judged.Instance.InstanceID
 	all := []labeledLink{
 		{"metrics", "./" + l.MetricsPath + "#:~:text=" + url.PathEscape(id)},
-		{"console", "https://emr-next.console.aliyun.com/#/region/" + url.PathEscape(i.RegionID) + "/resource/all/serverless/starrocks"},
+		{"console (alibabacloud.com)", console("https://emr.console.alibabacloud.com/", i.RegionID, "list")},
+		{"console (aliyun.com)", console("https://emr-next.console.aliyun.com/", i.RegionID, "overview")},
 	}
 	if l.GrafanaURL != "" {
 		variables := url.Values{"var-region": {i.RegionID}, "var-account": {i.Account}, "var-instance": {id}}
 		all = append(all, labeledLink{"Grafana", strings.TrimSuffix(l.GrafanaURL, "/") + "/d/starrocks-backup-instance?" + variables.Encode()})
 	}
 	return all
+}
+
+// console returns the address of the instances of a region in the vendor's console. An account belongs to the international site, whose
+// address the vendor's documentation prints, or to the Chinese site, where people have copied this one. Neither names an instance.
+func console(site, region, page string) string {
+	return site + "#/region/" + url.PathEscape(region) + "/resource/all/serverless/starrocks/" + page
 }
 
 // runbook returns the address of the runbook of a condition; of reading itself if it is empty. It is empty if it is not known.

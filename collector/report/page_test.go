@@ -358,7 +358,9 @@ func TestOpenRow(t *testing.T) {
 			"09:00 UTC</td>",
 		"expired 2026-03-01 21:00 UTC", `<td class="table">dwd.orders</td><td>60 GiB</td>`, "<ul><li>ods.events</li></ul>", "90 GiB",
 		"https://grafana.example/d/starrocks-backup-instance?var-account=prod&var-instance=c-1&var-region=cn-hangzhou",
-		"https://example.org/alerts/README.md#starrocksbackupfailed", "metrics#:~:text=c-1", "cn-hangzhou/resource/all/serverless/starrocks")
+		"https://example.org/alerts/README.md#starrocksbackupfailed", "metrics#:~:text=c-1",
+		`href="https://emr.console.alibabacloud.com/#/region/cn-hangzhou/resource/all/serverless/starrocks/list"`,
+		`href="https://emr-next.console.aliyun.com/#/region/cn-hangzhou/resource/all/serverless/starrocks/overview"`)
 	policy := header.Get("Content-Security-Policy")
 	lacks(t, policy, "default-src 'none'", "style-src 'sha256-", "script-src 'sha256-", "connect-src 'self'", "form-action 'self'")
 	if strings.Contains(policy, "unsafe") || strings.Contains(open, "style=") || strings.Contains(open, " onclick") ||
