@@ -191,6 +191,51 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// A mistake in an instance hides no other mistake, and no warning that does not follow from it.
+func TestMistakesHideNothing(t *testing.T) {
+	const text = `api: {endpoint: "ftp://user:canary@host/path"}
+accounts:
+  idle: {access_key_id: id, access_key_secret: canary}
+  twice: {access_key_secret: canary, access_key_secret_file: secret, security_token: canary, security_token_file: secret}
+instances:
+- {instance_id: c-1, region: cn-hangzhou, max_age: 26}
+- {instance_id: c-1, region_id: cn-shanghai, account: twice}
+- {instance_id: c-2, region_id: cn-shanghai, schedule: "30 25 * * *", time_zone: Mars/Base}
+`
+	_, warnings, err := parse("testdata/x.yml", []byte(text))
+	const want = `testdata/x.yml:1: api.endpoint: must not hold credentials
+testdata/x.yml:1: api.endpoint: must be an http or https URL with a host
+testdata/x.yml:1: api.endpoint: must not have anything after the host
+testdata/x.yml:4: accounts.twice: only one of access_key_secret and access_key_secret_file may be given
+testdata/x.yml:4: accounts.twice: only one of security_token and security_token_file may be given
+testdata/x.yml:4: accounts.twice.access_key_id: missing, but there is a secret or a token
+testdata/x.yml:6: instances[0].region: unknown field; did you mean region_id?
+testdata/x.yml:6: instances[0].max_age: not a valid duration string: "26"; write 26h
+testdata/x.yml:8: instances[2].time_zone: unknown time zone "Mars/Base"
+testdata/x.yml:8: instances[2].schedule: not a cron expression: end of range (25) above maximum (23): "25"`
+	if err == nil || err.Error() != want {
+		t.Errorf("%v\nwant:\n%s", err, want)
+	}
+	if got := strings.Join(warnings, "\n"); got != "testdata/x.yml:3: accounts.idle: no instance and no discovery uses this account" {
+		t.Errorf("warnings: %s", got)
+	}
+}
+
+// The field of a syntax error is the last that the line names.
+func TestSyntaxErrorsNameTheField(t *testing.T) {
+	for text, want := range map[string]string{
+		"instances:\n- {instance_id: c-1, region_id: cn-hangzhou\nbackups: {}":        "x.yml:2: region_id: ",
+		"accounts:\n  prod: {access_key_id: a, access_key_secret: canary: x}\n":       "x.yml:2: access_key_secret: ",
+		"instances:\n- instance_id: c-1\n  region_id: cn-hangzhou\n   max_age: 26h\n": "x.yml:4: max_age: ",
+		"accounts:\n  prod: {canary: canary\n":                                        "x.yml:2: ",
+	} {
+		_, err := Parse("x.yml", []byte(text))
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
 func TestNearest(t *testing.T) {
 	fields := []string{"instance_id", "region_id", "account", "max_age", "refresh_interval"}
 	for word, want := range map[string]string{

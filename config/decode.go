@@ -44,12 +44,12 @@ func (d *decoder) document(content []byte) *yaml.Node {
 }
 
 var (
-	yamlLine  = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-	fieldLine = regexp.MustCompile(`^[\s-]*"?([a-z_]+)"?\s*:`)
+	yamlLine    = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+	fieldOfLine = regexp.MustCompile(`(?:^|[\s{,])"?([a-z_]+)"?\s*:`)
 )
 
 // syntax notes a syntax error, at the line that makes the file invalid: the parser tells where the block around it begins. It names the
-// field of that line, and quotes nothing else: a value may be a secret.
+// last field of that line, and quotes nothing else: a value may be a secret.
 func (d *decoder) syntax(content []byte, err error) {
 	text, line := cutLine(err)
 	lines := strings.SplitAfter(string(content), "\n")
@@ -67,8 +67,10 @@ func (d *decoder) syntax(content []byte, err error) {
 	}
 	field := ""
 	if line <= len(lines) {
-		if m := fieldLine.FindStringSubmatch(lines[line-1]); m != nil && isField(m[1]) {
-			field = m[1]
+		for _, m := range fieldOfLine.FindAllStringSubmatch(lines[line-1], -1) {
+			if isField(m[1]) {
+				field = m[1]
+			}
 		}
 	}
 	d.broken[""] = true // nothing is decoded

@@ -290,7 +290,7 @@ func (i *Instance) setSchedule(f *findings, path string) {
 	location, err := time.LoadLocation(i.TimeZone)
 	if err != nil || i.TimeZone == "Local" { // Local differs from machine to machine
 		f.fail(path+".time_zone", "unknown time zone %q", i.TimeZone)
-		return
+		location = time.UTC // to check the schedule all the same
 	}
 	if i.timetable, err = schedule.Parse(i.Schedule, location); err != nil {
 		f.fail(path+".schedule", "%v", err)
@@ -319,14 +319,17 @@ func (a API) check(f *findings) {
 
 func (a API) checkEndpoint(f *findings) {
 	u, err := url.Parse(a.URL("region"))
-	switch {
-	case err != nil:
+	if err != nil {
 		f.fail("api.endpoint", "not a valid URL") // the error's text may contain a password
-	case u.User != nil:
+		return
+	}
+	if u.User != nil {
 		f.fail("api.endpoint", "must not hold credentials")
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Hostname() == "":
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Hostname() == "" {
 		f.fail("api.endpoint", "must be an http or https URL with a host")
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || strings.Contains(a.Endpoint, "#"):
+	}
+	if u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || strings.Contains(a.Endpoint, "#") {
 		f.fail("api.endpoint", "must not have anything after the host")
 	}
 }
@@ -359,11 +362,13 @@ func (a Account) check(f *findings, path string) {
 	}
 	hasSecret := a.AccessKeySecret != "" || a.AccessKeySecretFile != ""
 	hasToken := a.SecurityToken != "" || a.SecurityTokenFile != ""
-	switch {
-	case a.AccessKeySecret != "" && a.AccessKeySecretFile != "":
+	if a.AccessKeySecret != "" && a.AccessKeySecretFile != "" {
 		f.fail(path, "only one of access_key_secret and access_key_secret_file may be given")
-	case a.SecurityToken != "" && a.SecurityTokenFile != "":
+	}
+	if a.SecurityToken != "" && a.SecurityTokenFile != "" {
 		f.fail(path, "only one of security_token and security_token_file may be given")
+	}
+	switch {
 	case a.AccessKeyID != "" && !hasSecret:
 		f.fail(path+".access_key_id", "access_key_secret or access_key_secret_file is missing")
 	case a.AccessKeyID == "" && (hasSecret || hasToken):

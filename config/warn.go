@@ -10,13 +10,20 @@ import (
 
 // warn notes what is allowed but probably a mistake.
 func (c *Config) warn(f *findings) {
-	used := map[string]bool{}
+	used, unsure := map[string]bool{}, f.isBroken("instances") || f.isBroken("discovery")
+	use := func(path, account string) {
+		used[cmp.Or(account, DefaultAccount)] = true
+		unsure = unsure || f.isBroken(path+".account")
+	}
 	regionOf, first := map[string]string{}, map[string]int{}
 	for i, in := range c.Instances {
 		path := fmt.Sprintf("instances[%d]", i)
-		used[cmp.Or(in.Account, DefaultAccount)] = true
+		use(path, in.Account)
 		c.warnOfRegion(f, path, in.RegionID)
-		if region, seen := regionOf[in.InstanceID]; in.InstanceID != "" && seen && region != in.RegionID {
+		if in.InstanceID == "" || in.RegionID == "" { // which is a mistake of its own
+			continue
+		}
+		if region, seen := regionOf[in.InstanceID]; seen && region != in.RegionID {
 			f.warn(path+".instance_id", "%q is also configured in region %q, line %d; an id belongs to one region",
 				in.InstanceID, region, first[in.InstanceID])
 		} else if !seen {
@@ -24,10 +31,11 @@ func (c *Config) warn(f *findings) {
 		}
 	}
 	for i, e := range c.Discovery {
-		used[cmp.Or(e.Account, DefaultAccount)] = true
-		c.warnOfRegion(f, fmt.Sprintf("discovery[%d]", i), e.RegionID)
+		path := fmt.Sprintf("discovery[%d]", i)
+		use(path, e.Account)
+		c.warnOfRegion(f, path, e.RegionID)
 	}
-	if f.breaksIn("instances") || f.breaksIn("discovery") {
+	if unsure {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Accounts)) {
