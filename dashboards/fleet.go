@@ -49,6 +49,11 @@ const (
 	noRules  = "rules not loaded"
 )
 
+// rulesLoaded is a series if the alert rules are loaded: the watchdog, which need not be among them, fires a minute after the first record.
+func rulesLoaded() string {
+	return paren("(group(%s)) or (group(starrocks_backup:condition{%s}))", watchdog, exporters)
+}
+
 // alerts are the chosen alerts of a severity that fire. Those on a region or an exporter have no instance.
 func alerts(metric, severity string) string {
 	firing := ""
@@ -63,7 +68,7 @@ func alerts(metric, severity string) string {
 func canISleep() row {
 	const none = "no instance seen"
 	firing := func(severity string) string {
-		return orElse(paren("count(%s)", alerts("ALERTS", severity)), paren("0 * count(%s)", watchdog))
+		return orElse(paren("count(%s)", alerts("ALERTS", severity)), paren("0 * %s", rulesLoaded()))
 	}
 	unloaded := orElse(
 		paren(`count((group by (cluster, job) (starrocks_backup_up{%s})) unless on (cluster, job) starrocks_backup:condition{%[1]s})`, selected),
@@ -97,7 +102,9 @@ func canISleep() row {
 			"Whether alerts/rules.yml is loaded for each cluster and job. Without it nothing pages, and what was wrong with an instance is not "+
 				"held while it cannot be read; all else works.", 3, "none", 0, "not loaded", steps(unknown, 0, neutral, 1, bad),
 			instant(unloaded, "")).
-			field(object{"mappings": values("0", "loaded", neutral)}),
+			field(object{"mappings": append(values("0", "loaded", neutral), object{"type": "range", "options": object{
+				"from": 1, "to": 1_000_000, "result": object{"text": "not loaded", "color": bad, "index": 1},
+			}})}),
 	}
 }
 
@@ -121,7 +128,7 @@ func whatPages() object {
 		column{title: "Alert", label: "alertname", config: wide(280)},
 		column{title: "On", label: "on", config: wide(225)},
 		column{title: "Since", expr: milliseconds(orElse(on(firing),
-			sayIf(watchdog, "alertname", "nothing pages"),
+			sayIf(rulesLoaded(), "alertname", "nothing pages"),
 			say("alertname", "not known: the alert rules are not loaded"))), config: fromNow()},
 		column{title: "ID", label: "instance_id", config: wide(165).with(toInstance)}, regionColumn(),
 	).sorted("Since", true).high(6)
@@ -160,8 +167,8 @@ func usedShare() string {
 func whichInstances() object {
 	return rankedBy(rankTitle, newTable("Instances, the most urgent first",
 		"Nothing to restore and expiring come before overdue, then failing and the rest; the longest past its deadline first. Used: the age "+
-			"of the newest good backup, of the age it may reach before its deadline. Of an unknown instance all is as of its last read, and what "+
-			"the alerts hold is in red. Empty: not known, or there is none. Click an instance to see it in depth.",
+			"of the newest good backup, of the age it may reach before its deadline. Of an unknown instance all is as of its last read, for 26 h, "+
+			"and what the alerts hold is in red. Empty: not known, or there is none. Click an instance to see it in depth.",
 		24,
 		column{
 			title: "Name", label: "instance_name", expr: orOfInstance(knownNames(), byItsID(currentState())),

@@ -59,10 +59,10 @@ var sentences = map[string]string{
 	"subscription_ending": "The subscription ends: the instance is released with its backups",
 	"no_policy":           "No policy makes backups",
 	"restore_untested":    "No restore was tested",
-	"unreadable":          "The exporter cannot read it; what is below is of the last read",
+	"unreadable":          "The exporter cannot read it; what is below is of the last read, or not known",
 	"access_denied":       "Access is denied: credentials or permissions",
 	"throttled":           "The API throttles: too many requests",
-	noExporter:            "No exporter answers; what is below is of the last read",
+	noExporter:            "No exporter answers; what is below is of the last read, or not known",
 	"nothing":             "Nothing is wrong",
 	"unseen":              "The instance was not seen within 26 hours",
 }
@@ -136,17 +136,17 @@ func numbers() row {
 	const none = "none, or not known"
 	return row{
 		stat("Newest good backup", "When it finished, as of the last read.", 4, "dateTimeFromNow", 0, none, steps(neutral),
-			instant(milliseconds(lastKnown("last_success_timestamp_seconds")), "")),
+			instant(milliseconds(lastKnownFor(holdOfOne, "last_success_timestamp_seconds")), "")),
 		stat("Deadline", "When a newer good backup must have finished, as of the last read.", 4, "dateTimeFromNow", 0, none, steps(neutral),
-			instant(milliseconds(lastKnown("deadline_timestamp_seconds")), "")),
-		stat("Restorable backups", "Completed and not expired. 0 is fine only while the very first backup runs: see State.", 4, "none", 0,
-			"not known", steps(neutral), instant(perInstance("restorable_backups"), "")),
+			instant(milliseconds(lastKnownFor(holdOfOne, "deadline_timestamp_seconds")), "")),
+		stat("Restorable backups", "Completed and not expired, as of the last read. 0 is fine only while the very first backup runs: see State.",
+			4, "none", 0, "not known", steps(neutral), instant(lastKnownFor(holdOfOne, "restorable_backups"), "")),
 		stat("Restorable until", "When the last of them expires, as of the last read.", 4, "dateTimeFromNow", 0, "never, or not known",
-			steps(neutral), instant(milliseconds(lastKnown("restorable_until_timestamp_seconds")), "")),
-		stat("Failed in a row", "Tasks that failed or were canceled since the newest good one.", 4, "none", 0, "not known",
-			steps(unknown, 0, neutral, 1, bad), instant(perInstance("consecutive_failures"), "")),
-		stat("Last read", "When the exporter last read it in full. All else is as of then.", 4, "dateTimeFromNow", 0, "not within 26 h",
-			steps(neutral), instant(milliseconds(lastKnown("last_read_timestamp_seconds")), "")),
+			steps(neutral), instant(milliseconds(lastKnownFor(holdOfOne, "restorable_until_timestamp_seconds")), "")),
+		stat("Failed in a row", "Tasks that failed or were canceled since the newest good one, as of the last read.", 4, "none", 0, "not known",
+			steps(unknown, 0, neutral, 1, bad), instant(lastKnownFor(holdOfOne, "consecutive_failures"), "")),
+		stat("Last read", "When the exporter last read it in full. All else is as of then.", 4, "dateTimeFromNow", 0, "not within 14 d",
+			steps(neutral), instant(milliseconds(lastKnownFor(holdOfOne, "last_read_timestamp_seconds")), "")),
 	}
 }
 
@@ -334,7 +334,7 @@ func snapshot() object {
 		columns = append(columns, column{title: titles[n], label: l})
 	}
 	last := len(columns) - 1
-	columns[last].expr = orElse(lastKnown("instance_info", append([]string{"instance_name"}, labels[3:]...)...),
+	columns[last].expr = orElse(lastKnownFor(holdOfOne, "instance_info", append([]string{"instance_name"}, labels[3:]...)...),
 		sayIf(currentState(), "instance_name", "no task tells"), say("instance_name", "not seen"))
 	return newTable("Instance", "As it was when its newest backup task was made.", 24, columns...).high(4)
 }

@@ -63,11 +63,17 @@ func perInstance(metric string, more ...string) string {
 	return paren("max by (%s) %s", list(by...), chosen("starrocks_backup_"+metric, matchers...))
 }
 
-// hold is how long single values are held; the conditions are held by the rules, for as long as the instance is configured.
-const hold = "26h"
+const (
+	// hold is how long single values are held; the conditions are held by the rules, for as long as the instance is configured.
+	hold = "26h"
+	// holdOfOne is the same for one instance: of a thousand, Prometheus would read too much.
+	holdOfOne = "14d"
+)
 
 // lastKnown returns a metric, and of instances that cannot be read its last value. An instance that is read and has no value has none.
-func lastKnown(metric string, by ...string) string {
+func lastKnown(metric string, by ...string) string { return lastKnownFor(hold, metric, by...) }
+
+func lastKnownFor(hold, metric string, by ...string) string {
 	return orOfInstance(perInstance(metric, by...),
 		paren("(max by (%s) (last_over_time(starrocks_backup_%s{%s}[%s]) unless on (%s) %s)) unless on (%s) %s",
 			list(append([]string{identity}, by...)...), metric, selected, hold, identity, ofOthers, identity, isRead()))

@@ -263,6 +263,7 @@ type backup struct {
 	conditions map[string]float64 // those that hold
 	done       float64            // when the newest good backup finished
 	deadline   float64
+	read       float64 // when it was last read, if it cannot be read now and the exporter knows
 }
 
 var everyCondition = []string{
@@ -295,6 +296,9 @@ func (e exporter) exposition(now float64) []sample {
 		if b.unread != "" {
 			add("up", "", 0)
 			add("read_condition", `condition="unreadable",`, 1)
+			if b.read != 0 {
+				add("last_read_timestamp_seconds", "", b.read)
+			}
 			if b.unread == "throttled" {
 				add("read_condition", `condition="throttled",`, 1)
 			}
@@ -367,7 +371,8 @@ func TestHealthyInstanceIsNotAmongTheUnknown(t *testing.T) {
 	s.shows("Unknown", "30")
 	s.shows("Unhealthy", "0")
 	s.shows("Why instances are unknown", "30")
-	if why := s.byID(instancesColumn(t, "Why"), "why"); why["c-00"] != "" || why["c-10"] != "unreadable" || len(why) != 30 {
+	why := s.byID(instancesColumn(t, "Why"), "why")
+	if why["c-00"] != "" || why["c-10"] != "unreadable, no read known for 26 h" || len(why) != 30 {
 		t.Errorf("%v", why)
 	}
 }
@@ -448,17 +453,55 @@ func TestUnknownForLongerThanADay(t *testing.T) {
 	s := newServer(t, true)
 	b := s.overdue("c-1", 7200)
 	s.scrape(20, together(exporter{here, []backup{b}}))
-	b.unread = "throttled"
-	s.scrape(27*60, together(exporter{here, []backup{b}}))
-	s.shows("Unknown", "1")
+	b.unread, b.read = "throttled", float64(s.now.Unix())
+	s.scrape(25*60, together(exporter{here, []backup{b}}))
 	if why := s.byID(instancesColumn(t, "Why"), "why"); why["c-1"] != "overdue, unreadable: throttled" {
-		t.Errorf("%v", why)
+		t.Errorf("after 25 hours: %v", why)
+	}
+	s.scrape(2*60, together(exporter{here, []backup{b}}))
+	s.shows("Unknown", "1")
+	if why := s.byID(instancesColumn(t, "Why"), "why"); why["c-1"] != "overdue, unreadable: throttled, no read known for 26 h" {
+		t.Errorf("after 27 hours: %v", why)
+	}
+	for _, title := range []string{"Newest good backup", "Deadline", "Last read"} {
+		if known := s.instant(find(t, title, "A")); len(known) != 1 {
+			t.Errorf("%s of the instance is not known after 27 hours", title)
+		}
 	}
 	if state := s.byID(instancesColumn(t, "State"), ""); state["c-1"] != "1" {
 		t.Errorf("%v", state)
 	}
 	if pages := s.instant(find(t, "What pages", "A")); len(pages) == 0 || pages[0].labels["instance_id"] != "c-1" {
 		t.Errorf("%v", pages)
+	}
+}
+
+// Prometheus was down for so long that the rules have lost what they held. Nothing is shown as better than it was known to be.
+func TestPrometheusWasDown(t *testing.T) {
+	s := newServer(t, true)
+	late, fine := s.overdue("c-late", 7200), s.good("c-good")
+	s.scrape(20, together(exporter{here, []backup{late, fine}}))
+	late.unread, late.read = "timeout", float64(s.now.Unix())
+	s.scrape(10, together(exporter{here, []backup{late, fine}}))
+	for _, down := range []time.Duration{10 * time.Minute, time.Hour} {
+		s.now = s.now.Add(down)
+		s.scrape(1, together(exporter{here, []backup{late, fine}}))
+		s.shows("Healthy", "1")
+		s.shows("Unknown", "1")
+		s.shows("Exporters down", "0")
+		s.shows("Alert rules", "0")
+		want := map[string]string{"c-late": "overdue, unreadable"}
+		if down == time.Hour {
+			want["c-late"] = "unreadable"
+		}
+		if why := s.byID(instancesColumn(t, "Why"), "why"); !equal(why, want) {
+			t.Errorf("down for %s: %v, want %v", down, why, want)
+		}
+		for _, title := range []string{"Used", "Deadline", "Good backup", "Last read"} {
+			if known := s.byID(instancesColumn(t, title), ""); known["c-late"] == "" || title == "Used" && known["c-late"] <= "1" {
+				t.Errorf("down for %s: %s: %v", down, title, known)
+			}
+		}
 	}
 }
 
@@ -562,7 +605,13 @@ func TestLatencyOfEitherHistogram(t *testing.T) {
 // In the first minutes a chart may have nothing to show: its first step is older. It then does not deny what there is.
 func TestFirstMinutes(t *testing.T) {
 	s := newServer(t, true)
-	s.scrape(5, together(exporter{here, []backup{s.good("c-1")}}))
+	s.scrape(2, together(exporter{here, []backup{s.good("c-1")}}))
+	s.shows("Alert rules", "0")
+	s.shows("Alerts firing", "0") // the watchdog does not fire yet
+	if pages := s.instant(find(t, "What pages", "A")); len(pages) != 1 || pages[0].labels["alertname"] != "nothing pages" {
+		t.Errorf("%v", pages)
+	}
+	s.scrape(3, together(exporter{here, []backup{s.good("c-1")}}))
 	s.shows("Healthy", "1")
 	empty := 0
 	for name, v := range views(t) {

@@ -8,6 +8,7 @@ import (
 const (
 	other      = "other"       // stands for every condition that is not listed here
 	noExporter = "no_exporter" // holds if no exporter says anything of the instance
+	notRead    = "not_read"    // holds if nothing is known of a read: see hold
 )
 
 // weighted is a condition. Those that cannot hold without one another share a digit, by their weights.
@@ -35,6 +36,7 @@ var urgency = []digit{
 	{[]weighted{{"shrunk", 1}}, []string{"shrunk"}},
 	{[]weighted{{"tables_failed", 1}}, []string{"tables failed"}},
 	{[]weighted{{"stuck", 1}}, []string{"stuck"}},
+	{[]weighted{{notRead, 1}}, []string{"no read known for 26 h"}},
 	{
 		[]weighted{{"unreadable", 1}, {"access_denied", 1}, {"throttled", 2}},
 		[]string{"unreadable", "unreadable: access denied", "unreadable: throttled", "unreadable: access denied, throttled"},
@@ -65,6 +67,13 @@ func unwatched() string {
 	return paren("%s unless on (%s) %s", or(recordedInstances(), goneInstances()), identity, perInstance("up"))
 }
 
+// forgotten are the instances that cannot be read and have not been for so long that their last values are not held any more.
+func forgotten() string {
+	const seconds = 26 * 60 * 60 // hold
+	unread := or(paren("%s == 0", perInstance("up")), unwatched())
+	return paren("%s unless on (%s) ((time() - %s) <= %d)", unread, identity, lastKnown("last_read_timestamp_seconds"), seconds)
+}
+
 // notListed matches the conditions that urgency does not list.
 func notListed() string {
 	var all []string
@@ -79,7 +88,8 @@ func notListed() string {
 // digits is, for each instance with a condition, the number whose digits say which. PromQL cannot join texts; it can add numbers.
 func digits() string {
 	holds := or(paren("%s == 1", heldConditions()),
-		paren(`label_replace((%s * 0) + 1, "condition", %q, "", "")`, unwatched(), noExporter))
+		paren(`label_replace((%s * 0) + 1, "condition", %q, "", "")`, unwatched(), noExporter),
+		paren(`label_replace((%s * 0) + 1, "condition", %q, "", "")`, forgotten(), notRead))
 	rest := paren(`label_replace(group by (%s) (%s == 1), "condition", %q, "", "")`, identity, heldConditions(notListed()), other)
 	return paren("sum by (%s) %s", identity, or(paren("%s * on (condition) group_left () %s", holds, weights()), rest))
 }
@@ -131,7 +141,7 @@ func whyColors() []object {
 	}
 	return []object{
 		regex(0, fmt.Sprintf("^(.*(?:%s).*)$", pages), bad),
-		regex(1, "^((?:no exporter answers|unreadable|: access denied|: throttled|, throttled|, )+)$", unknown),
+		regex(1, "^((?:no exporter answers|unreadable|no read known for 26 h|: access denied|: throttled|, throttled|, )+)$", unknown),
 		regex(2, "^(.+)$", "orange"),
 	}
 }

@@ -1,6 +1,6 @@
 // Draws a dashboard with Grafana's own components in Chromium, as Grafana would with the same data source, without Grafana.
 //
-//   node render.js [--instance=ID] [--width=1600] [--theme=dark] [--rows=closed] [--hours=168] [--scrape=60] [--name=STAT] DASHBOARD.json PROMETHEUS_URL OUT.png
+//   node render.js [--instance=ID] [--width=1600] [--theme=dark] [--rows=closed] [--hours=168] [--scrape=60] [--height=ALL] [--scale=1] DASHBOARD.json PROMETHEUS_URL OUT.png
 //
 // It writes what each panel shows to standard output, as JSON, and exits with 1 if a query fails or Chromium draws nothing. State timelines
 // are not among Grafana's published components; page.jsx draws them itself. Annotations are not drawn.
@@ -14,7 +14,7 @@ const { values: flags, positionals: [file, prometheus, out] } = parseArgs({
   options: {
     instance: { type: 'string', default: '.*' }, width: { type: 'string', default: '1600' }, theme: { type: 'string', default: 'dark' },
     rows: { type: 'string', default: 'closed' }, hours: { type: 'string', default: '168' }, scrape: { type: 'string', default: '60' },
-    height: { type: 'string', default: '0' },
+    height: { type: 'string', default: '0' }, scale: { type: 'string', default: '1' },
   },
 });
 const modules = process.env.GRAFANA_RENDER || path.join(__dirname, '../../.tools/grafana-render');
@@ -85,6 +85,7 @@ async function ask(endpoint, parameters) {
     const bottom = Math.max(...panels.map((p) => p.gridPos.y + p.gridPos.h)) * 38 + 8;
     const dom = execFileSync('chromium', [
       '--headless=new', '--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--allow-file-access-from-files', '--user-data-dir=' + work,
+      '--force-device-scale-factor=' + flags.scale,
       `--window-size=${flags.width},${+flags.height || bottom}`, '--virtual-time-budget=20000', '--screenshot=' + path.resolve(out), '--dump-dom',
       'file://' + path.join(work, 'page.html'),
     ], { maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'ignore'] }).toString();
