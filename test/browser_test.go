@@ -165,8 +165,15 @@ func (b *browser) look(width int, scheme string) {
 // picture writes what the page looks like to a file.
 func (b *browser) picture(file string) {
 	b.t.Helper()
+	height, _ := b.evaluate("document.documentElement.scrollHeight").(float64)
+	b.pictureOfTop(file, height, 1)
+}
+
+// pictureOfTop writes what the top of the page looks like to a file, enlarged for screens with small pixels.
+func (b *browser) pictureOfTop(file string, height, scale float64) {
+	b.t.Helper()
 	encoded, _ := b.call("Page.captureScreenshot", object{"captureBeyondViewport": true, "clip": object{
-		"x": 0, "y": 0, "width": b.evaluate("innerWidth"), "height": b.evaluate("document.documentElement.scrollHeight"), "scale": 1,
+		"x": 0, "y": 0, "width": b.evaluate("innerWidth"), "height": height, "scale": scale,
 	}})["data"].(string)
 	png, err := base64.StdEncoding.DecodeString(encoded)
 	if err == nil {

@@ -212,7 +212,7 @@ const contrasts = `(() => {
 })()`
 
 // The page can be read in every situation, in light and dark, and 500 pixels wide. With -artifacts, the pictures are kept for a person to
-// look at; docs/page.png is demo_light.png.
+// look at; docs/page.png is readme.png, as wide as a README shows it.
 func TestPageLooks(t *testing.T) {
 	binary := build(t)
 	b := newBrowser(t)
@@ -246,6 +246,9 @@ func TestPageLooks(t *testing.T) {
 		"--web.runbook-url=https://example.org/")
 	eventually(t, "the demo", func() error { _, err := fetch(t, "http://"+demo+"/-/ready"); return err })
 	looks("demo", "http://"+demo+"/", "12 of 19 instances are unhealthy, and 2 could not be read.")
+	b.look(1000, "light")
+	b.open("http://" + demo + "/")
+	b.pictureOfTop(filepath.Join(t.ArtifactDir(), "readme.png"), 1066, 2)
 	looks("open", "http://"+demo+"/?open=cn-shanghai/"+simulator.InstanceID("payments-failing-for-a-week"), "Last tasks", "Failed tables")
 
 	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{"id": "secret"}})

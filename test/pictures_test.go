@@ -57,6 +57,7 @@ func TestPictures(t *testing.T) {
 		t.Errorf("what pages: %q", text)
 	}
 	server.picture(t, "demo-first-screen", "fleet", "--height=852")
+	server.picture(t, "readme", "fleet", "--width=1060", "--height=843", "--scale=2") // docs/dashboard.png, as wide as a README shows it
 	instance := simulator.InstanceID("payments-failing-for-a-week")
 	shown = server.picture(t, "demo", "instance", "--instance="+instance)
 	if task, why := shown["Newest task"].Text, shown["Why"].Text; !strings.Contains(task, "failed") || !strings.Contains(why, "Overdue:") {
