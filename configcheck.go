@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -35,16 +36,30 @@ func checkConfig(o options, stdout, stderr io.Writer) (status int) {
 	return status
 }
 
-// checkWebConfig checks the file of --web.config.file, if there is one.
+// checkWebConfig checks the file of --web.config.file, if there is one. Its error has a line for each mistake that the library reports at
+// once: all unknown fields, or one wrong value.
 func checkWebConfig(file string) error {
-	if err := web.Validate(file); err != nil {
-		return fmt.Errorf("%s: %s", file, quoted.ReplaceAllString(err.Error(), "the value"))
+	err := web.Validate(file)
+	if err == nil {
+		return nil
 	}
-	return nil
+	text := strings.TrimPrefix(quoted.ReplaceAllString(err.Error(), "the value"), "yaml: unmarshal errors:\n")
+	var all []error
+	for line := range strings.SplitSeq(text, "\n") {
+		line = inLine.ReplaceAllString(file+": "+line, ":$1: ")
+		line = notFound.ReplaceAllString(line, "$1: unknown field")
+		line = strings.Replace(line, "crypto/bcrypt: ", "basic_auth_users: not a bcrypt hash: ", 1)
+		all = append(all, errors.New(line))
+	}
+	return errors.Join(all...)
 }
 
-// quoted matches what an error of the YAML parser quotes of the file, which may be part of a password's hash.
-var quoted = regexp.MustCompile("`[^`]*`")
+var (
+	// quoted matches what an error of the YAML parser quotes of the file, which may be part of a password's hash.
+	quoted   = regexp.MustCompile("`[^`]*`")
+	inLine   = regexp.MustCompile(`: (?:yaml: | +)line (\d+): `)
+	notFound = regexp.MustCompile(`field (\S+) not found in type \S+$`)
+)
 
 // logLines logs an error that has a line for each mistake.
 func logLines(logger log.Logger, msg string, err error) {

@@ -25,6 +25,8 @@ func TestCheckConfig(t *testing.T) {
 	bad := write("bad.yml", "api: {timeout: 10, page_size: 0}\ninstances: [{instance_id: c-1, region_id: cn-hangzou}]")
 	webGood := write("web.good.yml", "http_server_config: {http2: false}")
 	webBad := write("web.bad.yml", "basic_auth_users: canary")
+	webUnknown := write("web.unknown.yml", "foo: canary\nbar: 1")
+	webOpen := write("web.open.yml", "basic_auth_users: {someone: canary}")
 	const hint = "did you mean cn-hangzhou?"
 	for name, test := range map[string]struct {
 		file, web string
@@ -34,8 +36,12 @@ func TestCheckConfig(t *testing.T) {
 		"good": {good, webGood, 0, []string{
 			"warning: " + good + ":1: instances[1].region_id: ", hint, "good.yml: OK, instances: 2, regions to discover: 0, warnings: 1\n",
 		}},
-		"a bad web configuration": {good, webBad, 1, []string{hint, webBad + ": ", "cannot unmarshal"}},
-		"no web configuration":    {good, filepath.Join(directory, "none.yml"), 1, []string{hint, "none.yml: no such file"}},
+		"a bad web configuration": {good, webBad, 1, []string{hint, webBad + ":1: cannot unmarshal"}},
+		"unknown fields": {good, webUnknown, 1, []string{
+			webUnknown + ":1: foo: unknown field\n" + webUnknown + ":2: bar: unknown field\n",
+		}},
+		"an open password":     {good, webOpen, 1, []string{webOpen + ": basic_auth_users: not a bcrypt hash: "}},
+		"no web configuration": {good, filepath.Join(directory, "none.yml"), 1, []string{hint, "none.yml: no such file"}},
 		"everything": {bad, webBad, 1, []string{
 			bad + ":1: api.timeout: ", "write 10s", bad + ":1: api.page_size: must be from 1 to 100", hint, webBad,
 		}},
