@@ -31,11 +31,13 @@ func largestBody(size int) int {
 	return taskBytes
 }
 
-// Memory limits the memory of answers in flight, over all clients, and reuses it.
+// Memory limits the memory of answers in flight, over all clients, and reuses it. One body that finds none left may exceed it: bodies that
+// arrive side by side would otherwise all wait for each other.
 type Memory struct {
 	limit *semaphore.Weighted
 	bytes int64
 	free  sync.Pool
+	spare chan struct{} // has an element while a body exceeds the limit
 }
 
 // buffer is an answer's body.
@@ -43,11 +45,14 @@ type buffer struct {
 	bytes.Buffer
 
 	reserved int64
+	exceeds  bool // the limit
 }
 
 // NewMemory returns a limit of so many bytes.
 func NewMemory(limit int64) *Memory {
-	return &Memory{limit: semaphore.NewWeighted(limit), bytes: limit, free: sync.Pool{New: func() any { return new(buffer) }}}
+	return &Memory{
+		limit: semaphore.NewWeighted(limit), bytes: limit, free: sync.Pool{New: func() any { return new(buffer) }}, spare: make(chan struct{}, 1),
+	}
 }
 
 // read reads a body of at most limit bytes into a buffer, which the caller releases. It sets memory aside as the body arrives and waits
@@ -62,7 +67,7 @@ func (m *Memory) read(ctx context.Context, res *http.Response, limit int) (*buff
 	}
 	b := m.free.Get().(*buffer)
 	b.Reset()
-	b.reserved = 0
+	b.reserved, b.exceeds = 0, false
 	err := m.fill(ctx, b, res.Body, end)
 	if err == nil && b.Len() > limit {
 		err = errTooLarge
@@ -83,10 +88,9 @@ func (m *Memory) fill(ctx context.Context, b *buffer, body io.Reader, end int64)
 		}
 		step := min(left, max(firstBytes, int64(b.Len())))
 		more := min(step, m.bytes-b.reserved)
-		if err := m.limit.Acquire(ctx, more); err != nil {
+		if err := m.reserve(ctx, b, more); err != nil {
 			return err
 		}
-		b.reserved += more
 		// Not Grow, which would take twice as much; MinRead is what ReadFrom needs to find the end without growing the buffer.
 		if size := b.Len() + int(step) + bytes.MinRead; b.Cap() < size {
 			b.Buffer = *bytes.NewBuffer(append(make([]byte, 0, size), b.Bytes()...))
@@ -98,9 +102,45 @@ func (m *Memory) fill(ctx context.Context, b *buffer, body io.Reader, end int64)
 	}
 }
 
+// reserve sets memory aside. It waits until there is some, or until no other body exceeds the limit.
+func (m *Memory) reserve(ctx context.Context, b *buffer, more int64) error {
+	switch {
+	case b.exceeds:
+		return nil
+	case m.limit.TryAcquire(more):
+		b.reserved += more
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	acquired := make(chan error, 1)
+	go func() { acquired <- m.limit.Acquire(ctx, more) }()
+	select {
+	case err := <-acquired:
+		if err == nil {
+			b.reserved += more
+		}
+		return err
+	case m.spare <- struct{}{}:
+	}
+	cancel()
+	if <-acquired == nil { // at the same time
+		<-m.spare
+		b.reserved += more
+		return nil
+	}
+	b.exceeds = true
+	return nil
+}
+
 // release frees a buffer for other answers. Very large ones are left to the garbage collector.
 func (m *Memory) release(b *buffer) {
 	m.limit.Release(b.reserved)
+	if b.exceeds {
+		<-m.spare
+	}
 	if b.Cap() <= 2*pageBytes {
 		m.free.Put(b)
 	}

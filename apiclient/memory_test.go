@@ -93,6 +93,7 @@ func TestMemoryOfBodiesThatStall(t *testing.T) {
 			t.Error(err)
 		}
 		m.limit.TryAcquire(2 * firstBytes)
+		m.spare <- struct{}{} // another body exceeds the limit
 		go func() {
 			_, _ = writer.Write(make([]byte, 3*firstBytes))
 			_ = writer.Close()
@@ -104,6 +105,44 @@ func TestMemoryOfBodiesThatStall(t *testing.T) {
 		m.limit.Release(2 * firstBytes)
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// Bodies that arrive side by side, and leave no memory for each other, do not wait for ever: one after another exceeds the limit.
+func TestMemoryOfBodiesSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemory(3 * firstBytes)
+		var arriving []*io.PipeWriter
+		done := make(chan error, 3)
+		for range cap(done) {
+			body, writer := io.Pipe()
+			arriving = append(arriving, writer)
+			go func() {
+				b, err := m.read(t.Context(), &http.Response{ContentLength: -1, Body: body}, taskBytes)
+				if err == nil {
+					m.release(b)
+				}
+				done <- err
+			}()
+		}
+		synctest.Wait() // all have as much as there is
+		for _, w := range arriving {
+			_, _ = w.Write(make([]byte, firstBytes))
+		}
+		for _, w := range arriving {
+			go func() {
+				_, _ = w.Write(make([]byte, 3*firstBytes))
+				_ = w.Close()
+			}()
+		}
+		for range cap(done) {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if !m.limit.TryAcquire(3 * firstBytes) {
+			t.Error("memory is still set aside")
 		}
 	})
 }
