@@ -89,7 +89,7 @@ func (c *collection) discover(ctx context.Context, d *Discovery) bool {
 		return false
 	}
 	listing, cancel := ctx, func() {}
-	if c.knows(d) {
+	if c.knows(d.lane()) {
 		listing, cancel = c.share(ctx, discoveryShare) // what is known must be read, too
 	}
 	defer cancel()
@@ -126,11 +126,11 @@ func (c *collection) addFound(d *Discovery) []*slot {
 	return c.add(own)
 }
 
-// knows reports whether an earlier list gave instances.
-func (c *collection) knows(d *Discovery) bool {
+// knows reports whether instances of a lane are configured, or were found by an earlier list.
+func (c *collection) knows(lane laneKey) bool {
 	c.history.Lock()
 	defer c.history.Unlock()
-	return slices.ContainsFunc(c.history.targets(), func(t Target) bool { return t.discovery == d })
+	return slices.ContainsFunc(c.history.targets(), func(t Target) bool { return t.lane() == lane })
 }
 
 func (c *collection) beginRefresh(d *Discovery) bool {

@@ -187,3 +187,23 @@ func TestTaskOfTheFutureHidesNoOther(t *testing.T) {
 		t.Errorf("counted %v", h.totals.Finished)
 	}
 }
+
+// A list of instances that hangs, and has never ended, leaves a place for the instances that are configured by id.
+func TestAListThatHangsLeavesTimeForConfiguredInstances(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{Fault: simulator.Of("DescribeInstances", simulator.Hang())})
+		w.limiter.Set(10, 10, 1)
+		w.configure("c-0", "c-1")
+		w.discover()
+		for _, id := range []string{"c-0", "c-1"} {
+			w.set(id, 1, nil)
+		}
+		s := w.scraper()
+		for n := range 3 {
+			if up := ups(scrape(s, 9500*time.Millisecond)); up != 2 {
+				t.Errorf("scrape %d: %d of 2 instances", n, up)
+			}
+			time.Sleep(50 * time.Second)
+		}
+	})
+}
