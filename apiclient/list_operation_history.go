@@ -6,13 +6,19 @@ import (
 	"errors"
 	"iter"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
-// OperationRestore is the type of an operation that restores a backup.
-const OperationRestore = "restore"
+// Types of operations: what restores a backup, and what ends a backup task or takes its backup away.
+const (
+	OperationRestore      = "restore"
+	OperationCancelBackup = "cancel_backup_task"
+	OperationDeleteBackup = "delete_backup"
+)
 
 // Operation is something that was done to an instance, an element of Data in the answer of ListOperationHistory. A time that the API does
 // not give is zero.
@@ -24,6 +30,19 @@ type Operation struct {
 	StatusWord string    // OperationStatus as the API wrote it
 	Start      time.Time // GmtCreate
 	End        time.Time // GmtEnd
+	// What it was about, in words or codes that the vendor does not document: OperationDetail, BeforeValue, AfterValue.
+	Detail, Before, After string
+}
+
+// Names reports whether a text of the operation contains the id of something. No field of the API says what an operation was done to.
+func (o *Operation) Names(id string) bool {
+	const least = 6 // a shorter id may be a number or a word that means something else
+	beyond := func(r rune) bool {
+		return r > unicode.MaxASCII || r != '-' && r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}
+	return len(id) >= least && slices.ContainsFunc([]string{o.Detail, o.Before, o.After}, func(s string) bool {
+		return slices.Contains(strings.FieldsFunc(s, beyond), id)
+	})
 }
 
 func listOperationHistory() operation[Operation] {
@@ -68,6 +87,9 @@ type wireOperation struct {
 	Status     text   `json:"OperationStatus"`
 	Start      moment `json:"GmtCreate"`
 	End        moment `json:"GmtEnd"`
+	Detail     text   `json:"OperationDetail"`
+	Before     text   `json:"BeforeValue"`
+	After      text   `json:"AfterValue"`
 }
 
 // toModel implements wireItem.
@@ -75,6 +97,7 @@ func (w *wireOperation) toModel([]byte, *wireOperation, *Operation) (Operation, 
 	o := Operation{
 		ID: string(w.ID), InstanceID: string(w.InstanceID), Type: string(w.Type),
 		Status: parseStatus(string(w.Status)), StatusWord: string(w.Status), Start: w.Start.time, End: w.End.time,
+		Detail: string(w.Detail), Before: string(w.Before), After: string(w.After),
 	}
 	if o.StatusWord == "" {
 		return o, errors.New("an operation without OperationStatus")

@@ -54,9 +54,12 @@ func TestDecodeOperations(t *testing.T) {
 		`{"OperationId":"op-1","InstanceId":"c-1","OperationType":"restore","OperationStatus":"COMPLETED","GmtCreate":1742179008000,` +
 			`"GmtEnd":1742179008,"OperationDetail":"库存不足","Progress":100}`: {
 			ID: "op-1", InstanceID: "c-1", Type: "restore", Status: StatusCompleted, StatusWord: "COMPLETED", Start: at, End: at,
+			Detail: "库存不足",
 		},
-		`{"OperationStatus":"TERMINATED","GmtCreate":"1742179008000","GmtEnd":0}`: {Status: StatusCanceled, StatusWord: "TERMINATED", Start: at},
-		`{"OperationStatus":"HUMAN_PROCESSING","GmtEnd":"soon"}`:                  {Status: StatusUnknown, StatusWord: "HUMAN_PROCESSING"},
+		`{"OperationStatus":"TERMINATED","GmtCreate":"1742179008000","GmtEnd":0,"BeforeValue":"a","AfterValue":["odd"]}`: {
+			Status: StatusCanceled, StatusWord: "TERMINATED", Start: at, Before: "a",
+		},
+		`{"OperationStatus":"HUMAN_PROCESSING","GmtEnd":"soon"}`: {Status: StatusUnknown, StatusWord: "HUMAN_PROCESSING"},
 	} {
 		if got := decoded(t, listOperationHistory(), item); got != want {
 			t.Errorf("%s is %+v, want %+v", item, got, want)
@@ -79,6 +82,26 @@ func TestOperationsWithoutID(t *testing.T) {
 	one, later := Operation{Type: "restore", Start: time.Unix(1, 0)}, Operation{Type: "restore", Start: time.Unix(2, 0)}
 	if id(one) == id(later) || id(one) != "/restore/1000" {
 		t.Errorf("%q, %q", id(one), id(later))
+	}
+}
+
+// An operation names a task if its id is a word of one of its texts.
+func TestWhatAnOperationNames(t *testing.T) {
+	const id = "bt-12sui21312dd"
+	for _, o := range []Operation{
+		{Detail: id}, {Before: `{"BackupTaskId":"` + id + `"}`}, {After: "取消备份" + id + "成功"}, {Detail: "task " + id + ", by hand"},
+	} {
+		if !o.Names(id) {
+			t.Errorf("%+v does not name it", o)
+		}
+	}
+	for _, o := range []Operation{{}, {ID: id}, {Detail: id + "-2"}, {Before: "x" + id}, {After: id[:len(id)-1]}} {
+		if o.Names(id) {
+			t.Errorf("%+v names it", o)
+		}
+	}
+	if o := (Operation{Detail: "canceled 12 tasks"}); o.Names("12") || o.Names("") {
+		t.Error("a number is an id")
 	}
 }
 

@@ -40,7 +40,8 @@ type Recorded struct {
 
 type recordedKey struct {
 	Recorded
-	page string // its number; the size says no more
+	operationType string // of ListOperationHistory
+	page          string // its number; the size says no more
 }
 
 type recordedAnswer struct { // nil if none came
@@ -122,7 +123,7 @@ func keyOf(r *http.Request, query url.Values, account string) recordedKey {
 			account,
 			query.Get("InstanceId"),
 			query.Get("Tag"),
-		}, query.Get("PageNumber"),
+		}, query.Get("OperationType"), query.Get("PageNumber"),
 	}
 }
 

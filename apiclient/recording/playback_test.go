@@ -80,12 +80,13 @@ func TestPlaybackOfWhatIsNone(t *testing.T) {
 func TestOptionalOperationsAreRecorded(t *testing.T) {
 	const policies = `{"Success":true,"Data":[{"PolicyId":"1"}]}`
 	const history = `{"Success":true,"Total":1,"Data":[{"OperationId":"op-1","OperationStatus":"x"}]}`
+	const canceled = `{"Success":true,"Total":1,"Data":[{"OperationId":"op-2","OperationStatus":"x"}]}`
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.Header.Get("x-acs-action") {
 		case "DescribeBackupPolicies":
 			_, _ = w.Write([]byte(policies))
 		case "ListOperationHistory":
-			_, _ = w.Write([]byte(history))
+			_, _ = w.Write([]byte(map[string]string{"restore": history, "cancel_backup_task": canceled}[r.URL.Query().Get("OperationType")]))
 		}
 	}))
 	defer api.Close()
@@ -96,9 +97,11 @@ func TestOptionalOperationsAreRecorded(t *testing.T) {
 			t.Fatal(p, err)
 		}
 	}
-	for o, err := range client.OperationHistory(t.Context(), "c-1", apiclient.OperationRestore) {
-		if err != nil || o.ID != "op-1" {
-			t.Fatal(o, err)
+	for operationType, want := range map[string]string{apiclient.OperationRestore: "op-1", apiclient.OperationCancelBackup: "op-2"} {
+		for o, err := range client.OperationHistory(t.Context(), "c-1", operationType) {
+			if err != nil || o.ID != want {
+				t.Fatal(o, err)
+			}
 		}
 	}
 	playback, err := NewPlayback(os.DirFS(directory))
@@ -106,7 +109,8 @@ func TestOptionalOperationsAreRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for action, want := range map[string]string{
-		"DescribeBackupPolicies?RegionId=r": policies, "ListOperationHistory?PageNumber=1": history,
+		"DescribeBackupPolicies?RegionId=r": policies, "ListOperationHistory?OperationType=restore&PageNumber=1": history,
+		"ListOperationHistory?OperationType=cancel_backup_task&PageNumber=1": canceled,
 	} {
 		name, query, _ := strings.Cut(action, "?")
 		r, w := httptest.NewRequest(http.MethodPost, "/path?InstanceId=c-1&"+query, nil), httptest.NewRecorder()

@@ -13,6 +13,18 @@ func Restored(ago time.Duration) func(time.Time) []Operation {
 	}
 }
 
+// Canceled adds to some operations one that canceled a backup some time ago. Detail is its text: whether the API names the task there is
+// not known.
+func Canceled(others func(time.Time) []Operation, at func(time.Time) time.Time, detail string) func(time.Time) []Operation {
+	return func(now time.Time) []Operation {
+		begin := at(now)
+		return append(others(now), Operation{
+			ID: "op-2", Type: "cancel_backup_task", Status: "COMPLETED", Create: Millis(begin), End: Millis(begin.Add(30 * time.Second)),
+			Detail: detail,
+		})
+	}
+}
+
 // listOperationHistory answers ListOperationHistory, with its filters by type and status.
 func listOperationHistory(c call) []byte {
 	in := c.account.instance(c.query["InstanceId"])
@@ -35,7 +47,8 @@ func listOperationHistory(c call) []byte {
 			progress = 100
 		}
 		w.object("OperationId", o.ID, "InstanceId", in.InstanceID, "OperationType", o.Type, "OperationStatus", o.Status,
-			"GmtCreate", o.Create, "GmtEnd", o.End, "OperationDetail", o.Detail, "Progress", progress)
+			"GmtCreate", o.Create, "GmtEnd", o.End, "OperationDetail", o.Detail, "BeforeValue", o.Before, "AfterValue", o.After,
+			"Progress", progress)
 	})
 	return w.envelope(true, "Success", "", data, c.options.Total(len(all)))
 }

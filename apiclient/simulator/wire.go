@@ -47,6 +47,7 @@ type Operation struct {
 	ID, Type, Status string
 	Create, End      any // milliseconds by the examples
 	Detail           string
+	Before, After    string
 }
 
 // Millis is a task's time as the API writes it.

@@ -74,7 +74,7 @@ func (b *Builder) Build(c *config.Config) (*Fleet, error) {
 		f.Optional = append(f.Optional, ReadPolicies(interval))
 	}
 	if interval := time.Duration(c.Restores.RefreshInterval); interval > 0 {
-		f.Optional = append(f.Optional, ReadRestores(interval))
+		f.Optional = append(f.Optional, ReadRestores(interval), ReadCancellations(interval))
 	}
 	for _, i := range c.Instances {
 		client, err := clients.of(i.Account, i.RegionID)

@@ -73,12 +73,26 @@ type Fleet struct {
 	RestoreMaxAge     time.Duration       // of the newest completed restore; 0 if any will do
 }
 
-// OptionalRead is an operation that explains backups. It is read slowly, and nothing waits for it.
+// OptionalRead reads what explains backups. It is read slowly, and nothing waits for it.
 type OptionalRead struct {
+	Subject   string        // what is read, in words; two reads of one operation have different ones
 	Operation string        // in the API's words
 	Interval  time.Duration // between two reads of an instance
+	// about returns what the read is to explain; empty if there is nothing. A new question is asked at once. Nil reads every instance.
+	about func(*health.Facts) string
 	// read returns what puts the outcome among the limits of an instance.
 	read func(ctx context.Context, t Target, now func() time.Time) (know func(*health.Limits), err error)
+}
+
+// question returns what a read of an instance with some facts, nil if there are none, is to explain, and whether there is anything.
+func (o OptionalRead) question(f *health.Facts) (about string, wanted bool) {
+	if o.about == nil {
+		return "", true
+	}
+	if f != nil {
+		about = o.about(f)
+	}
+	return about, about != ""
 }
 
 // Identity says where the credentials of an account come from: *apiclient.Credentials.

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -106,14 +107,20 @@ func (h *history) targets() (all []Target) {
 // instance returns the history of an instance, nil if the fleet does not contain it any more.
 func (h *history) instance(t Target) *instanceHistory { return h.instances[t.key()] }
 
-// optionalResults returns how the optional reads go.
+// optionalResults returns how the optional reads go, by operation.
 func (h *history) optionalResults() (all []OptionalResult) {
 	for _, o := range h.fleet.Optional {
 		var instances []*optionalHistory
 		for _, one := range h.instances {
-			instances = append(instances, one.optionalRead(o.Operation))
+			if _, wanted := o.question(one.facts); wanted {
+				instances = append(instances, one.optionalRead(o.Subject))
+			}
 		}
-		all = append(all, h.optionalErrors.result(o.Operation, instances))
+		if len(all) == 0 || all[len(all)-1].Operation != o.Operation {
+			all = append(all, OptionalResult{Operation: o.Operation, Errors: maps.Clone(h.optionalErrors[o.Operation])})
+		}
+		r := &all[len(all)-1]
+		r.Failures = append(r.Failures, failures(o.Subject, instances)...)
 	}
 	return all
 }

@@ -23,7 +23,7 @@ type instanceHistory struct {
 	turn      time.Time           // when it was read last, or tried to be
 	// forgotten is the latest end of a task that was seen to end and then forgotten. A task that ended by then was counted, or is too old.
 	forgotten time.Time
-	optional  map[string]*optionalHistory // by operation
+	optional  map[string]*optionalHistory // by subject
 }
 
 type seenTask struct {
@@ -47,11 +47,11 @@ func (h *instanceHistory) copyTotals() InstanceTotals {
 }
 
 // optionalRead returns the history of an optional read.
-func (h *instanceHistory) optionalRead(operation string) *optionalHistory {
-	if h.optional[operation] == nil {
-		h.optional[operation] = &optionalHistory{}
+func (h *instanceHistory) optionalRead(subject string) *optionalHistory {
+	if h.optional[subject] == nil {
+		h.optional[subject] = &optionalHistory{}
 	}
-	return h.optional[operation]
+	return h.optional[subject]
 }
 
 // failed counts a failed read.

@@ -26,7 +26,7 @@ type optionalReader struct {
 }
 
 const (
-	// leastOptionalReads is how many reads of an operation a round makes in a region, if that many are due. Few instances are known soon.
+	// leastOptionalReads is how many reads of a subject a round makes in a region, if that many are due. Few instances are known soon.
 	leastOptionalReads = 10
 	// optionalPatience is how long a read may take.
 	optionalPatience = time.Minute
@@ -35,8 +35,9 @@ const (
 // job is a read that is due.
 type job struct {
 	OptionalRead
-	target Target
-	tried  time.Time
+	target   Target
+	question string // what the read is about
+	tried    time.Time
 }
 
 // start makes a round in the background.
@@ -53,7 +54,7 @@ func (r *optionalReader) readAll(ctx context.Context) {
 	}
 }
 
-// begin returns the jobs of a round by region and operation; none if there is nothing to do. All says that they are not spread over the
+// begin returns the jobs of a round by region and subject; none if there is nothing to do. All says that they are not spread over the
 // interval.
 func (r *optionalReader) begin(all bool) (f *Fleet, jobs [][]job) {
 	now := r.now()
@@ -85,15 +86,16 @@ func (r *optionalReader) begin(all bool) (f *Fleet, jobs [][]job) {
 	return f, jobs
 }
 
-// due returns the reads of an operation that are due, those first that were made longest ago. The caller holds the lock.
+// due returns the reads of a subject that are due, those first that were made longest ago. The caller holds the lock.
 func (r *optionalReader) due(o OptionalRead, instances []Target, now time.Time) (jobs []job) {
 	for _, t := range instances {
 		h := r.history.instance(t)
 		if h == nil {
 			continue
 		}
-		if one := h.optionalRead(o.Operation); one.due(o.Interval, now) {
-			jobs = append(jobs, job{o, t, one.tried})
+		question, wanted := o.question(h.facts)
+		if one := h.optionalRead(o.Subject); wanted && one.due(question, o.Interval, now) {
+			jobs = append(jobs, job{o, t, question, one.tried})
 		}
 	}
 	slices.SortStableFunc(jobs, func(a, b job) int { return a.tried.Compare(b.tried) })
@@ -106,7 +108,7 @@ func share(instances int, interval, passed time.Duration) int {
 	return max(leastOptionalReads, int(math.Ceil(part*float64(instances))))
 }
 
-// round makes the reads of each region and operation one after another, and those of different ones at the same time: one that hangs holds
+// round makes the reads of each region and subject one after another, and those of different ones at the same time: one that hangs holds
 // up no other.
 func (r *optionalReader) round(ctx context.Context, f *Fleet, jobs [][]job) {
 	var rows sync.WaitGroup
@@ -125,7 +127,7 @@ func (r *optionalReader) round(ctx context.Context, f *Fleet, jobs [][]job) {
 	r.reading = false
 }
 
-// read makes a read and reports whether the next one of its region and operation makes sense now.
+// read makes a read and reports whether the next one of its region and subject makes sense now.
 func (r *optionalReader) read(ctx context.Context, f *Fleet, j job) (goOn bool) {
 	ctx, cancel := context.WithTimeout(ctx, optionalPatience)
 	defer cancel()
@@ -140,7 +142,7 @@ func (r *optionalReader) read(ctx context.Context, f *Fleet, j job) (goOn bool) 
 	if h == nil {
 		return true
 	}
-	h.optionalRead(j.Operation).observe(know, err, now)
+	h.optionalRead(j.Subject).observe(j.question, know, err, now)
 	if err == nil {
 		return true
 	}
@@ -149,8 +151,8 @@ func (r *optionalReader) read(ctx context.Context, f *Fleet, j job) (goOn bool) 
 	if r.history.optionalErrors.add(j.Operation, reason) {
 		logged = level.Warn(r.logger)
 	}
-	logged.Log("msg", "an optional read failed, backups are read as before", "operation", j.Operation, "instance_id", j.target.InstanceID,
-		"region_id", j.target.RegionID, "account", j.target.Account, "reason", reason, "err", err)
+	logged.Log("msg", "an optional read failed, backups are read as before", "read", j.Subject, "operation", j.Operation,
+		"instance_id", j.target.InstanceID, "region_id", j.target.RegionID, "account", j.target.Account, "reason", reason, "err", err)
 	return !slices.Contains([]apiclient.Reason{
 		apiclient.ReasonTimeout, apiclient.ReasonThrottled, apiclient.ReasonServerError, apiclient.ReasonNetwork,
 	}, reason)

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"maps"
 	"time"
 
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
@@ -18,22 +17,23 @@ const (
 // optionalHistory is what is known of an optional read of one instance. Only history uses it.
 type optionalHistory struct {
 	tried time.Time // end of the last read
+	about string    // what it was to explain
 	at    time.Time // end of the last complete read
 	err   error     // of the last read
 	know  func(*health.Limits)
 }
 
-// due reports whether the instance is to be read.
-func (h *optionalHistory) due(interval time.Duration, now time.Time) bool {
+// due reports whether the instance is to be read, to explain something.
+func (h *optionalHistory) due(about string, interval time.Duration, now time.Time) bool {
 	if h.err != nil {
 		interval /= readsAfterFailure
 	}
-	return h.tried.IsZero() || now.Sub(h.tried) >= interval || now.Before(h.tried)
+	return h.tried.IsZero() || about != h.about || now.Sub(h.tried) >= interval || now.Before(h.tried)
 }
 
-// observe takes in the outcome of a read.
-func (h *optionalHistory) observe(know func(*health.Limits), err error, now time.Time) {
-	h.tried, h.err = now, err
+// observe takes in the outcome of a read that was to explain something.
+func (h *optionalHistory) observe(about string, know func(*health.Limits), err error, now time.Time) {
+	h.about, h.tried, h.err = about, now, err
 	if err == nil {
 		h.at, h.know = now, know
 	}
@@ -58,11 +58,10 @@ func (e optionalErrors) add(operation string, reason apiclient.Reason) (first bo
 	return e[operation][reason] == 1
 }
 
-// result returns how the reads of an operation go, by those of each instance.
-func (e optionalErrors) result(operation string, instances []*optionalHistory) OptionalResult {
-	r := OptionalResult{Operation: operation, Errors: maps.Clone(e[operation])}
+// failures returns why reads of instances failed.
+func failures(subject string, instances []*optionalHistory) (all []OptionalFailure) {
 	for _, reason := range apiclient.Reasons() {
-		f := OptionalFailure{Reason: reason}
+		f := OptionalFailure{Subject: subject, Reason: reason}
 		for _, h := range instances {
 			if reasonOf(h.err) == reason {
 				f.Instances++
@@ -70,8 +69,8 @@ func (e optionalErrors) result(operation string, instances []*optionalHistory) O
 			}
 		}
 		if f.Instances > 0 {
-			r.Failures = append(r.Failures, f)
+			all = append(all, f)
 		}
 	}
-	return r
+	return all
 }

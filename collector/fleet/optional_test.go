@@ -54,7 +54,7 @@ func newOptionalWorld(t *testing.T, instances int, fault simulator.Fault) *virtu
 
 // readBoth configures both optional reads.
 func (w *virtualWorld) readBoth() {
-	w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour), ReadRestores(6 * time.Hour)}
+	w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour), ReadRestores(6 * time.Hour), ReadCancellations(6 * time.Hour)}
 }
 
 // scrapeAndWait is one scrape, and the optional reads that it starts.
@@ -274,6 +274,82 @@ func TestPoliciesOfAnotherInstance(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What canceled a run is asked for once a run ended as canceled, again when another one did, and as slowly as restores otherwise.
+func TestCancellationsAreReadWhereARunWasCanceled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int64
+		w := newOptionalWorld(t, 2, counted(listHistory, &n, nil))
+		w.fleet.Optional = []OptionalRead{ReadCancellations(6 * time.Hour)}
+		s := w.scraper()
+		canceled := 0
+		in := simulator.Instance{InstanceID: "c-0", RegionID: "cn-hangzhou", Fault: counted(listHistory, &n, nil)}
+		began := time.Now()
+		in.Tasks = func(time.Time) (all []simulator.Task) {
+			for i := range canceled {
+				start := began.Add(time.Duration(i) * time.Minute)
+				all = append(all, simulator.Task{
+					BackupTaskID: fmt.Sprintf("bt-%d", i), Status: "CANCELLED",
+					Start: simulator.Millis(start), Finish: simulator.Millis(start.Add(time.Minute)),
+				})
+			}
+			return all
+		}
+		in.Operations = simulator.Canceled(simulator.Restored(time.Hour), func(time.Time) time.Time { return began }, "")
+		w.sim.Set(in)
+		for _, step := range []struct {
+			canceled int
+			after    time.Duration
+			reads    int64
+		}{
+			{0, time.Minute, 0},
+			{1, time.Minute, 1},
+			{1, time.Hour, 1},
+			{2, time.Minute, 2},
+			{2, 5 * time.Hour, 2},
+			{2, 2 * time.Hour, 3},
+			{0, 7 * time.Hour, 3},
+		} {
+			time.Sleep(step.after)
+			canceled = step.canceled
+			scrapeAndWait(s)
+			if r := scrapeAndWait(s); n.Load() != 2*step.reads || (r.Instances[0].Limits.Cancellations != nil) != (step.reads > 0) ||
+				r.Instances[1].Limits.Cancellations != nil {
+				t.Errorf("%+v: %d requests, %+v", step, n.Load(), r.Instances[0].Limits.Cancellations)
+			}
+		}
+	})
+}
+
+// If what canceled a run cannot be read, restores are known all the same, and the failure is told as long as there is something to explain.
+func TestCancellationsThatAreDenied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newOptionalWorld(t, 1, nil)
+		w.readBoth()
+		s := w.scraper()
+		in := simulator.Instance{InstanceID: "c-0", RegionID: "cn-hangzhou", Operations: simulator.Restored(time.Hour)}
+		in.Fault = func(rw http.ResponseWriter, r *http.Request, n int) bool {
+			return strings.Contains(r.URL.RawQuery, "OperationType=cancel_backup_task") &&
+				simulator.EnvelopeError("InvalidParams", "no such type")(rw, r, n)
+		}
+		in.Tasks = func(now time.Time) []simulator.Task {
+			return []simulator.Task{{BackupTaskID: "bt", Status: "CANCELLED", Start: simulator.Millis(now), Finish: simulator.Millis(now)}}
+		}
+		w.sim.Set(in)
+		scrapeAndWait(s)
+		r := scrapeAndWait(s)
+		l, history := r.Instances[0].Limits, r.Optional[1]
+		if len(r.Optional) != 2 || l.Restores == nil || l.Cancellations != nil || history.Operation != listHistory ||
+			history.Errors[apiclient.ReasonInvalidRequest] != 1 || len(history.Failures) != 1 || history.Failures[0].Subject != "cancellations" {
+			t.Errorf("%+v, %+v", l, r.Optional)
+		}
+		in.Tasks = nil
+		w.sim.Set(in)
+		if r := scrapeAndWait(s); len(r.Optional[1].Failures) > 0 || r.Optional[1].Errors[apiclient.ReasonInvalidRequest] != 1 {
+			t.Errorf("nothing is left to explain: %+v", r.Optional)
+		}
+	})
 }
 
 // A check reads everything at once, also of instances that it discovers.

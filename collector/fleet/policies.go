@@ -14,7 +14,7 @@ import (
 func ReadPolicies(interval time.Duration) OptionalRead {
 	const operation = "DescribeBackupPolicies"
 	return OptionalRead{
-		Operation: operation, Interval: interval,
+		Subject: "backup policies", Operation: operation, Interval: interval,
 		read: func(ctx context.Context, t Target, now func() time.Time) (func(*health.Limits), error) {
 			policies := &health.Policies{ReadAt: now()}
 			foreign := false

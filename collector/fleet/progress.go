@@ -146,7 +146,7 @@ func (p *progress) limits(t Target, now time.Time) health.Limits {
 	}
 	if h := p.history.instance(t); h != nil {
 		for _, o := range p.fleet.Optional {
-			h.optionalRead(o.Operation).addTo(&l, o.Interval, now)
+			h.optionalRead(o.Subject).addTo(&l, o.Interval, now)
 		}
 	}
 	return l

@@ -145,7 +145,7 @@ func (t RequestTime) TooLong(deadline time.Duration) bool { return deadline > 0 
 const TooLongHint = "raise Prometheus' scrape_timeout (and scrape_interval) or api.requests_per_second, set listing: region, " +
 	"or use more shards (each shard lists the whole region)"
 
-// OptionalResult is how the reads of an optional operation go.
+// OptionalResult is how the optional reads of an operation go.
 type OptionalResult struct {
 	Operation string
 	Errors    map[apiclient.Reason]int // failed reads
@@ -154,6 +154,7 @@ type OptionalResult struct {
 
 // OptionalFailure is why an optional read of some instances failed.
 type OptionalFailure struct {
+	Subject   string // what was to be read, in words
 	Reason    apiclient.Reason
 	Instances int
 	Err       error // of one of them

@@ -23,6 +23,7 @@ type Limits struct {
 	// What the optional reads know; nil if unknown.
 	Policies      *Policies
 	Restores      *Restores
+	Cancellations *Cancellations
 	RestoreMaxAge time.Duration // without a newer completed restore, restoring is untested; 0 if it never is
 }
 

@@ -46,7 +46,7 @@ func newDetail(i *Instance, links Links) *detail {
 	if h == nil {
 		return d
 	}
-	d.addTasks(h)
+	d.addTasks(h, i.judged.Limits.Cancellations)
 	d.addTables(h)
 	d.Timeline = newTimeline(h)
 	add := func(name, value string) {
@@ -118,7 +118,7 @@ func zone(name string) string {
 	return name
 }
 
-func (d *detail) addTasks(h *health.Health) {
+func (d *detail) addTasks(h *health.Health, cancellations *health.Cancellations) {
 	d.TasksTotal = len(h.Tasks)
 	for i := range h.Tasks[:min(len(h.Tasks), tasksShown)] {
 		t := &h.Tasks[i]
@@ -129,7 +129,7 @@ func (d *detail) addTasks(h *health.Health) {
 		case t.Implausible:
 			row.Status, row.Class = row.Status+", implausible", "bad"
 		case t.Status == apiclient.StatusFailed, t.Status == apiclient.StatusCanceled:
-			row.Class = "bad"
+			row.Status, row.Class = row.Status+byHand(cancellations.Of(t, h.Tasks)), "bad"
 		case t.Status == apiclient.StatusUnknown:
 			row.Status, row.Class = fmt.Sprintf("%s (%s)", t.Status, printable(t.StatusWord)), "bad"
 		}
@@ -148,6 +148,20 @@ func (d *detail) addTasks(h *health.Health) {
 			row.Expires = clock(t.Expire)
 		}
 		d.Tasks = append(d.Tasks, row)
+	}
+}
+
+// byHand says beside the status of a canceled task what canceled it; empty if that is not known.
+func byHand(c health.Cancellation, known bool) string {
+	switch {
+	case !known:
+		return ""
+	case c.Guessed:
+		return ", probably by hand"
+	case c.Deleted:
+		return ", deleted by hand"
+	default:
+		return " by hand"
 	}
 }
 

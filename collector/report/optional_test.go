@@ -75,8 +75,12 @@ func TestFailuresOfOptionalReads(t *testing.T) {
 		HTTPStatus: 403,
 	}
 	r.Optional = []fleet.OptionalResult{
-		{Operation: "DescribeBackupPolicies", Failures: []fleet.OptionalFailure{{Reason: denied.Reason, Instances: 1, Err: denied}}},
-		{Operation: "ListOperationHistory", Failures: []fleet.OptionalFailure{{Reason: "timeout", Instances: 2, Err: errors.New("slow")}}},
+		{Operation: "DescribeBackupPolicies", Failures: []fleet.OptionalFailure{
+			{Subject: "backup policies", Reason: denied.Reason, Instances: 1, Err: denied},
+		}},
+		{Operation: "ListOperationHistory", Failures: []fleet.OptionalFailure{
+			{Subject: "restores", Reason: "timeout", Instances: 2, Err: errors.New("slow")},
+		}},
 	}
 	report := New(r, noon)
 	want := []string{
@@ -143,5 +147,55 @@ func TestDetailOfOptionalReads(t *testing.T) {
 	if f := facts(); f["Backup policies"] != "1 policy, backups last 7 d, a task may run for 2 h" ||
 		f["Last restore"] != "2026-03-02 12:00 UTC (2 d ago), took 2 h" {
 		t.Errorf("both: %v", f)
+	}
+}
+
+// A run that was canceled by hand says so, and what that is based on.
+func TestWhatCanceledARun(t *testing.T) {
+	canceled, good := task("canceled", 5), task("completed", 20)
+	canceled.TaskID = "bt-12sui21312dd"
+	ended := canceled.Finish
+	by := func(o apiclient.Operation) *health.Cancellations {
+		o.ID, o.Status, o.Start = "op-1", "completed", ended.Add(-10*time.Minute)
+		return &health.Cancellations{All: []apiclient.Operation{o}}
+	}
+	const begin = "The last task ended without a backup: canceled 2026-03-04 08:00 UTC (4 h ago)."
+	for name, c := range map[string]struct {
+		known        *health.Cancellations
+		reason, cell string
+	}{
+		"not read":     {nil, begin, "canceled"},
+		"no operation": {&health.Cancellations{}, begin, "canceled"},
+		"named": {
+			by(apiclient.Operation{Type: "cancel_backup_task", Detail: canceled.TaskID}),
+			begin + " It was canceled by hand at 2026-03-04 07:50 UTC (operation op-1).", "canceled by hand",
+		},
+		"deleted": {
+			by(apiclient.Operation{Type: "delete_backup", After: canceled.TaskID}),
+			begin + " It was deleted by hand at 2026-03-04 07:50 UTC (operation op-1).", "canceled, deleted by hand",
+		},
+		"by its time": {
+			by(apiclient.Operation{Type: "cancel_backup_task"}),
+			begin + " It was probably canceled by hand: operation op-1 canceled a backup at 2026-03-04 07:50 UTC, while it ran.",
+			"canceled, probably by hand",
+		},
+	} {
+		l := daily()
+		l.Cancellations = c.known
+		i := New(result(read(t, l, canceled, good)), noon).Instances[0]
+		if !slices.Contains(i.Reasons, c.reason) || i.State != "unhealthy" {
+			t.Errorf("%s: %s, %q", name, i.State, i.Reasons)
+		}
+		if row := newDetail(&i, Links{}).Tasks[0]; row.Status != c.cell {
+			t.Errorf("%s: the page has %q", name, row.Status)
+		}
+	}
+	l := daily()
+	l.Cancellations = by(apiclient.Operation{Type: "cancel_backup_task", Before: canceled.TaskID})
+	want := "The last 2 tasks ended without a backup: since 2026-03-03 08:00 UTC (1 d 4 h ago); the newest canceled 2026-03-04 08:00 UTC " +
+		"(4 h ago). The newest was canceled by hand at 2026-03-04 07:50 UTC (operation op-1)."
+	two := result(read(t, l, canceled, task("failed", 29), task("completed", 53)))
+	if i := New(two, noon).Instances[0]; !slices.Contains(i.Reasons, want) {
+		t.Errorf("%q", i.Reasons)
 	}
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -65,7 +66,7 @@ func missing(h *health.Health, _ *fleet.InstanceResult) string {
 }
 
 // failing describes the tasks that ended without a backup since the newest success.
-func failing(h *health.Health, _ *fleet.InstanceResult) string {
+func failing(h *health.Health, r *fleet.InstanceResult) string {
 	var failed []*health.Task
 	for i := range h.Tasks {
 		t := &h.Tasks[i]
@@ -78,10 +79,32 @@ func failing(h *health.Health, _ *fleet.InstanceResult) string {
 	}
 	newest, oldest := failed[0], failed[len(failed)-1]
 	if len(failed) == 1 {
-		return fmt.Sprintf("The last task ended without a backup: %s %s.", newest.Status, when(h, newest.End()))
+		return fmt.Sprintf("The last task ended without a backup: %s %s.", newest.Status, when(h, newest.End())) +
+			cancellation("It", newest, h, r)
 	}
 	return fmt.Sprintf("The last %d tasks ended without a backup: since %s; the newest %s %s.",
-		len(failed), when(h, oldest.End()), newest.Status, when(h, newest.End()))
+		len(failed), when(h, oldest.End()), newest.Status, when(h, newest.End())) + cancellation("The newest", newest, h, r)
+}
+
+// cancellation says what canceled a task; empty if that is not known.
+func cancellation(subject string, t *health.Task, h *health.Health, r *fleet.InstanceResult) string {
+	c, known := r.Limits.Cancellations.Of(t, h.Tasks)
+	operation := "operation " + cmp.Or(c.OperationID, "without id")
+	switch {
+	case !known:
+		return ""
+	case c.Guessed:
+		return fmt.Sprintf(" %s was probably canceled by hand: %s canceled a backup at %s, while it ran.", subject, operation, clock(c.At))
+	default:
+		return fmt.Sprintf(" %s was %s by hand at %s (%s).", subject, verb(c), clock(c.At), operation)
+	}
+}
+
+func verb(c health.Cancellation) string {
+	if c.Deleted {
+		return "deleted"
+	}
+	return "canceled"
 }
 
 func stuck(h *health.Health, r *fleet.InstanceResult) string {

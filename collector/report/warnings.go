@@ -47,19 +47,10 @@ func warnings(r *fleet.Result) (all []string) {
 	for _, o := range r.Optional {
 		for _, f := range o.Failures {
 			all = append(all, fmt.Sprintf("The %s of %d of %s cannot be read: %s. All else is read as before. %s",
-				optionalName(o.Operation), f.Instances, plural(len(r.Instances), "instance"), summary(f.Reason), strings.TrimSpace(message(f.Err))))
+				f.Subject, f.Instances, plural(len(r.Instances), "instance"), summary(f.Reason), strings.TrimSpace(message(f.Err))))
 		}
 	}
 	return all
-}
-
-// optionalName says what an optional operation reads.
-func optionalName(operation string) string {
-	name, known := map[string]string{"DescribeBackupPolicies": "backup policies", "ListOperationHistory": "restores"}[operation]
-	if !known {
-		return "results of " + operation
-	}
-	return name
 }
 
 // failedReads sums up the failed reads of more than one instance by reason.

@@ -1,0 +1,63 @@
+package health
+
+import (
+	"slices"
+	"time"
+
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+)
+
+// Cancellations is what ended backup tasks of an instance by hand: operations that canceled a task, or deleted its backup. Nil is unknown.
+type Cancellations struct {
+	ReadAt time.Time
+	All    []apiclient.Operation
+}
+
+// Cancellation is why a task ended as canceled.
+type Cancellation struct {
+	OperationID string
+	At          time.Time
+	Deleted     bool // the operation deleted the backup
+	Guessed     bool // the operation does not name the task: it canceled one at a time when only this one ran
+}
+
+// endsWithin is how long after an operation a task may end that it canceled.
+const endsWithin = 15 * time.Minute
+
+// Of returns why a task of a list ended as canceled; false if that is not known. An operation that names the task explains it. One that
+// names no task of the list may have canceled it if it was the only one that ran then. Deleting a backup says nothing about what runs.
+func (c *Cancellations) Of(task *Task, tasks []Task) (why Cancellation, known bool) {
+	if c == nil || task.Status != apiclient.StatusCanceled {
+		return why, false
+	}
+	for i := range c.All {
+		o := &c.All[i]
+		found := Cancellation{OperationID: o.ID, At: o.Start, Deleted: o.Type == apiclient.OperationDeleteBackup, Guessed: !o.Names(task.ID)}
+		namesOther := func(t Task) bool { return o.Names(t.ID) }
+		switch {
+		case !isEndedBy(task, o), found.Guessed && (found.Deleted || slices.ContainsFunc(tasks, namesOther) || !ranAlone(task, tasks, o.Start)):
+		case !known, why.Guessed && !found.Guessed, why.Guessed == found.Guessed && found.At.After(why.At):
+			why, known = found, true
+		}
+	}
+	return why, known
+}
+
+// isEndedBy reports whether an operation took effect, and the task ended soon after it.
+func isEndedBy(task *Task, o *apiclient.Operation) bool {
+	took := o.Status == apiclient.StatusCompleted || o.Status == apiclient.StatusRunning || o.Status == apiclient.StatusPending
+	until := o.Start
+	if o.End.After(until) {
+		until = o.End
+	}
+	const rounding = time.Second // one may be given in seconds, the other in milliseconds
+	return took && !o.Start.IsZero() && !task.Start.IsZero() && !task.Implausible && !o.Start.Before(task.Start) &&
+		!task.End().Before(o.Start.Add(-rounding)) && !task.End().After(until.Add(endsWithin))
+}
+
+// ranAlone reports whether no other task ran at a time.
+func ranAlone(task *Task, tasks []Task, at time.Time) bool {
+	return !slices.ContainsFunc(tasks, func(t Task) bool {
+		return t.ID != task.ID && !t.Start.After(at) && (!t.Status.Ended() || !t.End().Before(at))
+	})
+}
