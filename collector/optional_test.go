@@ -93,3 +93,36 @@ func TestDeniedOptionalReads(t *testing.T) {
 		t.Error(page)
 	}
 }
+
+// The page and JSON say that a run was canceled by hand, and whether the operation names it. No metric changes for that.
+func TestRunsThatWereCanceledByHand(t *testing.T) {
+	w := newOptionalWorld(t, twoOptional, nil)
+	begin := noon.Add(-5 * time.Hour)
+	for id, named := range map[string]bool{"c-1": true, "c-2": false} {
+		in := simulator.Instance{InstanceID: id, RegionID: "cn-hangzhou", Tasks: func(time.Time) []simulator.Task {
+			return []simulator.Task{{
+				BackupTaskID: "bt-12sui21312dd", Status: "CANCELLED", Start: simulator.Millis(begin), Finish: simulator.Millis(begin.Add(time.Hour)),
+			}}
+		}}
+		in.Operations = simulator.Canceled(simulator.Restored(time.Hour), in.Tasks, named)
+		w.sim.Set(in)
+	}
+	before := families(w.exposition(), "condition", "consecutive_failures", "last_task_status")
+	const sentence = "The last task ended without a backup: canceled 2026-03-04 08:00 UTC (4 h ago). "
+	c1 := sentence + "It was canceled by hand at 2026-03-04 07:59 UTC (operation op-2)."
+	c2 := sentence + "It was probably canceled by hand: operation op-2 canceled a backup at 2026-03-04 07:59 UTC, while it ran."
+	text := w.waitForOptional(func(string) bool {
+		json := w.get("/?format=json")
+		return strings.Contains(json, c1) && strings.Contains(json, c2)
+	})
+	page := w.get("/?open=cn-hangzhou/c-1&open=cn-hangzhou/c-2")
+	for _, want := range []string{c1, c2, "canceled by hand</td>", "canceled, probably by hand</td>"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
+	}
+	if after := families(text, "consecutive_failures", "last_task_status"); !strings.Contains(before, after) ||
+		strings.Contains(text, "by hand") {
+		t.Errorf("before:\n%s\nafter:\n%s", before, text)
+	}
+}

@@ -43,6 +43,8 @@ func DemoFleet() []DemoInstance {
 			d.Policies = DailyPolicy(1)
 		case "users-failed-last-night":
 			d.Operations = Restored(200 * day)
+		case "maps-canceled":
+			d.Operations = Canceled(d.Operations, d.Tasks, true)
 		}
 	}
 	return fleet

@@ -13,15 +13,23 @@ func Restored(ago time.Duration) func(time.Time) []Operation {
 	}
 }
 
-// Canceled adds to some operations one that canceled a backup some time ago. Detail is its text: whether the API names the task there is
-// not known.
-func Canceled(others func(time.Time) []Operation, at func(time.Time) time.Time, detail string) func(time.Time) []Operation {
+// Canceled adds to some operations one that canceled the newest canceled task, a minute before it ended. Whether the API names the task
+// in OperationDetail is not known.
+func Canceled(others func(time.Time) []Operation, tasks func(time.Time) []Task, named bool) func(time.Time) []Operation {
 	return func(now time.Time) []Operation {
-		begin := at(now)
-		return append(others(now), Operation{
-			ID: "op-2", Type: "cancel_backup_task", Status: "COMPLETED", Create: Millis(begin), End: Millis(begin.Add(30 * time.Second)),
-			Detail: detail,
-		})
+		all := others(now)
+		for _, t := range tasks(now) {
+			end, ended := t.Finish.(int64)
+			if t.Status != "CANCELLED" || !ended {
+				continue
+			}
+			o := Operation{ID: "op-2", Type: "cancel_backup_task", Status: "COMPLETED", Create: end - 60_000, End: end - 30_000, Detail: "done"}
+			if named {
+				o.Detail = "cancel " + t.BackupTaskID
+			}
+			return append(all, o)
+		}
+		return all
 	}
 }
 

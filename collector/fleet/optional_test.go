@@ -296,7 +296,7 @@ func TestCancellationsAreReadWhereARunWasCanceled(t *testing.T) {
 			}
 			return all
 		}
-		in.Operations = simulator.Canceled(simulator.Restored(time.Hour), func(time.Time) time.Time { return began }, "")
+		in.Operations = simulator.Canceled(simulator.Restored(time.Hour), in.Tasks, true)
 		w.sim.Set(in)
 		for _, step := range []struct {
 			canceled int
