@@ -6,14 +6,14 @@ import "fmt"
 const rankTitle = "Rank"
 
 func nameColumn() column {
-	return column{title: "Name", label: "instance_name", config: wide(225).with(toInstance)}
+	return column{title: "Name", label: "instance_name", config: wide(190).with(toInstance)}
 }
 
 func idColumn() column {
-	return column{title: "ID", label: "instance_id", config: wide(165).with(toInstance)}
+	return column{title: "ID", label: "instance_id", config: wide(155).with(toInstance)}
 }
 
-func regionColumn() column { return column{title: "Region", label: "region_id", config: wide(120)} }
+func regionColumn() column { return column{title: "Region", label: "region_id", config: wide(105)} }
 
 func clusterColumn() column { return column{title: "Cluster", label: "cluster", config: wide(90)} }
 
@@ -21,7 +21,7 @@ func clusterColumn() column { return column{title: "Cluster", label: "cluster", 
 func wide(pixels int) object { return object{"custom.width": pixels} }
 
 // fromNow is a timestamp, in milliseconds, as the time from now.
-func fromNow() object { return wide(140).with(object{"unit": "dateTimeFromNow"}) }
+func fromNow() object { return wide(125).with(object{"unit": "dateTimeFromNow"}) }
 
 func fleet() object {
 	return dashboard(fleetUID, "StarRocks backups: fleet", "Whether every instance has a good backup, and which has not.",
@@ -168,18 +168,18 @@ func whichInstances() object {
 	return rankedBy(rankTitle, newTable("Instances, the most urgent first",
 		"Nothing to restore and expiring come before overdue, then failing and the rest; the longest past its deadline first. Used: the age "+
 			"of the newest good backup, of the age it may reach before its deadline. Of an unknown instance all is as of its last read, for 26 h, "+
-			"and what the alerts hold is in red. Empty: not known, or there is none. Click an instance to see it in depth.",
+			"and what the alerts hold is in red. A dash: not known, not read, or there is none. Click an instance to see it in depth.",
 		24,
 		column{
 			title: "Name", label: "instance_name", expr: orOfInstance(knownNames(), byItsID(currentState())),
-			config: wide(225).with(toInstance),
+			config: wide(190).with(toInstance),
 		},
 		column{title: "State", expr: orElse(currentState(), say("instance_name", "no instance seen")), config: colored("none", states,
 			steps(neutral)).with(wide(85))},
 		column{title: "Why", label: "why", expr: whyText(), config: object{
 			"custom.minWidth": 250, "mappings": whyColors(), "custom.cellOptions": object{"type": "color-text"},
 		}},
-		column{title: "Used", expr: usedShare(), config: wide(150).with(object{
+		column{title: "Used", expr: usedShare(), config: wide(125).with(object{
 			"unit": "percentunit", "decimals": 0, "min": 0, "max": 1, "thresholds": steps(primary, 1, bad), "custom.cellOptions": object{
 				"type": "gauge", "mode": "basic", "valueDisplayMode": "text",
 			},
@@ -187,6 +187,7 @@ func whichInstances() object {
 		column{title: "Deadline", expr: milliseconds(lastKnown("deadline_timestamp_seconds")), config: fromNow()},
 		column{title: "Good backup", expr: milliseconds(lastKnown("last_success_timestamp_seconds")), config: fromNow()},
 		column{title: "Last read", expr: milliseconds(lastKnown("last_read_timestamp_seconds")), config: fromNow()},
+		policyColumn("Policy"), restoreColumn("Restore proven"),
 		column{title: rankTitle, expr: rank()},
 		idColumn(), regionColumn(), clusterColumn(),
 	).high(12))
@@ -250,33 +251,6 @@ func worstCompliance() object {
 		},
 		idColumn(),
 	).sorted("Within", false).high(9)
-}
-
-// policiesAndRestores says whether there will be a backup, and whether one was ever restored.
-func policiesAndRestores() object {
-	read := orOfInstance(paren("%s * 0", perInstance("policies")),
-		paren("max by (%s) (%s * 0)", identity, perInstance("restores", "status")))
-	return newTable("Policies and restores",
-		"Whether a policy starts backups, and when a restore was last proven. Empty: not known, or there is none. They are read slowly, and "+
-			"only if the exporter is configured to.", 24,
-		column{
-			title: "Name", label: "instance_name", expr: orElse(named(read),
-				sayIf(isRead(), "instance_name", "policies and restores are not read"), say("instance_name", "no instance is read")),
-			config: wide(225).with(toInstance),
-		},
-		column{
-			title: "Policies", expr: perInstance("policies"),
-			config: colored("none", values("0", "none", bad), steps(neutral)).with(wide(80)),
-		},
-		column{
-			title: "Backups last", expr: paren("86400 * %s", perInstance("policy_expire_days")), config: wide(110).with(object{"unit": "s"}),
-		},
-		column{
-			title: "Restore proven", expr: milliseconds(perInstance("last_restore_timestamp_seconds")), config: fromNow(),
-		},
-		column{title: "It took", expr: perInstance("last_restore_duration_seconds"), config: wide(90).with(object{"unit": "s"})},
-		idColumn(), regionColumn(), clusterColumn(),
-	).sorted("Restore proven", false).high(9)
 }
 
 const dataSizes = "last_success_data_size_bytes"

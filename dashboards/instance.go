@@ -18,6 +18,8 @@ func instanceDashboard() object {
 		row{largestTables(), changes(), failedTables()},
 		heading("What can be restored"),
 		row{window(), expiry()},
+		heading("Will there be a backup, and was one restored"),
+		policyAndRestore(),
 		row{snapshot()},
 	)
 }

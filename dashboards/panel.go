@@ -215,7 +215,7 @@ type column struct {
 // seriesLabels are the labels that a query may return. A table shows those that have a column.
 var seriesLabels = []string{
 	"cluster", "job", "instance", "instance_id", "region_id", "instance_name", "account", "tags", "reason", "alertname", "why", "on",
-	"condition", "status", "database", "table",
+	"condition", "status", "database", "table", "policy_id", "hour", "minute", "recurrence",
 }
 
 // newTable joins queries on their common labels. A query for the first label should return a row of words if there is nothing else: Grafana

@@ -161,7 +161,7 @@ func TestColumnsFit(t *testing.T) {
 			t.Errorf("all columns: %v pixels", total)
 		}
 		essential := 0.0
-		for _, title := range []string{"Name", "State", "Why", "Used", "Deadline", "Good backup", "Last read"} {
+		for _, title := range []string{"Name", "State", "Why", "Used", "Deadline", "Good backup", "Last read", "Policy", "Restore proven"} {
 			essential += widths[title]
 		}
 		if essential == 0 || essential > 1240 {

@@ -263,12 +263,26 @@ type backup struct {
 	conditions map[string]float64 // those that hold
 	done       float64            // when the newest good backup finished
 	deadline   float64
-	read       float64 // when it was last read, if it cannot be read now and the exporter knows
+	read       float64            // when it was last read, if it cannot be read now and the exporter knows
+	optional   map[string]float64 // metrics of what is read slowly, by name and own labels
 }
 
 var everyCondition = []string{
 	"overdue", "missing", "failing", "failing_repeatedly", "stuck", "expiring", "retention_too_short", "shrunk", "tables_failed",
 	"status_unknown", "implausible", "subscription_ending",
+}
+
+// optionalConditions are exported where policies and restores are read.
+var optionalConditions = []string{"no_policy", "restore_untested"}
+
+func conditions(b backup) []string {
+	all := slices.Clone(everyCondition)
+	for _, c := range optionalConditions {
+		if _, read := b.conditions[c]; read {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 func (e exporter) exposition(now float64) []sample {
@@ -293,6 +307,10 @@ func (e exporter) exposition(now float64) []sample {
 			add("scrape_errors_total", fmt.Sprintf("reason=%q,", reason), errors)
 		}
 		add("max_age_seconds", "", b.deadline-b.done)
+		for metric, v := range b.optional {
+			name, labels, _ := strings.Cut(metric, "{")
+			add(name, labels, v)
+		}
 		if b.unread != "" {
 			add("up", "", 0)
 			add("read_condition", `condition="unreadable",`, 1)
@@ -308,7 +326,7 @@ func (e exporter) exposition(now float64) []sample {
 		for _, c := range []string{"unreadable", "access_denied", "throttled"} {
 			add("read_condition", fmt.Sprintf("condition=%q,", c), 0)
 		}
-		for _, c := range everyCondition {
+		for _, c := range conditions(b) {
 			add("condition", fmt.Sprintf("condition=%q,", c), b.conditions[c])
 		}
 		add("instance_info", fmt.Sprintf(`account="default",instance_name=%q,`, "name-of-"+b.id), 1)
@@ -740,7 +758,7 @@ func TestMostUrgentFirst(t *testing.T) {
 func TestWordsOfConditions(t *testing.T) {
 	s := newServer(t, false)
 	all := []backup{{id: "c-new", conditions: map[string]float64{}}}
-	for _, c := range everyCondition {
+	for _, c := range slices.Concat(everyCondition, optionalConditions) {
 		all = append(all, backup{id: "c-" + c, conditions: map[string]float64{c: 1}})
 	}
 	s.scrape(3, func(now float64) []sample {
@@ -752,9 +770,60 @@ func TestWordsOfConditions(t *testing.T) {
 	if why["c-new"] != urgency[0].words[0] || len(why) != len(all) {
 		t.Errorf("%v", why)
 	}
-	for _, c := range everyCondition {
+	for _, c := range slices.Concat(everyCondition, optionalConditions) {
 		if why["c-"+c] == urgency[0].words[0] || sentences[c] == "" {
 			t.Errorf("%s has no words: %q, %q", c, why["c-"+c], sentences[c])
 		}
+	}
+}
+
+// What is not read is not known: neither that there is no policy, nor that nothing was restored. None is red only if no backup comes.
+func TestPoliciesAndRestores(t *testing.T) {
+	s := newServer(t, true)
+	none := map[string]float64{"policies": 0, `restores{status="completed",`: 0, `restores{status="failed",`: 2}
+	waiting, manual := s.good("c-waits"), s.good("c-manual")
+	waiting.conditions = map[string]float64{"no_policy": 1}
+	waiting.optional, manual.optional = none, none
+	policed, off := s.good("c-policed"), s.good("c-off")
+	policed.optional = map[string]float64{
+		"policies": 2, `policy_info{policy_id="p-1",hour="2",minute="30",recurrence="1,5",`: 1, "policy_expire_days": 7,
+		"last_restore_timestamp_seconds": 1e9, `restores{status="completed",`: 1,
+	}
+	e := exporter{here, []backup{waiting, manual, policed, off}}
+	policies, restores := instancesColumn(t, "Policy"), instancesColumn(t, "Restore proven")
+	check := func(when string, wantPolicies, wantRestores map[string]string) {
+		t.Helper()
+		if got := s.byID(policies, ""); !equal(got, wantPolicies) {
+			t.Errorf("%s: policies %v, want %v", when, got, wantPolicies)
+		}
+		if got := s.byID(restores, ""); !equal(got, wantRestores) {
+			t.Errorf("%s: restores %v, want %v", when, got, wantRestores)
+		}
+	}
+	s.scrape(3, together(e))
+	known := map[string]string{"c-waits": "-1", "c-manual": "0", "c-policed": "2"}
+	proven := map[string]string{"c-waits": "0", "c-manual": "0", "c-policed": "1e+12"}
+	check("both read", known, proven)
+	if rows := s.byID(find(t, "Policies and restores", "A"), "instance_name"); len(rows) != 3 || rows["c-off"] != "" {
+		t.Errorf("rows %v", rows)
+	}
+	s.scrape(3, dead(e))
+	known["c-waits"] = "0" // as of the last read
+	check("no exporter answers", known, proven)
+	for i := range e.instances {
+		e.instances[i].optional = nil
+	}
+	e.instances[0].conditions = nil
+	s.scrape(3, together(e))
+	check("both off", nil, nil)
+	for title, want := range map[string]string{
+		"Policies": "not known", "Restores": "not known", "Policies and restores": "policies and restores are not read",
+	} {
+		if got := s.instant(find(t, title, "A")); len(got) != 1 || !strings.Contains(fmt.Sprint(got[0].labels), want) {
+			t.Errorf("%s: %v, want %s", title, got, want)
+		}
+	}
+	for _, title := range []string{"Backup policies", "Backups last", "A task may run for", "Restore proven", "It took"} {
+		s.shows(title, "")
 	}
 }
