@@ -6,14 +6,14 @@ import "fmt"
 const rankTitle = "Rank"
 
 func nameColumn() column {
-	return column{title: "Name", label: "instance_name", config: wide(190).with(toInstance)}
+	return column{title: "Name", label: "instance_name", config: wide(225).with(toInstance)}
 }
 
 func idColumn() column {
-	return column{title: "ID", label: "instance_id", config: wide(155).with(toInstance)}
+	return column{title: "ID", label: "instance_id", config: wide(165).with(toInstance)}
 }
 
-func regionColumn() column { return column{title: "Region", label: "region_id", config: wide(105)} }
+func regionColumn() column { return column{title: "Region", label: "region_id", config: wide(115)} }
 
 func clusterColumn() column { return column{title: "Cluster", label: "cluster", config: wide(90)} }
 
@@ -21,7 +21,7 @@ func clusterColumn() column { return column{title: "Cluster", label: "cluster", 
 func wide(pixels int) object { return object{"custom.width": pixels} }
 
 // fromNow is a timestamp, in milliseconds, as the time from now.
-func fromNow() object { return wide(125).with(object{"unit": "dateTimeFromNow"}) }
+func fromNow() object { return wide(140).with(object{"unit": "dateTimeFromNow"}) }
 
 func fleet() object {
 	return dashboard(fleetUID, "StarRocks backups: fleet", "Whether every instance has a good backup, and which has not.",
@@ -172,20 +172,23 @@ func whichInstances() object {
 		24,
 		column{
 			title: "Name", label: "instance_name", expr: orOfInstance(knownNames(), byItsID(currentState())),
-			config: wide(190).with(toInstance),
+			config: wide(215).with(toInstance),
 		},
 		column{title: "State", expr: orElse(currentState(), say("instance_name", "no instance seen")), config: colored("none", states,
-			steps(neutral)).with(wide(85))},
+			steps(neutral)).with(wide(80))},
 		column{title: "Why", label: "why", expr: whyText(), config: object{
 			"custom.minWidth": 250, "mappings": whyColors(), "custom.cellOptions": object{"type": "color-text"},
 		}},
-		column{title: "Used", expr: usedShare(), config: wide(125).with(object{
+		column{title: "Used", expr: usedShare(), config: wide(110).with(object{
 			"unit": "percentunit", "decimals": 0, "min": 0, "max": 1, "thresholds": steps(primary, 1, bad), "custom.cellOptions": object{
 				"type": "gauge", "mode": "basic", "valueDisplayMode": "text",
 			},
 		})},
-		column{title: "Deadline", expr: milliseconds(lastKnown("deadline_timestamp_seconds")), config: fromNow()},
-		column{title: "Good backup", expr: milliseconds(lastKnown("last_success_timestamp_seconds")), config: fromNow()},
+		column{title: "Deadline", expr: milliseconds(lastKnown("deadline_timestamp_seconds")), config: fromNow().with(wide(105))},
+		column{
+			title: "Good backup", expr: milliseconds(lastKnown("last_success_timestamp_seconds")),
+			config: fromNow().with(wide(110)),
+		},
 		column{title: "Last read", expr: milliseconds(lastKnown("last_read_timestamp_seconds")), config: fromNow()},
 		policyColumn("Policy"), restoreColumn("Restore proven"),
 		column{title: rankTitle, expr: rank()},

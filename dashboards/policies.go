@@ -19,13 +19,13 @@ var (
 )
 
 func policyColumn(title string) column {
-	return column{title: title, expr: policyCount(), config: colored("none", noPolicies, steps(neutral)).with(wide(60))}
+	return column{title: title, expr: policyCount(), config: colored("none", noPolicies, steps(neutral)).with(wide(58))}
 }
 
 func restoreColumn(title string) column {
 	return column{
 		title: title, expr: milliseconds(restoreProven()),
-		config: colored("dateTimeFromNow", noRestores, steps(neutral)).with(wide(125)),
+		config: colored("dateTimeFromNow", noRestores, steps(neutral)).with(wide(112)),
 	}
 }
 
@@ -70,7 +70,7 @@ func policyAndRestore() row {
 					sayIf(paren("%s == 0", perInstance("policies")), "policy_id", "none"), say("policy_id", none)),
 				config: wide(110),
 			},
-			column{title: "Hour", label: "hour", config: wide(60)}, column{title: "Minute", label: "minute", config: wide(70)},
+			column{title: "Hour", label: "hour", config: wide(58)}, column{title: "Minute", label: "minute", config: wide(70)},
 			column{title: "Recurrence", label: "recurrence", config: wide(100)}).high(6),
 		stat("Restore proven", "When the newest restore in the history of the instance completed.", 3, "dateTimeFromNow", 0, none, steps(neutral),
 			instant(milliseconds(restoreProven()), "")).field(object{"mappings": noRestores}).high(6),
