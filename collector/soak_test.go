@@ -22,6 +22,7 @@ import (
 
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
@@ -126,6 +127,7 @@ type soak struct {
 	reload   func()
 	region   atomic.Pointer[played]     // what plays when the region's lists are asked for
 	leftOut  [soakInstances]atomic.Bool // of the list of the region's backups
+	optional *optionalWorld             // nil where policies and restores are not read
 	finds    bool                       // the instances are discovered and their backups listed, not configured and read one by one
 	found    bool                       // the exporter has found them
 	listed   int                        // instances configured, the first ones
@@ -144,7 +146,7 @@ type played struct {
 	requests atomic.Int32
 }
 
-// newSoak returns a world; each second one finds its instances.
+// newSoak returns a world; each second one finds its instances, and two of four read policies and restores.
 func newSoak(t *testing.T, seed uint64) *soak {
 	t.Helper()
 	s := &soak{
@@ -156,6 +158,9 @@ func newSoak(t *testing.T, seed uint64) *soak {
 		scrapes: map[string]int{},
 	} //nolint:gosec // no secret depends on it
 	s.now.Store(noon.UnixMilli())
+	if seed%4 >= 2 {
+		s.optional = &optionalWorld{t: t, seen: map[string]int{}}
+	}
 	for n := range s.sims {
 		s.sims[n] = simulator.New(
 			simulator.Options{
@@ -166,22 +171,22 @@ func newSoak(t *testing.T, seed uint64) *soak {
 			},
 		)
 		for i := range soakInstances {
-			s.sims[n].Set(
-				simulator.Instance{
-					InstanceID: soakID(i),
-					RegionID:   "cn-hangzhou",
-					Tasks:      func(now time.Time) []simulator.Task { return tasksOf(runsOf(i, now)) },
-					Listed:     s.listing(i),
-					Fault:      s.fault(&s.playing[i]),
-				},
-			)
+			in := simulator.Instance{
+				InstanceID: soakID(i),
+				RegionID:   "cn-hangzhou",
+				Tasks:      func(now time.Time) []simulator.Task { return tasksOf(runsOf(i, now)) },
+				Listed:     s.listing(i),
+				Fault:      s.fault(&s.playing[i]),
+			}
+			if s.optional != nil {
+				s.optional.add(i, &in)
+			}
+			s.sims[n].Set(in)
 		}
 	}
-	s.api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.sims[s.accepts.Load()].ServeHTTP(w, r) }))
-	t.Cleanup(func() { s.api.CloseClientConnections(); s.api.Close() })
 	s.rotate(0)
 	s.restart()
-	t.Cleanup(func() { s.exporter.Close() })
+	t.Cleanup(func() { s.exporter.Close(); s.api.CloseClientConnections(); s.api.Close() })
 	return s
 }
 
@@ -222,6 +227,11 @@ func (s *soak) restart() {
 	if s.exporter != nil {
 		s.exporter.Close()
 		s.api.CloseClientConnections() // as the end of a process does
+		s.api.Close()                  // nor does what the old process still reads reach the API
+	}
+	s.api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.sims[s.accepts.Load()].ServeHTTP(w, r) }))
+	if s.optional != nil {
+		s.optional.restart()
 	}
 	own := prometheus.NewRegistry()
 	s.scraper = fleet.NewScraper(log.NewNopLogger(), s.exporterTime, func() {})
@@ -230,6 +240,10 @@ func (s *soak) restart() {
 		var b strings.Builder
 		fmt.Fprintf(&b, "api: {endpoint: %q, timeout: 1m, max_attempts: 2, requests_per_second: 1000000, concurrency: 4}\n", s.api.URL)
 		fmt.Fprintf(&b, "accounts: {default: {access_key_id: id, access_key_secret_file: %q}}\n", s.file)
+		if s.optional != nil {
+			fmt.Fprintf(&b, "policies: {refresh_interval: %v}\nrestores: {refresh_interval: %v, max_age: %v}\n",
+				model.Duration(policyInterval), model.Duration(restoreInterval), model.Duration(restoreMaxAge))
+		}
 		if s.finds {
 			b.WriteString("discovery: [{region_id: cn-hangzhou, max_age: 26h, listing: region}]\n")
 			return config.Parse("soak.yml", []byte(b.String()))
@@ -332,7 +346,7 @@ func statusOf(word string) string {
 func tasksOf(runs []soakRun) (tasks []simulator.Task) {
 	for _, r := range runs {
 		t := simulator.Task{
-			BackupTaskID: fmt.Sprintf("bt-%d", r.start.Unix()),
+			BackupTaskID: taskID(r),
 			Status:       r.status,
 			Start:        simulator.Millis(r.start),
 			Size:         1,
@@ -436,6 +450,9 @@ func (s *soak) step() {
 		if !s.finds {
 			s.listed = 1 + r.IntN(soakInstances)
 			s.restartCountersOfThoseGone()
+			if s.optional != nil {
+				s.optional.forget(s.listed)
+			}
 		}
 		s.reload()
 		s.scrapes["reloads"]++
@@ -456,12 +473,18 @@ func (s *soak) step() {
 		s.leftOut[i].Store(r.IntN(20) == 0)
 	}
 	s.region.Store(pick(r, kinds))
+	if s.optional != nil {
+		s.optional.pick(r)
+	}
 	exposition, took := s.get("/metrics")
 	s.slowest = max(s.slowest, took)
 	if took > 30*time.Second { // a machine may be busy, but no instance that hangs for a minute holds it up
 		s.t.Errorf("a scrape took %v", took)
 	}
 	s.check(parseFast(exposition))
+	if s.optional != nil {
+		s.optional.checkErrors(exposition)
+	}
 }
 
 // pick returns a trouble for one of five.
@@ -590,6 +613,12 @@ func (s *soak) check(got map[string]map[string]float64) {
 			reasons = append(reasons, "timeout")
 		}
 		s.checkOne(i, series, reasons, mayWork)
+		if name := unknownOptional(series); name != "" {
+			s.t.Errorf("%s was not read, and has %s", soakID(i), name)
+		}
+		if s.optional != nil {
+			s.optional.check(i, series, s.apiTime())
+		}
 		failed += int(1 - series["up"])
 		s.monotone(i, series)
 		told = told || p == nil
@@ -616,7 +645,9 @@ func (s *soak) checkOne(i int, series map[string]float64, reasons []string, mayW
 		if !mayWork || failed != 0 {
 			s.t.Errorf("%s works, and should fail for %q (%v failures counted)", id, reasons, failed)
 		}
-		for k, want := range expectedOf(runsOf(i, s.apiTime()), s.exporterTime()) {
+		expected := expectedOf(runsOf(i, s.apiTime()), s.exporterTime())
+		expectConditions(expected, series, s.exporterTime())
+		for k, want := range expected {
 			if series[k] != want {
 				s.t.Errorf("at %v: %s: %s is %v, want %v", s.exporterTime(), id, k, series[k], want)
 			}
@@ -630,6 +661,29 @@ func (s *soak) checkOne(i int, series map[string]float64, reasons []string, mayW
 			}
 		}
 	}
+}
+
+// settle scrapes without faults until policies, restores and cancellations of every instance are known.
+func (s *soak) settle() {
+	s.t.Helper()
+	for i := range soakInstances {
+		s.playing[i].Store(nil)
+		s.optional.playing[i].Store(nil)
+		s.leftOut[i].Store(false)
+	}
+	s.region.Store(nil)
+	s.skew.Store(0)
+	missing := ""
+	for range 3000 { // a read that hangs ends within a minute
+		s.now.Add(time.Minute.Milliseconds())
+		exposition, _ := s.get("/metrics")
+		page, _ := s.get("/?format=json")
+		if missing = s.optional.missing(parseFast(exposition), page, s.apiTime()); missing == "" {
+			return
+		}
+		time.Sleep(30 * time.Millisecond)
+	}
+	s.t.Error(missing)
 }
 
 // resources are goroutines, open files and live memory; without connections that are kept for the next scrape, of which there are
@@ -666,6 +720,11 @@ func TestSoak(t *testing.T) {
 		if k == n/10 {
 			goroutines, files, heap = s.resources()
 		}
+	}
+	if s.optional != nil {
+		s.settle()
+		s.scrapes["policies"], s.scrapes["restores"] = s.optional.seen["policies"], s.optional.seen["restores"]
+		s.scrapes["failed optional reads"] = s.optional.seen["failed"]
 	}
 	g, f, h := s.resources()
 	t.Logf(

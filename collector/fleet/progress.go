@@ -105,7 +105,7 @@ func (p *progress) due(slots []*slot) (due []*slot) {
 		}
 		l := p.limits(s.target, now)
 		judged := h.facts.Judge(l, now)
-		s.result = &InstanceResult{Instance: s.target.Instance, Health: judged, ReadBefore: true}
+		s.result = &InstanceResult{Instance: s.target.Instance, Limits: l, Health: judged, ReadBefore: true}
 		if !maps.Equal(judged.Conditions, h.facts.Judge(l, h.facts.ReadAt).Conditions) {
 			due = append(due, s)
 		}
@@ -120,7 +120,8 @@ func (p *progress) finish(s *slot, facts *health.Facts, err error) {
 	p.history.Lock()
 	defer p.history.Unlock()
 	if err == nil {
-		r.Health = facts.Judge(p.limits(s.target, now), facts.ReadAt)
+		r.Limits = p.limits(s.target, now)
+		r.Health = facts.Judge(r.Limits, facts.ReadAt)
 	}
 	if !s.began.IsZero() {
 		r.Duration = now.Sub(s.began)
@@ -173,7 +174,10 @@ func (p *progress) result() *Result {
 		}
 		if h := p.history.instance(s.target); h != nil {
 			copied := *one
-			copied.Totals, copied.Facts, copied.Limits = h.copyTotals(), h.facts, p.limits(s.target, r.At)
+			copied.Totals, copied.Facts = h.copyTotals(), h.facts
+			if copied.Health == nil { // else those that it was judged by: an optional read may have ended since
+				copied.Limits = p.limits(s.target, r.At)
+			}
 			r.Instances = append(r.Instances, copied)
 		}
 	}
