@@ -105,9 +105,17 @@ func (l *Limiter) takeTurn(ctx context.Context, rank, read int) (int, error) {
 	return 0, ctx.Err()
 }
 
-// grant gives the turn, and a place with it, to the first of those who wait. The caller holds the lock.
+// grant gives the turn, and a place with it, to the first of those who wait. What nothing waits for leaves one place free: a scrape would
+// wait for an answer that hangs. The caller holds the lock.
 func (l *Limiter) grant() {
-	if !l.granted && l.inFlight < l.places && len(l.waiting) > 0 {
+	if l.granted || len(l.waiting) == 0 {
+		return
+	}
+	places := l.places
+	if l.waiting[0].rank <= optionalRank && places > 1 {
+		places--
+	}
+	if l.inFlight < places {
 		l.granted = true
 		l.inFlight++
 		close(heap.Pop(&l.waiting).(*turn).come)
@@ -121,11 +129,16 @@ func (l *Limiter) succeeded() {
 	l.retries = min(float64(max(leastRetries, l.places)), l.retries+retriesBySuccess)
 }
 
-// mayRetry takes a retry from the budget, and reports whether there was one left: an API that is down gets no retries.
-func (l *Limiter) mayRetry() bool {
+// mayRetry takes a retry from the budget, and reports whether there was one left: an API that is down gets no retries. What nothing waits
+// for leaves half of them to scrapes.
+func (l *Limiter) mayRetry(rank int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.retries < 1 {
+	left := 0.0
+	if rank <= optionalRank {
+		left = leastRetries / 2
+	}
+	if l.retries < left+1 {
 		return false
 	}
 	l.retries--

@@ -122,11 +122,11 @@ func TestLimiterSet(t *testing.T) {
 func TestRetryBudgetCoversTheRequestsInFlight(t *testing.T) {
 	l := NewLimiter(rate.Inf, 1, 10*leastRetries)
 	for n := range 10 * leastRetries {
-		if !l.mayRetry() {
+		if !l.mayRetry(0) {
 			t.Fatalf("%d retries", n)
 		}
 	}
-	if l.mayRetry() {
+	if l.mayRetry(0) {
 		t.Error("no end")
 	}
 }
@@ -136,7 +136,7 @@ func TestRetryBudget(t *testing.T) {
 	l := NewLimiter(rate.Inf, 1, 1)
 	allowed := 0
 	for range 100 {
-		if l.mayRetry() {
+		if l.mayRetry(0) {
 			allowed++
 		}
 	}
@@ -144,7 +144,36 @@ func TestRetryBudget(t *testing.T) {
 		t.Errorf("%d retries during an outage", allowed)
 	}
 	l.succeeded()
-	if !l.mayRetry() || l.mayRetry() {
+	if !l.mayRetry(0) || l.mayRetry(0) {
 		t.Error("a success allows one retry")
 	}
+	for range leastRetries / 2 {
+		l.succeeded()
+	}
+	if l.mayRetry(optionalRank) {
+		t.Error("an optional operation takes what is left to scrapes")
+	}
+	l.succeeded()
+	if !l.mayRetry(optionalRank) || l.mayRetry(optionalRank) {
+		t.Error("beyond that, a success allows one retry of an optional operation")
+	}
+}
+
+// Optional operations leave a place to the others.
+func TestOptionalOperationsLeaveAPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(rate.Inf, 1, 3)
+		ctx, cancel := context.WithCancel(t.Context())
+		for range 5 {
+			go l.Acquire(ctx, optionalRank, 0) //nolint:errcheck // some wait until the end
+		}
+		synctest.Wait()
+		if l.inFlight != 2 {
+			t.Errorf("%d in flight", l.inFlight)
+		}
+		if _, err := l.Acquire(ctx, 0, 0); err != nil || l.inFlight != 3 {
+			t.Errorf("%v, %d in flight", err, l.inFlight)
+		}
+		cancel()
+	})
 }

@@ -193,7 +193,7 @@ func (l *list[T]) call(ctx context.Context, n, size int) (*page[T], *buffer, err
 		if last.sent {
 			last.Attempts = attempt
 		}
-		if attempt >= l.client.o.MaxAttempts || !last.mayRetry(refreshed) || ctx.Err() != nil || !limiter.mayRetry() {
+		if attempt >= l.client.o.MaxAttempts || !last.mayRetry(refreshed) || ctx.Err() != nil || !limiter.mayRetry(l.op.rank) {
 			return nil, nil, last
 		}
 		refreshed = refreshed || last.retry == retryFreshCredentials

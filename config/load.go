@@ -123,6 +123,9 @@ func (c *Config) check(f *findings) {
 	c.Backups.checkStatusWords(f)
 	checkRefreshInterval(f, "policies", c.Policies.RefreshInterval)
 	checkRefreshInterval(f, "restores", c.Restores.RefreshInterval)
+	if optional := c.Policies.RefreshInterval + c.Restores.RefreshInterval; optional > 0 && c.API.Concurrency == 1 {
+		f.fail("api.concurrency", "must be 2 or more where policies or restores are read: they leave one request to the backups")
+	}
 	if _, given := f.lines["restores.max_age"]; given && c.Restores.MaxAge <= 0 {
 		f.fail("restores.max_age", "must be above 0")
 	}

@@ -13,6 +13,7 @@ import (
 
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
 )
 
 const (
@@ -192,6 +193,47 @@ func TestOptionalReadsNeverHoldUpAScrape(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever hangs, a scrape has a place among the requests in flight, and retries.
+func TestOptionalReadsLeaveAPlace(t *testing.T) {
+	for places := 2; places < 5; places++ {
+		synctest.Test(t, func(t *testing.T) {
+			hang := simulator.Delay(time.Hour)
+			w := newOptionalWorld(t, 5, func(rw http.ResponseWriter, r *http.Request, n int) bool {
+				return r.Header.Get("x-acs-action") != "DescribeBackups" && hang(rw, r, n)
+			})
+			w.limiter.Set(100, 100, places)
+			w.readBoth()
+			s := w.scraper()
+			for range 5 {
+				scrape(s, 500*time.Millisecond)
+				time.Sleep(time.Second)
+				if r := scrape(s, 500*time.Millisecond); ups(r) != 5 {
+					t.Errorf("%d places: %d up", places, ups(r))
+				}
+				time.Sleep(30 * time.Minute)
+			}
+		})
+	}
+}
+
+// An optional read that ends during a scrape changes limits and conditions of its result alike.
+func TestConditionsAgreeWithWhatIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newOptionalWorld(t, 1, simulator.Of(describePolicies, simulator.Delay(2*time.Second)))
+		slow := simulator.Of("DescribeBackups", simulator.Delay(5*time.Second))
+		w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Fault: slow})
+		w.configure("c-1")
+		w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour)}
+		s := w.scraper()
+		scrape(s, 6*time.Second)
+		one := scrape(s, 6*time.Second).Instances[0] // is read before its policies are, and waits for the other
+		if _, known := one.Health.Conditions[health.NoPolicy]; !known || one.Limits.Policies == nil {
+			t.Errorf("%v, %+v", one.Health.Conditions, one.Limits)
+		}
+		time.Sleep(time.Minute)
+	})
 }
 
 // What was read counts for three intervals, also if later reads fail.

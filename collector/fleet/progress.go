@@ -174,9 +174,9 @@ func (p *progress) result() *Result {
 		}
 		if h := p.history.instance(s.target); h != nil {
 			copied := *one
-			copied.Totals, copied.Facts = h.copyTotals(), h.facts
-			if copied.Health == nil { // else those that it was judged by: an optional read may have ended since
-				copied.Limits = p.limits(s.target, r.At)
+			copied.Totals, copied.Facts, copied.Limits = h.copyTotals(), h.facts, p.limits(s.target, r.At)
+			if one.Health != nil && copied.Limits != one.Limits { // an optional read has ended since
+				copied.Health = one.Health.Facts.Judge(copied.Limits, one.Health.At)
 			}
 			r.Instances = append(r.Instances, copied)
 		}
