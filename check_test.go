@@ -79,7 +79,8 @@ func TestCheckStatus(t *testing.T) {
 		instances  []simulator.Instance
 		lists      simulator.Fault
 		finds      bool
-		configured bool // beside those found
+		configured bool   // beside those found
+		more       string // configuration
 		status     int
 		says       string
 		never      string
@@ -115,6 +116,14 @@ func TestCheckStatus(t *testing.T) {
 			lists: simulator.GatewayError(http.StatusForbidden, "Forbidden.RAM", "no"), finds: true,
 			status: 2, says: fmt.Sprintf(policyOf, "sr:DescribeInstances"),
 		},
+		"policies and restores denied": {
+			instances: []simulator.Instance{{Tasks: good, Fault: func(w http.ResponseWriter, r *http.Request, n int) bool {
+				return simulator.Of("DescribeBackupPolicies", simulator.Denied("sr:ReadPolicies"))(w, r, n) ||
+					simulator.Of("ListOperationHistory", unnamed)(w, r, n)
+			}}},
+			more:   "policies: {refresh_interval: 1h}\nrestores: {refresh_interval: 6h, max_age: 90d}\n",
+			status: 0, says: fmt.Sprintf(policyOf, `sr:ListOperationHistory", "sr:ReadPolicies`), never: "No backup policy",
+		},
 		"a policy that somebody else wrote": {
 			instances: []simulator.Instance{{Fault: simulator.Denied(`sr:X", "*`)}}, status: 2,
 			says: fmt.Sprintf(policyOf, "sr:DescribeBackups"),
@@ -146,6 +155,7 @@ func TestCheckStatus(t *testing.T) {
 				"api: {endpoint: %q, max_attempts: 1, timeout: 1h}\naccounts: {default: {access_key_id: id, access_key_secret: secret}}\n",
 				api.URL,
 			)
+			text += c.more
 			c.configured = c.configured || !c.finds
 			if c.finds {
 				text += "discovery: [{region_id: cn-hangzhou}]\n"
