@@ -164,8 +164,8 @@ func expectedPolicies(i int, at time.Time) map[string]float64 {
 	return want
 }
 
-// expectedRestores is the same of restores. Those that ended after some time may not have counted as the newest: the clock went on while the
-// exporter read. On each day one ends at most.
+// expectedRestores is the same of restores. Those that ended after some time may not have counted as the newest: the clock went on while
+// the exporter read. On each day one ends at most.
 func expectedRestores(i int, at, newestBy time.Time) map[string]float64 {
 	want := map[string]float64{"restores running": 0, "restores completed": 0, "restores canceled": 0, "restores failed": 0}
 	for _, o := range operationsOf(i, at) {
@@ -257,7 +257,8 @@ func expectConditions(want, series map[string]float64, now time.Time) {
 	}
 }
 
-// unknownOptional returns a series of policies or restores, or of a condition of theirs, that stands there though nothing was read; empty if none does.
+// unknownOptional returns a series of policies or restores, or of a condition of theirs, that stands there though nothing was read; empty if
+// none does.
 func unknownOptional(series map[string]float64) string {
 	_, policies := series["policies"]
 	_, restores := series["restores completed"]

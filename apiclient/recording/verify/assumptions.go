@@ -25,7 +25,7 @@ func (a *assumption) see(e *exchange, holds bool, format string, args ...any) {
 }
 
 func assumptions() []*assumption {
-	return slices.Concat(aboutAnswers(), aboutTasks(), aboutTimesAndSizes(), aboutLists())
+	return slices.Concat(aboutAnswers(), aboutTasks(), aboutTimesAndSizes(), aboutLists(), aboutOperations())
 }
 
 func about(says string, look func(*assumption, []*exchange)) *assumption {
@@ -157,6 +157,31 @@ func aboutLists() []*assumption {
 	}
 }
 
+func aboutOperations() []*assumption {
+	return []*assumption{
+		about("An operation that canceled a backup task names the task.", func(a *assumption, exchanges []*exchange) {
+			var tasks []string
+			for _, e := range exchanges {
+				for _, item := range e.items() {
+					if id := textOf(item["BackupTaskId"]); id != "" {
+						tasks = append(tasks, id)
+					}
+				}
+			}
+			for _, e := range exchanges {
+				for _, item := range e.items() {
+					if textOf(item["OperationType"]) != "cancel_backup_task" {
+						continue
+					}
+					text := textOf(item["OperationDetail"]) + "\n" + textOf(item["BeforeValue"]) + "\n" + textOf(item["AfterValue"])
+					named := slices.ContainsFunc(tasks, func(id string) bool { return strings.Contains(text, id) })
+					a.see(e, named, "operation %v: %q", item["OperationId"], text)
+				}
+			}
+		}),
+	}
+}
+
 // seeTotals compares the largest Total of each list with the distinct entries of its pages. A list that was recorded twice has them twice.
 func seeTotals(a *assumption, exchanges []*exchange) {
 	type list struct {
@@ -170,7 +195,10 @@ func seeTotals(a *assumption, exchanges []*exchange) {
 		if !e.succeeded() {
 			continue
 		}
-		key := fmt.Sprint(e.action, " ", e.query.Get("RegionId"), " ", e.query.Get("InstanceId"), " ", e.query.Get("Tag"))
+		key := e.action
+		for _, parameter := range []string{"RegionId", "InstanceId", "Tag", "OperationType"} {
+			key += " " + e.query.Get(parameter)
+		}
 		l := lists[key]
 		if l == nil {
 			l = &list{ids: map[string]bool{}}
@@ -182,7 +210,11 @@ func seeTotals(a *assumption, exchanges []*exchange) {
 			l.total = max(l.total, total)
 		}
 		for _, item := range e.items() {
-			l.ids[textOf(item["InstanceId"])+"/"+textOf(item["BackupTaskId"])] = true
+			id := ""
+			for _, field := range []string{"InstanceId", "BackupTaskId", "PolicyId", "OperationId"} {
+				id += textOf(item[field]) + "/"
+			}
+			l.ids[id] = true
 		}
 	}
 	for _, key := range order {

@@ -48,3 +48,29 @@ func TestVerify(t *testing.T) {
 		}
 	}
 }
+
+// Policies and operations are lists of their own, each type of operation, too.
+func TestVerifyOptionalOperations(t *testing.T) {
+	get := func(action, query, body string) *fstest.MapFile {
+		return &fstest.MapFile{Data: fmt.Appendf(nil,
+			"POST /webapi?InstanceId=c-1&%s HTTP/1.1\r\nHost: api\r\nX-Acs-Action: %s\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s",
+			query, action, len(body), body)}
+	}
+	for detail, want := range map[string]string{
+		"cancel bt-12": "confirmed  An operation that canceled a backup task names the task.",
+		"done":         "BROKEN     An operation that canceled a backup task names the task.",
+	} {
+		var report strings.Builder
+		broken, err := verify(fstest.MapFS{
+			"1.http": get("DescribeBackupPolicies", "", `{"Success":true,"Data":[{"PolicyId":"1"},{"PolicyId":"2"}],"Total":2}`),
+			"2.http": get("ListOperationHistory", "OperationType=restore",
+				`{"Success":true,"Data":[{"OperationId":"1","OperationType":"restore"},{"OperationId":"2","OperationType":"restore"}],"Total":2}`),
+			"3.http": get("ListOperationHistory", "OperationType=cancel_backup_task",
+				`{"Success":true,"Data":[{"OperationId":"3","OperationType":"cancel_backup_task","OperationDetail":"`+detail+`"}],"Total":1}`),
+			"4.http": get("DescribeBackups", "", `{"Success":true,"Data":[{"BackupTaskId":"bt-12","Status":"CANCELLED"}],"Total":1}`),
+		}, &report)
+		if err != nil || (broken > 0) != (detail == "done") || !strings.Contains(report.String(), want) {
+			t.Errorf("%d broken, %v:\n%s", broken, err, report.String())
+		}
+	}
+}
