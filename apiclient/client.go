@@ -22,9 +22,6 @@ const (
 
 	minBackoff = 200 * time.Millisecond
 	maxBackoff = 5 * time.Second
-
-	// optionalRank is that of operations which nothing waits for: whatever a scrape asks for goes first.
-	optionalRank = -1
 )
 
 // operation is a call of the API that lists items page by page.

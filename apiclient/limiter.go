@@ -29,6 +29,7 @@ type Limiter struct {
 const (
 	leastRetries     = 20
 	retriesBySuccess = 1.0 // so retries stop if most attempts fail
+	optionalRank     = -1  // of operations that nothing waits for: whatever a scrape asks for goes first
 )
 
 // NewLimiter returns a limit of so many requests a second, in bursts of burst, and of so many in flight.

@@ -257,8 +257,7 @@ func expectConditions(want, series map[string]float64, now time.Time) {
 	}
 }
 
-// unknownOptional returns a series of policies or restores, or of a condition of theirs, that stands there though nothing was read; empty if
-// none does.
+// unknownOptional returns a series of policies or restores, or a condition of theirs, that is there though nothing was read; empty if none.
 func unknownOptional(series map[string]float64) string {
 	_, policies := series["policies"]
 	_, restores := series["restores completed"]

@@ -176,7 +176,7 @@ func (p *progress) result() *Result {
 			copied := *one
 			copied.Totals, copied.Facts, copied.Limits = h.copyTotals(), h.facts, p.limits(s.target, r.At)
 			if one.Health != nil && copied.Limits != one.Limits { // an optional read has ended since
-				copied.Health = one.Health.Facts.Judge(copied.Limits, one.Health.At)
+				copied.Health = one.Health.Judge(copied.Limits, one.Health.At)
 			}
 			r.Instances = append(r.Instances, copied)
 		}

@@ -195,10 +195,8 @@ func seeTotals(a *assumption, exchanges []*exchange) {
 		if !e.succeeded() {
 			continue
 		}
-		key := e.action
-		for _, parameter := range []string{"RegionId", "InstanceId", "Tag", "OperationType"} {
-			key += " " + e.query.Get(parameter)
-		}
+		of := e.query.Get
+		key := strings.Join([]string{e.action, of("RegionId"), of("InstanceId"), of("Tag"), of("OperationType")}, " ")
 		l := lists[key]
 		if l == nil {
 			l = &list{ids: map[string]bool{}}
@@ -210,11 +208,7 @@ func seeTotals(a *assumption, exchanges []*exchange) {
 			l.total = max(l.total, total)
 		}
 		for _, item := range e.items() {
-			id := ""
-			for _, field := range []string{"InstanceId", "BackupTaskId", "PolicyId", "OperationId"} {
-				id += textOf(item[field]) + "/"
-			}
-			l.ids[id] = true
+			l.ids[fmt.Sprint(item["InstanceId"], "/", item["BackupTaskId"], "/", item["PolicyId"], "/", item["OperationId"])] = true
 		}
 	}
 	for _, key := range order {
