@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -97,9 +98,9 @@ func TestOptionalOperationsAreRecorded(t *testing.T) {
 			t.Fatal(p, err)
 		}
 	}
-	for operationType, want := range map[string]string{apiclient.OperationRestore: "op-1", apiclient.OperationCancelBackup: "op-2"} {
+	for n, operationType := range []string{apiclient.OperationRestore, apiclient.OperationCancelBackup} {
 		for o, err := range client.OperationHistory(t.Context(), "c-1", operationType) {
-			if err != nil || o.ID != want {
+			if err != nil || o.ID != fmt.Sprintf("op-%d", n+1) {
 				t.Fatal(o, err)
 			}
 		}
@@ -108,10 +109,11 @@ func TestOptionalOperationsAreRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for action, want := range map[string]string{
-		"DescribeBackupPolicies?RegionId=r": policies, "ListOperationHistory?OperationType=restore&PageNumber=1": history,
-		"ListOperationHistory?OperationType=cancel_backup_task&PageNumber=1": canceled,
+	for _, one := range [][2]string{ // not in the order of the recording
+		{"ListOperationHistory?OperationType=cancel_backup_task&PageNumber=1", canceled},
+		{"ListOperationHistory?OperationType=restore&PageNumber=1", history}, {"DescribeBackupPolicies?RegionId=r", policies},
 	} {
+		action, want := one[0], one[1]
 		name, query, _ := strings.Cut(action, "?")
 		r, w := httptest.NewRequest(http.MethodPost, "/path?InstanceId=c-1&"+query, nil), httptest.NewRecorder()
 		r.Header.Set("x-acs-action", name)
