@@ -111,7 +111,8 @@ func TestOptionalOperationsAreRecorded(t *testing.T) {
 	}
 	for _, one := range [][2]string{ // not in the order of the recording
 		{"ListOperationHistory?OperationType=cancel_backup_task&PageNumber=1", canceled},
-		{"ListOperationHistory?OperationType=restore&PageNumber=1", history}, {"DescribeBackupPolicies?RegionId=r", policies},
+		{"ListOperationHistory?OperationType=restore&PageNumber=1", history},
+		{"DescribeBackupPolicies?RegionId=r", policies},
 	} {
 		action, want := one[0], one[1]
 		name, query, _ := strings.Cut(action, "?")
