@@ -139,7 +139,7 @@ func (b *benchmark) expose(ctx context.Context, phase benchPhase) (all [][]*dto.
 		e.process = nil // it would go on using the API of the last phase
 		e.live(in)
 		w.reader = e.index
-		exposition, err := e.process.scrape(ctx)
+		exposition, err := e.process.scrape(ctx, b.stores)
 		if err != nil {
 			return nil, err
 		}

@@ -309,13 +309,41 @@ func (p *process) reload() bool {
 	return !p.refused
 }
 
-// scrape returns what the exporter exposes.
-func (p *process) scrape(ctx context.Context) ([]*dto.MetricFamily, error) {
+// scrape returns the metrics that are stored of those that the exporter exposes.
+func (p *process) scrape(ctx context.Context, stores func(metric string) bool) ([]*dto.MetricFamily, error) {
 	scraped := prometheus.NewRegistry()
-	if err := scraped.Register(collector.New(p.scraper.Scrape(ctx, 0))); err != nil {
+	if err := scraped.Register(storedOnly{collector.New(p.scraper.Scrape(ctx, 0)), stores}); err != nil {
 		return nil, err
 	}
 	return prometheus.Gatherers{p.registry, scraped}.Gather()
+}
+
+// storedOnly is a collector without the metrics that are not stored: a registry would sort and check them, too.
+type storedOnly struct {
+	prometheus.Collector
+	stores func(metric string) bool
+}
+
+// Collect implements prometheus.Collector.
+func (c storedOnly) Collect(out chan<- prometheus.Metric) {
+	all := make(chan prometheus.Metric, 1000)
+	go func() {
+		defer close(all)
+		c.Collector.Collect(all)
+	}()
+	stored := map[*prometheus.Desc]bool{}
+	for m := range all {
+		is, known := stored[m.Desc()]
+		if !known {
+			_, name, _ := strings.Cut(m.Desc().String(), `fqName: "`)
+			name, _, _ = strings.Cut(name, `"`)
+			is = c.stores(name)
+			stored[m.Desc()] = is
+		}
+		if is {
+			out <- m
+		}
+	}
 }
 
 // inProcess is a transport to a handler in the same process. Status 0 is a broken connection.

@@ -100,7 +100,7 @@ func scrapeAll(ctx context.Context, w *world, api inProcess, scrapes *scraper) (
 				}
 				var exposition []*dto.MetricFamily
 				if e.scraped {
-					if exposition, err = e.process.scrape(ctx); err != nil {
+					if exposition, err = e.process.scrape(ctx, scrapes.stores); err != nil {
 						return nil, err
 					}
 				}

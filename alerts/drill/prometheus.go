@@ -43,7 +43,8 @@ type scrape struct {
 
 // scraper turns expositions into samples, once for all servers.
 type scraper struct {
-	rules    string // only metrics that they name are stored: others would only cost time
+	rules    string          // only metrics that they name are stored: others would only cost time
+	named    map[string]bool // metrics that the rules name
 	series   map[string]int
 	labels   []labels.Labels
 	previous map[endpoint][]int // series of the last scrape
@@ -51,7 +52,17 @@ type scraper struct {
 }
 
 func newScraper(ruleText string) *scraper {
-	return &scraper{rules: ruleText, series: map[string]int{}, previous: map[endpoint][]int{}}
+	return &scraper{rules: ruleText, named: map[string]bool{}, series: map[string]int{}, previous: map[endpoint][]int{}}
+}
+
+// stores reports whether the rules name a metric.
+func (s *scraper) stores(metric string) bool {
+	named, known := s.named[metric]
+	if !known {
+		named = strings.Contains(s.rules, metric)
+		s.named[metric] = named
+	}
+	return named
 }
 
 func (s *scraper) sample(name string, of endpoint, pairs []*dto.LabelPair, v float64) sample {
@@ -82,7 +93,7 @@ func (s *scraper) samples(of endpoint, exposition []*dto.MetricFamily) []sample 
 	if exposition != nil {
 		samples[0].value = 1
 		for _, f := range exposition {
-			if !strings.Contains(s.rules, f.GetName()) {
+			if !s.stores(f.GetName()) {
 				continue
 			}
 			for _, m := range f.GetMetric() {

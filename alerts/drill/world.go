@@ -103,24 +103,29 @@ func (w *world) simulate() *simulator.Simulator {
 		},
 	}
 	for _, i := range w.instances {
-		var cached []simulator.Task
-		var at, until time.Time // for which it was made
-		s.Set(simulator.Instance{
-			InstanceID: i.id, RegionID: i.region,
-			Tasks: func(now time.Time) []simulator.Task {
-				if cached == nil || now.Before(at) || !now.Before(until) {
-					cached, until = i.api(now)
-					at = now
-				}
-				return cached
-			},
-			Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {
-				f := answers[w.faults.of(w.now, i, w.reader)]
-				return f != nil && f(rw, r, n)
-			},
-		})
+		w.serve(s, i, answers)
 	}
 	return s
+}
+
+// serve has the API list an instance's tasks, and fail as the faults say. A list is made only when it has changed.
+func (w *world) serve(s *simulator.Simulator, i *instance, answers map[string]simulator.Fault) {
+	var until time.Time // the list holds
+	in := simulator.Instance{InstanceID: i.id, RegionID: i.region, Rendered: i.id}
+	list := func() {
+		var tasks []simulator.Task
+		tasks, until = i.api(w.now)
+		in.Tasks = func(time.Time) []simulator.Task { return tasks }
+		s.Set(in)
+	}
+	in.Fault = func(rw http.ResponseWriter, r *http.Request, n int) bool {
+		if !w.now.Before(until) {
+			list()
+		}
+		f := answers[w.faults.of(w.now, i, w.reader)]
+		return f != nil && f(rw, r, n)
+	}
+	list()
 }
 
 // surroundings returns what exporters live in, with an API.

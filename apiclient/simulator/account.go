@@ -38,17 +38,18 @@ type account struct {
 	mu        sync.Mutex
 	instances map[string]Instance
 	order     []string
-	rendered  map[string][]byte
+	rendered  map[string]map[string][]byte // pages by word and query
 }
 
 func (a *account) set(in Instance) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, known := a.instances[in.InstanceID]; !known {
+	before, known := a.instances[in.InstanceID]
+	if !known {
 		a.order = append(a.order, in.InstanceID)
 	}
 	a.instances[in.InstanceID] = in
-	clear(a.rendered)
+	delete(a.rendered, before.Rendered)
 }
 
 func (a *account) remove(id string) {
@@ -76,16 +77,19 @@ func (a *account) inRegion(regionID string) (all []Instance) {
 	return all
 }
 
-// renderOnce returns the body of a key that an earlier call made. It makes it if there is none.
-func (a *account) renderOnce(key string, render func() []byte) []byte {
+// renderOnce returns the page of a word that an earlier call made. It makes it if there is none.
+func (a *account) renderOnce(word, page string, render func() []byte) []byte {
 	a.mu.Lock()
-	body := a.rendered[key]
+	body := a.rendered[word][page]
 	a.mu.Unlock()
 	if body == nil {
 		body = render()
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.rendered[key] = body
+		if a.rendered[word] == nil {
+			a.rendered[word] = map[string][]byte{}
+		}
+		a.rendered[word][page] = body
 	}
 	return body
 }

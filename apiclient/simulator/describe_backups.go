@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +21,7 @@ func describeBackups(c call) []byte {
 	if in.Rendered == "" {
 		return render()
 	}
-	return c.account.renderOnce(fmt.Sprintf("%s %s %s", in.Rendered, c.query["PageNumber"], c.query["PageSize"]), render)
+	return c.account.renderOnce(in.Rendered, c.query["PageNumber"]+" "+c.query["PageSize"], render)
 }
 
 // matchingTasks returns the tasks that the filters of the query select.

@@ -50,7 +50,7 @@ func New(o Options) *Simulator {
 	}
 	return &Simulator{
 		o: o, requests: map[string]int{},
-		account:  account{instances: map[string]Instance{}, rendered: map[string][]byte{}},
+		account:  account{instances: map[string]Instance{}, rendered: map[string]map[string][]byte{}},
 		verifier: verifier{accessKeys: o.AccessKeys, tokens: o.Tokens, nonces: map[string]time.Time{}},
 	}
 }
