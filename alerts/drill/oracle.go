@@ -74,6 +74,7 @@ type oracle struct {
 	world *world
 	// What is known of each instance: the verdicts of the newest read that says something.
 	memory   map[string]map[kind]verdict
+	doubtful map[string]bool      // not read since a long stop of Prometheus, which may know nothing of the instance any more
 	released map[string]time.Time // since when nothing holds what is known of an instance
 	targets  map[*exporter]target
 	outages  map[page]time.Time         // since when most instances of a region certainly share a trouble
@@ -93,7 +94,7 @@ type target struct {
 
 func newOracle(w *world) *oracle {
 	return &oracle{
-		world: w, memory: map[string]map[kind]verdict{}, released: map[string]time.Time{}, targets: map[*exporter]target{},
+		world: w, memory: map[string]map[kind]verdict{}, doubtful: map[string]bool{}, released: map[string]time.Time{}, targets: map[*exporter]target{},
 		outages: map[page]time.Time{}, silent: map[*group][]*exporter{},
 		used: map[*group]map[string]*use{}, listed: map[string]time.Time{}, never: map[string]bool{},
 	}
@@ -106,7 +107,8 @@ func (o *oracle) resume(stopped time.Duration) {
 	if stopped < longStop {
 		return
 	}
-	for _, known := range o.memory {
+	for id, known := range o.memory {
+		o.doubtful[id] = true
 		for k, v := range known {
 			known[k] = min(v, either)
 		}
@@ -222,6 +224,7 @@ func (o *oracle) take(i *instance, outcomes map[string]int, subscriptionEnds tim
 	if o.memory[i.id] == nil {
 		o.memory[i.id] = map[kind]verdict{}
 	}
+	delete(o.doubtful, i.id)
 	known, good := o.memory[i.id], outcomes[""]
 	known[unreadableKind] = verdictOf(good == 0) // one of a pair that can read it suffices
 	known[unreadableForHoursKind] = known[unreadableKind]
@@ -306,12 +309,13 @@ func (o *oracle) judgeOutage(cluster, region string, v map[page]verdict, whole k
 
 // use is when a fleet used a provider of credentials.
 type use struct {
-	last    time.Time
-	changed time.Time // when it came instead of, or beside another; zero if it was there from the start
-	doubt   bool      // it may have been used before
+	first, last time.Time
+	changed     bool // it came instead of, or beside another
+	doubt       bool // whether it was used before, or whether the other is remembered
 }
 
-// judgeIdentity judges whether a fleet uses a provider of credentials that it did not use until an hour ago, when it used another.
+// judgeIdentity judges whether a fleet uses a provider of credentials that it did not use until an hour ago, when it used another. What a
+// fleet used is remembered for 26 hours, as everything about exporters that are gone.
 func (o *oracle) judgeIdentity(g *group, v map[page]verdict) {
 	now, slack, judged := o.world.now, o.world.slack(), no
 	if o.used[g] == nil {
@@ -324,10 +328,11 @@ func (o *oracle) judgeIdentity(g *group, v map[page]verdict) {
 		provider := e.provider(now)
 		u := o.used[g][provider]
 		if u == nil || now.Sub(u.last) > hold-hour {
-			fresh := &use{doubt: now.Sub(o.world.start) < 2*hour || u != nil && now.Sub(u.last) < hold+2*hour}
+			fresh := &use{first: now, doubt: now.Sub(o.world.start) < 2*hour || u != nil && now.Sub(u.last) < hold+2*hour}
 			for other, before := range o.used[g] {
-				if other != provider && now.Sub(before.last) < hold+2*hour {
-					fresh.changed = now
+				if unused := now.Sub(before.last); other != provider && unused < hold+2*hour {
+					fresh.changed = true
+					fresh.doubt = fresh.doubt || unused > hold-slack || now.Sub(before.first) < noticed+slack
 				}
 			}
 			u = fresh
@@ -336,8 +341,8 @@ func (o *oracle) judgeIdentity(g *group, v map[page]verdict) {
 		u.last = now
 	}
 	for _, u := range o.used[g] {
-		switch lasts, unused := now.Sub(u.changed), now.Sub(u.last); {
-		case u.changed.IsZero() || lasts > noticed+slack || unused > 10*minute+slack:
+		switch lasts, unused := now.Sub(u.first), now.Sub(u.last); {
+		case !u.changed || lasts > noticed+slack || unused > 10*minute+slack:
 		case u.doubt || unused > 0 || lasts > noticed-slack:
 			judged = max(judged, either)
 		default:
@@ -395,7 +400,8 @@ func (o *oracle) judgeExporter(e *exporter, missing verdict, v map[page]verdict)
 	}
 }
 
-// judgeGroup judges a fleet as a whole: it pages if nobody answers, or if a shard is gone without trace.
+// judgeGroup judges a fleet as a whole: it pages if nobody answers, or if a shard is gone without trace. Without a known instance, there is
+// nothing left to watch.
 func (o *oracle) judgeGroup(g *group, v map[page]verdict) {
 	answering, down := 0, no
 	var last time.Time
@@ -422,6 +428,9 @@ func (o *oracle) judgeGroup(g *group, v map[page]verdict) {
 		down = max(down, since(o.world, last, hold))
 	case g.kind == "shards" && answering < len(g.exporters) && down == no:
 		down = yes
+	}
+	if !slices.ContainsFunc(g.instances, func(i *instance) bool { return len(o.memory[i.id]) > 0 && !o.doubtful[i.id] }) {
+		down = min(down, either)
 	}
 	if len(before) > 0 && !same { // the page on those before may end, and another one comes
 		down = min(down, either)

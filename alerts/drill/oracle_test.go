@@ -1,0 +1,83 @@
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+// fleetOf returns a world with one fleet, whose exporters were all scraped at its start, and an oracle that saw it.
+func fleetOf(exporters int, instances ...*instance) (*world, *group, *oracle) {
+	w := &world{setting: settings[0]}
+	w.start = time.Date(2026, time.January, 20, 0, 0, 0, 0, time.UTC)
+	w.now = w.start
+	g := &group{kind: "shards", cluster: "east", job: "shards", instances: instances}
+	w.groups = []*group{g}
+	o := newOracle(w)
+	for n := range exporters {
+		e := &exporter{index: n + 1, group: g, name: string(rune('a' + n)), scraped: true}
+		e.target = e.label()
+		g.exporters = append(g.exporters, e)
+		o.targets[e] = target{e.target, false, w.now}
+	}
+	return w, g, o
+}
+
+func (o *oracle) downOf(g *group) verdict {
+	v := map[page]verdict{}
+	o.judgeGroup(g, v)
+	return v[page{downKind, g.subject()}]
+}
+
+// TestLostShard judges a fleet that has lost a shard without trace.
+func TestLostShard(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		before func(w *world, g *group, o *oracle, i *instance)
+		want   verdict
+	}{
+		{"its instances are known", func(*world, *group, *oracle, *instance) {}, yes},
+		{"it had no instance left", func(_ *world, _ *group, o *oracle, i *instance) { delete(o.memory, i.id) }, either},
+		{"a short stop of Prometheus", func(_ *world, _ *group, o *oracle, _ *instance) { o.resume(2 * minute) }, yes},
+		{"a long stop of Prometheus", func(_ *world, _ *group, o *oracle, _ *instance) { o.resume(2 * hour) }, either},
+		{"read since a long stop", func(_ *world, _ *group, o *oracle, i *instance) {
+			o.resume(2 * hour)
+			o.take(i, map[string]int{"unavailable": 1}, time.Time{})
+		}, yes},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			i := &instance{id: "c-1", cluster: "east", region: regions[0]}
+			w, g, o := fleetOf(2, i)
+			o.take(i, map[string]int{"unavailable": 1}, time.Time{})
+			c.before(w, g, o, i)
+			g.exporters[1].scraped, g.exporters[1].target = false, ""
+			w.now = w.now.Add(minute)
+			if got := o.downOf(g); got != c.want {
+				t.Errorf("got %d, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+// TestForgottenIdentity judges an exporter that comes back with another provider of credentials after some time.
+func TestForgottenIdentity(t *testing.T) {
+	for _, c := range []struct {
+		down time.Duration
+		want verdict
+	}{
+		{hour, yes}, {25 * hour, yes}, {26*hour + 30*minute, either}, {27*hour + 11*minute, either}, {28*hour + minute, no},
+	} {
+		t.Run(c.down.String(), func(t *testing.T) {
+			w, g, o := fleetOf(1)
+			e, v := g.exporters[0], map[page]verdict{}
+			for ; w.now.Before(w.start.Add(3 * hour)); w.now = w.now.Add(minute) {
+				o.judgeIdentity(g, v)
+			}
+			w.now = w.now.Add(c.down - minute)
+			e.identities = []span{{w.now, w.now.Add(day)}}
+			o.judgeIdentity(g, v)
+			if got := v[page{identityKind, g.subject()}]; got != c.want {
+				t.Errorf("got %d, want %d", got, c.want)
+			}
+		})
+	}
+}
