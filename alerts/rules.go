@@ -17,7 +17,8 @@ const (
 	scrape = "6m10s"  // the last scrape: intervals of up to 5 minutes
 	gap    = "10m10s" // the last scrape but one
 	day    = "26h10s"
-	slow   = "7h10s" // what is read slowly is read again: after a restart, nothing is known of it for a while
+	blip   = "30m10s" // a read that fails now and then
+	slow   = "7h10s"  // what is read slowly is read again: after a restart, nothing is known of it for a while
 )
 
 // parameters are what a user may change without touching an expression.
@@ -155,14 +156,14 @@ func holds(condition string) string {
 }
 
 // holdsSlowly is holds for a condition of an optional read. Such a condition is absent once the read is switched off or fails for long.
-// Then the alert ends, unless the instance cannot be read either.
+// Then the alert ends, unless the instance could not be read either: after an outage, the optional read has two hours to come.
 func holdsSlowly(condition string) string {
 	return fmt.Sprintf(`
 %s
 unless on (cluster, instance_id, region_id) (
-  starrocks_backup_up == 1
+  max_over_time(starrocks_backup_up[%s] offset 2h) == 1
   unless on (cluster, instance_id, region_id) last_over_time(starrocks_backup_condition{condition=%q}[%s])
-)`, holds(condition), condition, slow)
+)`, holds(condition), blip, condition, slow)
 }
 
 // of is where the templates of annotations look: one instance, now.

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
-
-	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
 )
 
 const (
@@ -138,7 +136,7 @@ func (b *benchmark) expose(ctx context.Context, phase benchPhase) (all [][]*dto.
 	for _, e := range w.groups[0].exporters {
 		e.process = nil // it would go on using the API of the last phase
 		e.live(in)
-		w.reader = e.index
+		w.reader, w.asking = e.index, e.process
 		exposition, err := e.process.scrape(ctx, b.stores)
 		if err != nil {
 			return nil, err
@@ -153,7 +151,7 @@ func benchWorld(n int) *world {
 	w := &world{chances: chances{random: rand.New(rand.NewPCG(1, 1))}, setting: settings[0]}
 	w.now = time.Date(2026, time.January, 20, 12, 0, 0, 0, time.UTC)
 	w.start, w.end = w.now.Add(-day), w.now
-	g := &group{kind: "shards", cluster: "east", job: "backups"}
+	g := &group{kind: "shards", cluster: "east", job: "backups", shards: benchShards, resized: w.end.Add(history)}
 	for k := range n {
 		i := &instance{
 			id: fmt.Sprintf("c-%012x", k), cluster: g.cluster, region: regions[k%2], plan: plans()[0],
@@ -164,7 +162,7 @@ func benchWorld(n int) *world {
 	}
 	g.instances = w.instances
 	for shard := range benchShards {
-		g.exporters = append(g.exporters, &exporter{index: shard + 1, group: g, shard: fleet.Shard{Index: shard, Total: benchShards}})
+		g.exporters = append(g.exporters, &exporter{index: shard + 1, group: g, place: shard})
 	}
 	w.groups = []*group{g}
 	return w

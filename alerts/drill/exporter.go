@@ -45,17 +45,24 @@ type group struct {
 	kind, cluster, job string
 	instances          []*instance
 	exporters          []*exporter
+	shards             int // until resized
+	resized            time.Time
+	resizedTo          int
 }
 
 // subject is how pages on the group as a whole name it.
 func (g *group) subject() string { return subject(g.cluster, g.job) }
+
+// readsSlowly reports whether the exporters read policies and restores.
+func (g *group) readsSlowly() bool { return g.kind != "deployment" }
 
 // exporter is a place where an exporter runs, and what happens to it.
 type exporter struct {
 	index int // from 1
 	group *group
 	name  string
-	shard fleet.Shard
+	place int           // the index of its shard
+	roll  time.Duration // how long after a change of the number of shards it is started anew
 	skew  time.Duration // of its clock
 
 	crashes    []span // down, but still a target
@@ -75,6 +82,7 @@ type exporter struct {
 
 // process is a running exporter: the project's own collector, in virtual time.
 type process struct {
+	shard    fleet.Shard
 	scraper  *fleet.Scraper
 	reloader *config.Reloader
 	registry *prometheus.Registry
@@ -84,8 +92,28 @@ type process struct {
 	mu         sync.Mutex
 	configured map[string]bool
 	found      map[string]fleet.FoundInstance
-	unlisted   map[string]bool // regions that have not been listed since it started
+	unlisted   map[string]bool       // regions that have not been listed since it started
+	policies   map[string]policyFact // by instance, what the API last said
+	restores   map[string]restoreFact
 }
+
+// policyFact is what the API said of an instance's backup policies.
+type policyFact struct {
+	at   time.Time
+	none bool
+}
+
+// restoreFact is what the API said of an instance's restores.
+type restoreFact struct {
+	at, last time.Time // last is when the newest one ended; zero if there is none
+}
+
+// How often policies and restores are read, how long an exporter knows what it read, and when a newer restore must have completed.
+const (
+	policyInterval, restoreInterval = hour, 6 * hour
+	intervalsKnown                  = 3
+	restoreMaxAge                   = 30 * day
+)
 
 func (p *process) lists(id string) bool {
 	_, found := p.found[id]
@@ -95,21 +123,66 @@ func (p *process) lists(id string) bool {
 func (c chances) newGroups(rate float64) (groups []*group) {
 	index := 0
 	for _, f := range fleets {
-		g := &group{kind: f.kind, cluster: f.cluster, job: f.job}
+		g := &group{kind: f.kind, cluster: f.cluster, job: f.job, shards: 1, resized: c.end}
+		if f.kind == "shards" {
+			g.shards = f.places
+		}
 		for p := range f.places {
 			index++
-			e := &exporter{
-				index: index, group: g, name: fmt.Sprintf("exporter-%d", p), skew: c.between(-maxSkew, maxSkew), lag: c.between(0, 20*minute),
-			}
-			if f.kind == "shards" {
-				e.shard = fleet.Shard{Index: p, Total: f.places}
-			}
+			e := c.newExporter(index, p, g)
 			c.mishaps(e, rate)
 			g.exporters = append(g.exporters, e)
 		}
 		groups = append(groups, g)
 	}
 	return groups
+}
+
+func (c chances) newExporter(index, place int, g *group) *exporter {
+	return &exporter{
+		index: index, group: g, name: fmt.Sprintf("exporter-%d", place), place: place, skew: c.between(-maxSkew, maxSkew),
+		lag: c.between(0, 20*minute),
+	}
+}
+
+// resize changes the number of a fleet's shards at a time, by one more or one less. The exporters are started anew one after another.
+func (c chances) resize(g *group, index int, rate float64) {
+	added := c.newExporter(index, g.shards, g)
+	c.mishaps(added, rate)
+	g.exporters = append(g.exporters, added)
+	g.resized, g.resizedTo = c.start.Add(c.between(hour, c.end.Sub(c.start))), g.shards+1
+	if c.chance(0.5) {
+		g.resizedTo = g.shards - 1
+	}
+	for _, e := range g.exporters {
+		e.roll = c.between(0, 15*minute)
+	}
+}
+
+// shard is what an exporter is told to read at a time. It does not run if there is no such shard.
+func (e *exporter) shard(now time.Time) (s fleet.Shard, runs bool) {
+	if e.group.kind != "shards" {
+		return fleet.Shard{}, true
+	}
+	s = fleet.Shard{Index: e.place, Total: e.group.shards}
+	if !now.Before(e.group.resized.Add(e.roll)) {
+		s.Total = e.group.resizedTo
+	}
+	return s, s.Index < s.Total
+}
+
+// size returns the smallest and the largest number of shards that the exporters of a fleet that answer know of.
+func (g *group) size() (least, most int) {
+	for _, e := range g.exporters {
+		if e.scraped && e.process.shard.Total > 0 {
+			total := e.process.shard.Total
+			if least == 0 || total < least {
+				least = total
+			}
+			most = max(most, total)
+		}
+	}
+	return least, most
 }
 
 func (c chances) mishaps(e *exporter, rate float64) {
@@ -147,6 +220,10 @@ func (e *exporter) desired(now time.Time) string {
 			fmt.Fprintf(&b, "- {instance_id: %s, region_id: %s, %s}\n", i.id, i.region, i.plan.config)
 		}
 	}
+	if e.group.readsSlowly() {
+		fmt.Fprintf(&b, "policies: {refresh_interval: %.0fh}\nrestores: {refresh_interval: %.0fh, max_age: %.0fh}\n",
+			policyInterval.Hours(), restoreInterval.Hours(), restoreMaxAge.Hours())
+	}
 	b.WriteString("discovery:\n" + strings.Join(slices.Sorted(maps.Keys(entries)), ""))
 	return b.String()
 }
@@ -163,8 +240,9 @@ type surroundings struct {
 func (e *exporter) live(in surroundings) {
 	now := in.now()
 	e.target, e.scraped = "", false
-	gone := during(e.vanishes, now)
-	restarted := slices.ContainsFunc(e.restarts, func(t time.Time) bool { return t.After(now.Add(-in.scrape)) && !t.After(now) })
+	shard, runs := e.shard(now)
+	gone := during(e.vanishes, now) || !runs
+	restarted := e.process != nil && e.process.shard != shard || slices.ContainsFunc(e.restarts, func(t time.Time) bool { return t.After(now.Add(-in.scrape)) && !t.After(now) })
 	if gone || restarted || during(e.crashes, now) {
 		e.process = nil
 	}
@@ -187,7 +265,7 @@ func (e *exporter) live(in surroundings) {
 		}
 	}
 	if e.process == nil && !restarted && !during(e.crashes, now) {
-		if p := e.newProcess(in, file); p.reload() {
+		if p := e.newProcess(in, file, shard); p.reload() {
 			e.process = p
 		}
 	}
@@ -203,12 +281,13 @@ func (e *exporter) label() string {
 	return e.name
 }
 
-func (e *exporter) newProcess(in surroundings, file string) *process {
+func (e *exporter) newProcess(in surroundings, file string, shard fleet.Shard) *process {
 	now := func() time.Time { return in.now().Add(e.skew) }
 	observer := collector.NewAPIMetrics(prometheus.NewRegistry())
 	p := &process{
-		file: file, registry: prometheus.NewRegistry(), scraper: fleet.NewScraper(log.NewNopLogger(), now, func() {}),
+		file: file, shard: shard, registry: prometheus.NewRegistry(), scraper: fleet.NewScraper(log.NewNopLogger(), now, func() {}),
 		found: map[string]fleet.FoundInstance{}, unlisted: map[string]bool{},
+		policies: map[string]policyFact{}, restores: map[string]restoreFact{},
 	}
 	p.registry.MustRegister(version.NewCollector("starrocks_backup_exporter"))
 	var nonce atomic.Int64
@@ -230,7 +309,13 @@ func (e *exporter) newProcess(in surroundings, file string) *process {
 	load := func() (*config.Config, error) { return config.Parse("drill.yml", []byte(p.file)) }
 	apply := func(c *config.Config) error {
 		f := &fleet.Fleet{
-			Shard: e.shard, SubtaskLimit: c.Backups.SubtaskLimit, Credentials: map[string]fleet.Identity{"default": identity{e, in.now}},
+			Shard: shard, SubtaskLimit: c.Backups.SubtaskLimit, RestoreMaxAge: time.Duration(c.Restores.MaxAge), Credentials: map[string]fleet.Identity{"default": identity{e, in.now}},
+		}
+		if interval := time.Duration(c.Policies.RefreshInterval); interval > 0 {
+			f.Optional = append(f.Optional, fleet.ReadPolicies(interval))
+		}
+		if interval := time.Duration(c.Restores.RefreshInterval); interval > 0 {
+			f.Optional = append(f.Optional, fleet.ReadRestores(interval))
 		}
 		first := p.configured == nil // the discoveries stay the same at later reloads, and what they found stays
 		p.configured = map[string]bool{}
@@ -239,8 +324,8 @@ func (e *exporter) newProcess(in surroundings, file string) *process {
 			if err != nil {
 				return err
 			}
-			f.Targets = append(f.Targets, fleet.Target{Instance: i, Lister: client})
-			p.configured[i.InstanceID] = e.shard.Has(i)
+			f.Targets = append(f.Targets, fleet.Target{Instance: i, Lister: client, Optional: client})
+			p.configured[i.InstanceID] = shard.Has(i)
 		}
 		for _, d := range c.Discovery {
 			client, err := clientOf(d.RegionID)
@@ -248,7 +333,7 @@ func (e *exporter) newProcess(in surroundings, file string) *process {
 				return err
 			}
 			p.unlisted[d.RegionID] = first || p.unlisted[d.RegionID]
-			f.Discoveries = append(f.Discoveries, &fleet.Discovery{Discovery: d, Source: source{in, e.group, p, d}, Lister: client})
+			f.Discoveries = append(f.Discoveries, &fleet.Discovery{Discovery: d, Source: source{in, e.group, p, d}, Lister: client, Optional: client})
 		}
 		p.scraper.SetFleet(f)
 		return nil
@@ -309,10 +394,11 @@ func (p *process) reload() bool {
 	return !p.refused
 }
 
-// scrape returns the metrics that are stored of those that the exporter exposes.
+// scrape returns the metrics that are stored of those that the exporter exposes. It waits for the reads of policies and restores, which a
+// scrape would start in the background: nothing else would be the same in each run.
 func (p *process) scrape(ctx context.Context, stores func(metric string) bool) ([]*dto.MetricFamily, error) {
 	scraped := prometheus.NewRegistry()
-	if err := scraped.Register(storedOnly{collector.New(p.scraper.Scrape(ctx, 0)), stores}); err != nil {
+	if err := scraped.Register(storedOnly{collector.New(p.scraper.Check(ctx)), stores}); err != nil {
 		return nil, err
 	}
 	return prometheus.Gatherers{p.registry, scraped}.Gather()

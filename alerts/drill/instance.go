@@ -20,7 +20,9 @@ type instance struct {
 	retention           time.Duration
 	watched             span // while it is in the configuration, or exists
 	incidents           []incident
-	tasks               []*task // by start
+	noPolicy            []span      // it has no backup policy
+	restored            []time.Time // restores that completed, by time
+	tasks               []*task     // by start
 }
 
 // subject is how pages name it.
@@ -268,8 +270,10 @@ func (c chances) backUp(i *instance) {
 		if struck == nil && c.chance(0.01) && len(i.tasks) > 0 {
 			t.word = "CANCELLED" // and repeated by hand
 			i.tasks = append(i.tasks, t)
+			canceled := t.start
 			t = c.run(i, at)
-			t.start, t.finish = t.start.Add(10*minute), t.finish.Add(10*minute)
+			later := max(10*minute, canceled.Add(10*minute).Sub(t.start)) // the API lists no task that has not started
+			t.start, t.finish = t.start.Add(later), t.finish.Add(later)
 		}
 		i.tasks = append(i.tasks, t)
 		busyUntil = t.finish
@@ -302,6 +306,53 @@ func (c chances) run(i *instance, slot time.Time) *task {
 		t.sizes = append(t.sizes, int(float64(30*(n+1))*growth))
 	}
 	return t
+}
+
+// withoutPolicy deletes the policies of some instances on a Friday evening, so that no backup starts until somebody notices. A few
+// instances never have one: their backups are started by other means.
+func (c chances) withoutPolicy(i *instance, rate float64) {
+	if c.chance(0.1) {
+		i.noPolicy = []span{{c.start.Add(-history), c.end.Add(day)}}
+		return
+	}
+	for _, s := range c.spans(time.Duration(float64(40*day)/rate), i.plan.period, 2*i.plan.period+3*day) {
+		friday := (int(time.Friday) - int(s.from.Weekday()) + 7) % 7
+		from := s.from.Truncate(day).AddDate(0, 0, friday).Add(17*hour + c.between(0, 2*hour))
+		deleted := span{from, from.Add(s.to.Sub(s.from))}
+		if n := len(i.noPolicy); n > 0 && from.Before(i.noPolicy[n-1].to) {
+			continue
+		}
+		i.noPolicy = append(i.noPolicy, deleted)
+		i.incidents = append(i.incidents, incident{deleted, noRun})
+	}
+}
+
+// restore makes the restores of an instance, some of them later than the configuration allows.
+func (c chances) restore(i *instance) {
+	if i.discovered && c.chance(0.1) {
+		return // never restored; the discovered ones are old enough to page
+	}
+	for at := c.start.Add(-c.between(0, restoreMaxAge)); at.Before(c.end); at = at.Add(restoreMaxAge + c.between(-10*day, 3*day)) {
+		i.restored = append(i.restored, at)
+	}
+}
+
+// policies returns the policies that the API lists at t. They neither end tasks, nor delete backups before these expire.
+func (i *instance) policies(t time.Time) []simulator.Policy {
+	if during(i.noPolicy, t) {
+		return []simulator.Policy{}
+	}
+	return []simulator.Policy{{PolicyID: "1", Hour: "2", Minute: "0", RecurrenceValues: []int{}, ExpireDays: 365}}
+}
+
+// lastRestored returns when the newest restore ended by t; zero if there was none.
+func (i *instance) lastRestored(t time.Time) (last time.Time) {
+	for _, at := range i.restored {
+		if !at.After(t) {
+			last = at
+		}
+	}
+	return last
 }
 
 // visible returns the tasks that the API lists at t, newest first.

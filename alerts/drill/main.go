@@ -90,7 +90,7 @@ func scrapeAll(ctx context.Context, w *world, api inProcess, scrapes *scraper) (
 			for _, e := range g.exporters {
 				before := e.label()
 				e.live(w.surroundings(api))
-				w.reader = e.index
+				w.reader, w.asking = e.index, e.process
 				at := w.now.Add(time.Duration(e.index) * time.Second)
 				if e.target != before {
 					all = append(all, scrape{at: at, samples: scrapes.forget(endpoint{g.cluster, g.job, before})})

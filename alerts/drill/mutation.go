@@ -67,6 +67,11 @@ var mutations = []mutation{
 	{"status unknown with patience", alert + "StatusUnknown", holds, patient},
 	{"implausible with patience", alert + "Implausible", holds, patient},
 	{"subscription ending with patience", alert + "SubscriptionEnding", holds, patient},
+	{"no policy by the last read", alert + "NoPolicy", known, now},
+	{
+		"what is read slowly ends with an outage", alert + "NoPolicy", "max_over_time(starrocks_backup_up[30m10s] offset 2h)", "starrocks_backup_up",
+	},
+	{"restore untested by the last read", alert + "RestoreUntested", known, now},
 	{"region unreadable without for", alert + "RegionUnreadable", "for: 25m", "for: 0s"},
 	{"unreadable without for", alert + "InstanceUnreadable", "for: 30m", "for: 0s"},
 	{"unreadable in spite of the region", alert + "InstanceUnreadable", "[24m50s]) > 0", "[24m50s]) > 1e9"},

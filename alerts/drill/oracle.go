@@ -29,6 +29,8 @@ var waits = map[kind]time.Duration{
 	{"StarRocksBackupStatusUnknown", "warning"}:       0,
 	{"StarRocksBackupImplausible", "warning"}:         0,
 	{"StarRocksBackupSubscriptionEnding", "critical"}: 0,
+	noPolicyKind:           0,
+	untestedKind:           0,
 	unreadableKind:         30 * minute,
 	unreadableForHoursKind: 6 * hour,
 	regionUnreadableKind:   regionUnreadableWait,
@@ -44,6 +46,8 @@ var waits = map[kind]time.Duration{
 }
 
 var (
+	noPolicyKind           = kind{"StarRocksBackupNoPolicy", "warning"}
+	untestedKind           = kind{"StarRocksBackupRestoreUntested", "warning"}
 	unreadableKind         = kind{"StarRocksBackupInstanceUnreadable", "warning"}
 	unreadableForHoursKind = kind{"StarRocksBackupInstanceUnreadable", "critical"}
 	regionUnreadableKind   = kind{"StarRocksBackupRegionUnreadable", "critical"}
@@ -63,6 +67,8 @@ const (
 	longStop     = 15 * minute // Prometheus may forget what it knew in a stop as long as this
 	shrinkDelay  = 20 * minute // an exporter keeps the last instances of a region until three lists lack them
 	settlingTime = 15 * minute // after a stop: alerts wait anew, or as long as before
+	slowHold     = 7 * hour    // what is read slowly may be unknown that long, and ...
+	slowReread   = 2 * hour    // ... must be read again within this time
 	noticed      = hour        // how long a change of identity pages, and how long a region may go unlisted
 
 	regionUnreadableWait = 25 * minute
@@ -74,9 +80,11 @@ type oracle struct {
 	world *world
 	// What is known of each instance: the verdicts of the newest read that says something.
 	memory   map[string]map[kind]verdict
-	doubtful map[string]bool      // not read since a long stop of Prometheus, which may know nothing of the instance any more
+	unsaid   map[page]time.Time   // since when exporters that read an instance do not know of its policies or restores
+	doubtful map[page]bool        // not known anew since a long stop of Prometheus, which may know nothing of it any more
 	released map[string]time.Time // since when nothing holds what is known of an instance
 	targets  map[*exporter]target
+	back     map[*exporter]time.Time    // since when it answers
 	outages  map[page]time.Time         // since when most instances of a region certainly share a trouble
 	used     map[*group]map[string]*use // by provider of credentials
 	silent   map[*group][]*exporter     // that did not answer at the last step
@@ -94,7 +102,7 @@ type target struct {
 
 func newOracle(w *world) *oracle {
 	return &oracle{
-		world: w, memory: map[string]map[kind]verdict{}, doubtful: map[string]bool{}, released: map[string]time.Time{}, targets: map[*exporter]target{},
+		world: w, memory: map[string]map[kind]verdict{}, unsaid: map[page]time.Time{}, doubtful: map[page]bool{}, released: map[string]time.Time{}, targets: map[*exporter]target{}, back: map[*exporter]time.Time{},
 		outages: map[page]time.Time{}, silent: map[*group][]*exporter{},
 		used: map[*group]map[string]*use{}, listed: map[string]time.Time{}, never: map[string]bool{},
 	}
@@ -107,10 +115,10 @@ func (o *oracle) resume(stopped time.Duration) {
 	if stopped < longStop {
 		return
 	}
-	for id, known := range o.memory {
-		o.doubtful[id] = true
-		for k, v := range known {
-			known[k] = min(v, either)
+	for _, i := range o.world.instances {
+		for k, v := range o.memory[i.id] {
+			o.memory[i.id][k] = min(v, either)
+			o.doubtful[page{k, i.subject()}] = true
 		}
 	}
 }
@@ -122,6 +130,9 @@ func (o *oracle) judge() map[page]verdict {
 		for _, e := range g.exporters {
 			if e.scraped {
 				o.targets[e] = target{e.target, e.process.refused, o.world.now}
+				o.back[e] = earliest(o.back[e], o.world.now)
+			} else {
+				delete(o.back, e)
 			}
 		}
 		missing := o.missing(g)
@@ -157,7 +168,7 @@ func (o *oracle) missing(g *group) (v verdict) {
 			v = max(v, since(o.world, t.at, hold))
 		}
 	}
-	if g.kind == "shards" && answering > 0 && answering < len(g.exporters) {
+	if least, most := g.size(); least < most || answering > 0 && answering < most {
 		return yes
 	}
 	return v
@@ -178,20 +189,24 @@ func since(w *world, t time.Time, limit time.Duration) verdict {
 // observe takes in what the exporters see of an instance in this scrape.
 func (o *oracle) observe(g *group, i *instance, missing verdict) {
 	w, outcomes := o.world, map[string]int{}
-	reads, held := 0, missing
+	reads, held, knows := 0, missing, facts{subscriptionEnds: subscriptionKnown(g, i)}
 	for _, e := range g.exporters {
 		switch {
 		case !e.scraped:
 		case e.process.lists(i.id):
 			reads++
-			outcomes[w.faults.of(w.read, i, e.index)]++
+			outcome := w.faults.of(w.read, i, e.index)
+			outcomes[outcome]++
+			if outcome == "" {
+				knows.add(e.process, i, w.read)
+			}
 		case e.process.unlisted[i.region]:
 			held = yes
 		}
 	}
 	if reads > 0 {
 		delete(o.released, i.id)
-		o.take(i, outcomes, subscriptionKnown(g, i))
+		o.take(i, outcomes, knows)
 		return
 	}
 	if held != no {
@@ -209,6 +224,23 @@ func (o *oracle) observe(g *group, i *instance, missing verdict) {
 	}
 }
 
+// facts is what exporters that read an instance know of it beside its backups.
+type facts struct {
+	subscriptionEnds time.Time
+	policies         []policyFact
+	restores         []restoreFact
+}
+
+// add adds what an exporter knows. It forgets after some intervals without a read.
+func (f *facts) add(p *process, i *instance, t time.Time) {
+	if said, ever := p.policies[i.id]; ever && t.Sub(said.at) <= intervalsKnown*policyInterval {
+		f.policies = append(f.policies, said)
+	}
+	if said, ever := p.restores[i.id]; ever && t.Sub(said.at) <= intervalsKnown*restoreInterval {
+		f.restores = append(f.restores, said)
+	}
+}
+
 // subscriptionKnown returns the end of an instance's subscription as an exporter last heard it.
 func subscriptionKnown(g *group, i *instance) time.Time {
 	for _, e := range g.exporters {
@@ -220,23 +252,46 @@ func subscriptionKnown(g *group, i *instance) time.Time {
 }
 
 // take takes in the outcomes of an instance's reads. A read that fails for one reason says nothing about the others.
-func (o *oracle) take(i *instance, outcomes map[string]int, subscriptionEnds time.Time) {
+func (o *oracle) take(i *instance, outcomes map[string]int, knows facts) {
 	if o.memory[i.id] == nil {
 		o.memory[i.id] = map[kind]verdict{}
 	}
-	delete(o.doubtful, i.id)
 	known, good := o.memory[i.id], outcomes[""]
-	known[unreadableKind] = verdictOf(good == 0) // one of a pair that can read it suffices
-	known[unreadableForHoursKind] = known[unreadableKind]
+	said := map[kind]verdict{unreadableKind: verdictOf(good == 0)} // one of a pair that can read it suffices
+	said[unreadableForHoursKind] = said[unreadableKind]
 	if rejected := outcomes["forbidden"] + outcomes["unauthorized"]; rejected+good > 0 {
-		known[rejectedKind] = verdictOf(rejected > 0)
+		said[rejectedKind] = verdictOf(rejected > 0)
 	}
 	if throttled := outcomes["throttled"]; throttled+good > 0 {
-		known[throttledKind] = verdictOf(throttled > 0)
+		said[throttledKind] = verdictOf(throttled > 0)
 	}
 	if good > 0 {
-		maps.Copy(known, i.verdicts(o.world.read, subscriptionEnds))
+		maps.Copy(said, i.verdicts(o.world.read, knows))
+		for _, k := range []kind{noPolicyKind, untestedKind} {
+			if _, is := said[k]; is {
+				delete(o.unsaid, page{k, i.subject()})
+			} else if v, was := known[k]; was {
+				known[k] = o.fade(page{k, i.subject()}, v)
+			}
+		}
 	}
+	for k, v := range said {
+		known[k] = v
+		delete(o.doubtful, page{k, i.subject()})
+	}
+}
+
+// fade returns the verdict on what exporters say no more, though they read the instance. It lasts until they must have read it again.
+func (o *oracle) fade(about page, v verdict) verdict {
+	o.unsaid[about] = earliest(o.unsaid[about], o.world.now)
+	slack := o.world.slack()
+	switch since := o.world.now.Sub(o.unsaid[about]); {
+	case since > slowHold+slowReread+slack:
+		return no
+	case since > slowReread-slack:
+		return min(v, either)
+	}
+	return v
 }
 
 func (o *oracle) judgeInstance(i *instance, v map[page]verdict) {
@@ -266,14 +321,17 @@ func (o *oracle) judgeRegion(cluster, region string, v map[page]verdict) {
 
 // judgeOutage judges whether most instances of a region share a trouble. Then one page for the region is enough, after its wait.
 func (o *oracle) judgeOutage(cluster, region string, v map[page]verdict, whole kind, each ...kind) {
-	surely, perhaps, all := 0, 0, 0
+	surely, perhaps, most, least := 0, 0, 0, 0 // most and least are how many instances the rules may know of
 	var instances []page
 	for _, i := range o.world.instances {
 		judged, known := v[page{each[0], i.subject()}]
 		if i.cluster != cluster || i.region != region || !known {
 			continue
 		}
-		all++
+		most++
+		if o.world.now.Before(i.watched.to) && !o.doubtful[page{each[0], i.subject()}] {
+			least++
+		}
 		if judged == yes {
 			surely++
 		}
@@ -284,12 +342,11 @@ func (o *oracle) judgeOutage(cluster, region string, v map[page]verdict, whole k
 			instances = append(instances, page{k, i.subject()})
 		}
 	}
-	most := func(n int) bool { return n >= 5 && 2*n > all }
 	about, judged := page{whole, subject(cluster, region)}, no
 	switch {
-	case most(surely):
+	case surely >= 5 && 2*surely > most:
 		judged = yes
-	case most(perhaps):
+	case perhaps >= 5 && 2*perhaps > least:
 		judged = either
 	}
 	v[about] = judged
@@ -385,12 +442,20 @@ func (o *oracle) judgeLists(g *group, v map[page]verdict) {
 	}
 }
 
+// justBack reports whether an exporter answers again since the last scrape only: should it be gone at the next one, a page goes on.
+func (o *oracle) justBack(e *exporter) bool {
+	return e.scraped && o.world.now.Sub(o.back[e]) < max(o.world.step, o.world.scrape)+minute
+}
+
 func (o *oracle) judgeExporter(e *exporter, missing verdict, v map[page]verdict) {
 	t, about := o.targets[e], func(k kind, target string) page { return page{k, subject(e.group.cluster, e.group.job, target)} }
 	switch {
 	case t.name == "": // it has never answered
 	case e.target == t.name:
 		v[about(downKind, t.name)] = verdictOf(!e.scraped)
+		if o.justBack(e) {
+			v[about(downKind, t.name)] = either
+		}
 		if t.refused {
 			v[about(refusedKind, t.name)] = since(o.world, t.at, hold)
 		}
@@ -412,6 +477,12 @@ func (o *oracle) judgeGroup(g *group, v map[page]verdict) {
 		}
 		if e.scraped {
 			answering++
+			if o.justBack(e) {
+				down = either
+			}
+			continue
+		}
+		if _, runs := e.shard(o.world.now); !runs {
 			continue
 		}
 		silent = append(silent, e)
@@ -421,15 +492,20 @@ func (o *oracle) judgeGroup(g *group, v map[page]verdict) {
 	}
 	before := o.silent[g]
 	o.silent[g] = silent
+	least, most := g.size()
 	same := slices.ContainsFunc(silent, func(e *exporter) bool { return slices.Contains(before, e) })
 	switch {
 	case last.IsZero():
 	case answering == 0:
 		down = max(down, since(o.world, last, hold))
-	case g.kind == "shards" && answering < len(g.exporters) && down == no:
+	case least < most: // the number of shards is being changed
+		down = either
+	case answering < most && down == no:
 		down = yes
 	}
-	if !slices.ContainsFunc(g.instances, func(i *instance) bool { return len(o.memory[i.id]) > 0 && !o.doubtful[i.id] }) {
+	if !slices.ContainsFunc(g.instances, func(i *instance) bool {
+		return len(o.memory[i.id]) > 0 && !o.doubtful[page{unreadableKind, i.subject()}]
+	}) {
 		down = min(down, either)
 	}
 	if len(before) > 0 && !same { // the page on those before may end, and another one comes
@@ -446,10 +522,10 @@ func verdictOf(holds bool) verdict {
 }
 
 // verdicts returns what the exporters may say of an instance at t, each by its own clock.
-func (i *instance) verdicts(t, subscriptionEnds time.Time) map[kind]verdict {
+func (i *instance) verdicts(t time.Time, knows facts) map[kind]verdict {
 	v := map[kind]verdict{}
-	ahead := i.conditions(t, t.Add(maxSkew), subscriptionEnds)
-	for k, holds := range i.conditions(t, t.Add(-maxSkew), subscriptionEnds) {
+	ahead := i.conditions(t, t.Add(maxSkew), knows)
+	for k, holds := range i.conditions(t, t.Add(-maxSkew), knows) {
 		switch {
 		case holds != ahead[k]:
 			v[k] = either
@@ -463,7 +539,7 @@ func (i *instance) verdicts(t, subscriptionEnds time.Time) map[kind]verdict {
 }
 
 // conditions applies the contract to the tasks that the API lists at t, by an exporter's clock. It returns the conditions that hold.
-func (i *instance) conditions(t, clock, subscriptionEnds time.Time) map[kind]bool {
+func (i *instance) conditions(t, clock time.Time, knows facts) map[kind]bool {
 	list := i.visible(t)
 	state := func(k *task) string {
 		switch {
@@ -522,7 +598,17 @@ func (i *instance) conditions(t, clock, subscriptionEnds time.Time) map[kind]boo
 		instanceKind("TableFailed", "warning"):         len(good) > 0 && good[0].torn != "",
 		instanceKind("Shrunk", "warning"):              shrunk(good),
 		instanceKind("Implausible", "warning"):         absurd,
-		instanceKind("SubscriptionEnding", "critical"): !subscriptionEnds.IsZero() && subscriptionEnds.Sub(clock) < day,
+		instanceKind("SubscriptionEnding", "critical"): !knows.subscriptionEnds.IsZero() && knows.subscriptionEnds.Sub(clock) < day,
+	}
+	for _, said := range knows.policies { // somebody may start backups by other means
+		w[noPolicyKind] = w[noPolicyKind] || said.none && (overdue || len(good) == 0 && w[instanceKind("Missing", "critical")])
+	}
+	for _, said := range knows.restores {
+		due := said.last
+		if i.discovered && i.created.After(due) {
+			due = i.created
+		}
+		w[untestedKind] = w[untestedKind] || clock.After(due.Add(restoreMaxAge))
 	}
 	return w
 }

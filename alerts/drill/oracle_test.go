@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"testing"
 	"time"
+
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
 )
 
 // fleetOf returns a world with one fleet, whose exporters were all scraped at its start, and an oracle that saw it.
@@ -10,11 +13,12 @@ func fleetOf(exporters int, instances ...*instance) (*world, *group, *oracle) {
 	w := &world{setting: settings[0]}
 	w.start = time.Date(2026, time.January, 20, 0, 0, 0, 0, time.UTC)
 	w.now = w.start
-	g := &group{kind: "shards", cluster: "east", job: "shards", instances: instances}
-	w.groups = []*group{g}
+	g := &group{kind: "shards", cluster: "east", job: "shards", instances: instances, shards: exporters, resized: w.start.Add(history)}
+	w.groups, w.instances = []*group{g}, instances
 	o := newOracle(w)
 	for n := range exporters {
-		e := &exporter{index: n + 1, group: g, name: string(rune('a' + n)), scraped: true}
+		e := &exporter{index: n + 1, group: g, place: n, name: string(rune('a' + n)), scraped: true}
+		e.process = &process{shard: fleet.Shard{Index: n, Total: exporters}}
 		e.target = e.label()
 		g.exporters = append(g.exporters, e)
 		o.targets[e] = target{e.target, false, w.now}
@@ -39,18 +43,24 @@ func TestLostShard(t *testing.T) {
 		{"it had no instance left", func(_ *world, _ *group, o *oracle, i *instance) { delete(o.memory, i.id) }, either},
 		{"a short stop of Prometheus", func(_ *world, _ *group, o *oracle, _ *instance) { o.resume(2 * minute) }, yes},
 		{"a long stop of Prometheus", func(_ *world, _ *group, o *oracle, _ *instance) { o.resume(2 * hour) }, either},
+		{"another number of shards", func(_ *world, g *group, _ *oracle, _ *instance) { g.exporters[0].process.shard.Total = 1 }, no},
+		{"the number of shards is being changed", func(w *world, g *group, _ *oracle, _ *instance) {
+			third := *g.exporters[0]
+			third.process = &process{shard: fleet.Shard{Index: 0, Total: 1}}
+			g.exporters = append(g.exporters, &third)
+		}, either},
 		{"read since a long stop", func(_ *world, _ *group, o *oracle, i *instance) {
 			o.resume(2 * hour)
-			o.take(i, map[string]int{"unavailable": 1}, time.Time{})
+			o.take(i, map[string]int{"unavailable": 1}, facts{})
 		}, yes},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			i := &instance{id: "c-1", cluster: "east", region: regions[0]}
 			w, g, o := fleetOf(2, i)
-			o.take(i, map[string]int{"unavailable": 1}, time.Time{})
+			o.take(i, map[string]int{"unavailable": 1}, facts{})
 			c.before(w, g, o, i)
 			g.exporters[1].scraped, g.exporters[1].target = false, ""
-			w.now = w.now.Add(minute)
+			w.now = w.now.Add(5 * minute)
 			if got := o.downOf(g); got != c.want {
 				t.Errorf("got %d, want %d", got, c.want)
 			}
@@ -79,5 +89,36 @@ func TestForgottenIdentity(t *testing.T) {
 				t.Errorf("got %d, want %d", got, c.want)
 			}
 		})
+	}
+}
+
+// TestForgottenInstances judges a region where the API denies most of the instances that Prometheus knows of after a long stop.
+func TestForgottenInstances(t *testing.T) {
+	var all []*instance
+	for n := range 20 {
+		all = append(all, &instance{id: fmt.Sprint("c-", n), cluster: "east", region: regions[0], watched: span{to: time.Unix(1<<40, 0)}})
+	}
+	w, _, o := fleetOf(1, all...)
+	judge := func() verdict {
+		v := map[page]verdict{}
+		for _, i := range all {
+			o.judgeInstance(i, v)
+		}
+		o.judgeOutage("east", regions[0], v, regionRejectedKind, rejectedKind)
+		return v[page{regionRejectedKind, subject("east", regions[0])}]
+	}
+	for n, i := range all {
+		o.take(i, map[string]int{[]string{"", "forbidden"}[n/12]: 1}, facts{})
+	}
+	if got := judge(); got != no {
+		t.Errorf("got %d, want no: 8 of 20 are denied", got)
+	}
+	o.resume(2 * hour)
+	w.now = w.now.Add(2 * hour)
+	for n, i := range all {
+		o.take(i, map[string]int{[]string{"unavailable", "forbidden"}[n/12]: 1}, facts{})
+	}
+	if got := judge(); got != either {
+		t.Errorf("got %d, want either: 8 are denied, and nothing is known of the others", got)
 	}
 }

@@ -21,6 +21,7 @@ type world struct {
 	reversed  bool   // the order in which it evaluates groups of rules
 
 	now    time.Time
+	asking *process  // that reads now
 	read   time.Time // of the last scrape
 	reader int       // index of the exporter that reads now: exporters may see different faults
 }
@@ -39,6 +40,12 @@ func newWorld(seed uint64, chosen setting, s size) *world {
 	w.now = w.start
 	w.reversed = w.chance(0.5)
 	w.groups = w.newGroups(s.rate)
+	more := chances{w.start, w.end, rand.New(rand.NewPCG(seed, 2))}
+	for _, g := range w.groups {
+		if last := w.groups[len(w.groups)-1].exporters; g.kind == "shards" && more.chance(0.5) {
+			more.resize(g, last[len(last)-1].index+1, s.rate)
+		}
+	}
 	for n := range s.instances {
 		round, g := n/len(w.groups), w.groups[n%len(w.groups)]
 		i := &instance{
@@ -52,6 +59,8 @@ func newWorld(seed uint64, chosen setting, s size) *world {
 		if round > 0 { // one of each group stays
 			w.lifetime(i)
 		}
+		more.withoutPolicy(i, s.rate)
+		more.restore(i)
 		w.incidentsOf(i, s.rate)
 		w.backUp(i)
 		w.instances = append(w.instances, i)
@@ -117,6 +126,25 @@ func (w *world) serve(s *simulator.Simulator, i *instance, answers map[string]si
 		tasks, until = i.api(w.now)
 		in.Tasks = func(time.Time) []simulator.Task { return tasks }
 		s.Set(in)
+	}
+	in.Policies = func(now time.Time) []simulator.Policy {
+		all := i.policies(now)
+		w.asking.mu.Lock()
+		defer w.asking.mu.Unlock()
+		w.asking.policies[i.id] = policyFact{now, len(all) == 0}
+		return all
+	}
+	in.Operations = func(now time.Time) (all []simulator.Operation) {
+		last := i.lastRestored(now)
+		w.asking.mu.Lock()
+		defer w.asking.mu.Unlock()
+		w.asking.restores[i.id] = restoreFact{now, last}
+		if last.IsZero() {
+			return nil
+		}
+		return []simulator.Operation{{
+			ID: "op-" + i.id, Type: "restore", Status: "COMPLETED", Create: simulator.Millis(last.Add(-hour)), End: simulator.Millis(last),
+		}}
 	}
 	in.Fault = func(rw http.ResponseWriter, r *http.Request, n int) bool {
 		if !w.now.Before(until) {
