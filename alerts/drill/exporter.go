@@ -242,7 +242,8 @@ func (e *exporter) live(in surroundings) {
 	e.target, e.scraped = "", false
 	shard, runs := e.shard(now)
 	gone := during(e.vanishes, now) || !runs
-	restarted := e.process != nil && e.process.shard != shard || slices.ContainsFunc(e.restarts, func(t time.Time) bool { return t.After(now.Add(-in.scrape)) && !t.After(now) })
+	restarted := e.process != nil && e.process.shard != shard ||
+		slices.ContainsFunc(e.restarts, func(t time.Time) bool { return t.After(now.Add(-in.scrape)) && !t.After(now) })
 	if gone || restarted || during(e.crashes, now) {
 		e.process = nil
 	}
@@ -309,7 +310,8 @@ func (e *exporter) newProcess(in surroundings, file string, shard fleet.Shard) *
 	load := func() (*config.Config, error) { return config.Parse("drill.yml", []byte(p.file)) }
 	apply := func(c *config.Config) error {
 		f := &fleet.Fleet{
-			Shard: shard, SubtaskLimit: c.Backups.SubtaskLimit, RestoreMaxAge: time.Duration(c.Restores.MaxAge), Credentials: map[string]fleet.Identity{"default": identity{e, in.now}},
+			Shard: shard, SubtaskLimit: c.Backups.SubtaskLimit, RestoreMaxAge: time.Duration(c.Restores.MaxAge),
+			Credentials: map[string]fleet.Identity{"default": identity{e, in.now}},
 		}
 		if interval := time.Duration(c.Policies.RefreshInterval); interval > 0 {
 			f.Optional = append(f.Optional, fleet.ReadPolicies(interval))
@@ -333,7 +335,9 @@ func (e *exporter) newProcess(in surroundings, file string, shard fleet.Shard) *
 				return err
 			}
 			p.unlisted[d.RegionID] = first || p.unlisted[d.RegionID]
-			f.Discoveries = append(f.Discoveries, &fleet.Discovery{Discovery: d, Source: source{in, e.group, p, d}, Lister: client, Optional: client})
+			f.Discoveries = append(f.Discoveries, &fleet.Discovery{
+				Discovery: d, Source: source{in, e.group, p, d}, Lister: client, Optional: client,
+			})
 		}
 		p.scraper.SetFleet(f)
 		return nil

@@ -69,7 +69,8 @@ var mutations = []mutation{
 	{"subscription ending with patience", alert + "SubscriptionEnding", holds, patient},
 	{"no policy by the last read", alert + "NoPolicy", known, now},
 	{
-		"what is read slowly ends with an outage", alert + "NoPolicy", "max_over_time(starrocks_backup_up[30m10s] offset 2h)", "starrocks_backup_up",
+		"what is read slowly ends with an outage", alert + "NoPolicy",
+		"max_over_time(starrocks_backup_up[30m10s] offset 2h)", "starrocks_backup_up",
 	},
 	{"restore untested by the last read", alert + "RestoreUntested", known, now},
 	{"region unreadable without for", alert + "RegionUnreadable", "for: 25m", "for: 0s"},

@@ -102,7 +102,8 @@ type target struct {
 
 func newOracle(w *world) *oracle {
 	return &oracle{
-		world: w, memory: map[string]map[kind]verdict{}, unsaid: map[page]time.Time{}, doubtful: map[page]bool{}, released: map[string]time.Time{}, targets: map[*exporter]target{}, back: map[*exporter]time.Time{},
+		world: w, memory: map[string]map[kind]verdict{}, unsaid: map[page]time.Time{}, doubtful: map[page]bool{}, released: map[string]time.Time{},
+		targets: map[*exporter]target{}, back: map[*exporter]time.Time{},
 		outages: map[page]time.Time{}, silent: map[*group][]*exporter{},
 		used: map[*group]map[string]*use{}, listed: map[string]time.Time{}, never: map[string]bool{},
 	}
@@ -600,8 +601,15 @@ func (i *instance) conditions(t, clock time.Time, knows facts) map[kind]bool {
 		instanceKind("Implausible", "warning"):         absurd,
 		instanceKind("SubscriptionEnding", "critical"): !knows.subscriptionEnds.IsZero() && knows.subscriptionEnds.Sub(clock) < day,
 	}
-	for _, said := range knows.policies { // somebody may start backups by other means
-		w[noPolicyKind] = w[noPolicyKind] || said.none && (overdue || len(good) == 0 && w[instanceKind("Missing", "critical")])
+	i.addOptional(w, clock, knows, overdue || len(good) == 0 && w[instanceKind("Missing", "critical")])
+	return w
+}
+
+// addOptional adds the conditions that follow from what the exporters know of policies and restores. An instance without a policy is well
+// as long as somebody starts its backups by other means: unless it lacks one.
+func (i *instance) addOptional(w map[kind]bool, clock time.Time, knows facts, lacksBackup bool) {
+	for _, said := range knows.policies {
+		w[noPolicyKind] = w[noPolicyKind] || said.none && lacksBackup
 	}
 	for _, said := range knows.restores {
 		due := said.last
@@ -610,7 +618,6 @@ func (i *instance) conditions(t, clock time.Time, knows facts) map[kind]bool {
 		}
 		w[untestedKind] = w[untestedKind] || clock.After(due.Add(restoreMaxAge))
 	}
-	return w
 }
 
 // due is when a newer good backup must have finished than one from start to finish.
