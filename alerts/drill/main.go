@@ -43,6 +43,7 @@ func drill(ctx context.Context, directory string, w *world, candidates []candida
 		texts = append(texts, text)
 		defer servers[n].close()
 	}
+	before := map[page]verdict{}
 	truth, scrapes, settled := newOracle(w), newScraper(strings.Join(texts, "\n")), w.start
 	for ; w.now.Before(w.end); w.now = w.now.Add(w.step) {
 		if during(w.stops, w.now) {
@@ -64,6 +65,14 @@ func drill(ctx context.Context, directory string, w *world, candidates []candida
 		}
 		should := truth.judge()
 		e.add(w, sickOf(should))
+		if w.stopComing() { // what ends now may be noticed too late: then an alert waits as long as before
+			for p, v := range before {
+				if v != no && should[p] == no {
+					should[p] = either
+				}
+			}
+		}
+		before = should
 		if w.now.Before(settled) {
 			for p, v := range should {
 				should[p] = min(v, either)

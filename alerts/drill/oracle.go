@@ -102,8 +102,8 @@ type target struct {
 
 func newOracle(w *world) *oracle {
 	return &oracle{
-		world: w, memory: map[string]map[kind]verdict{}, unsaid: map[page]time.Time{}, doubtful: map[page]bool{}, released: map[string]time.Time{},
-		targets: map[*exporter]target{}, back: map[*exporter]time.Time{},
+		world: w, memory: map[string]map[kind]verdict{}, unsaid: map[page]time.Time{}, doubtful: map[page]bool{},
+		released: map[string]time.Time{}, targets: map[*exporter]target{}, back: map[*exporter]time.Time{},
 		outages: map[page]time.Time{}, silent: map[*group][]*exporter{},
 		used: map[*group]map[string]*use{}, listed: map[string]time.Time{}, never: map[string]bool{},
 	}
@@ -232,13 +232,23 @@ type facts struct {
 	restores         []restoreFact
 }
 
-// add adds what an exporter knows. It forgets after some intervals without a read.
+// add adds what an exporter knew before it read the backups at t. It forgets after some intervals without a read.
 func (f *facts) add(p *process, i *instance, t time.Time) {
-	if said, ever := p.policies[i.id]; ever && t.Sub(said.at) <= intervalsKnown*policyInterval {
-		f.policies = append(f.policies, said)
+	for _, said := range slices.Backward(p.policies[i.id]) {
+		if said.at.Before(t) {
+			if t.Sub(said.at) <= intervalsKnown*policyInterval {
+				f.policies = append(f.policies, said)
+			}
+			break
+		}
 	}
-	if said, ever := p.restores[i.id]; ever && t.Sub(said.at) <= intervalsKnown*restoreInterval {
-		f.restores = append(f.restores, said)
+	for _, said := range slices.Backward(p.restores[i.id]) {
+		if said.at.Before(t) {
+			if t.Sub(said.at) <= intervalsKnown*restoreInterval {
+				f.restores = append(f.restores, said)
+			}
+			break
+		}
 	}
 }
 

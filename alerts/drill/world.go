@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
@@ -96,6 +97,11 @@ func (w *world) stopEnding() time.Duration {
 	return 0
 }
 
+// stopComing reports whether Prometheus stops before the next step.
+func (w *world) stopComing() bool {
+	return slices.ContainsFunc(w.stops, func(s span) bool { return s.from.After(w.now) && !s.from.After(w.now.Add(w.step)) })
+}
+
 // simulate returns the API of the world.
 func (w *world) simulate() *simulator.Simulator {
 	s := simulator.New(simulator.Options{
@@ -131,14 +137,16 @@ func (w *world) serve(s *simulator.Simulator, i *instance, answers map[string]si
 		all := i.policies(now)
 		w.asking.mu.Lock()
 		defer w.asking.mu.Unlock()
-		w.asking.policies[i.id] = policyFact{now, len(all) == 0}
+		said := w.asking.policies[i.id]
+		w.asking.policies[i.id] = append(said[max(0, len(said)-1):], policyFact{now, len(all) == 0})
 		return all
 	}
 	in.Operations = func(now time.Time) (all []simulator.Operation) {
 		last := i.lastRestored(now)
 		w.asking.mu.Lock()
 		defer w.asking.mu.Unlock()
-		w.asking.restores[i.id] = restoreFact{now, last}
+		said := w.asking.restores[i.id]
+		w.asking.restores[i.id] = append(said[max(0, len(said)-1):], restoreFact{now, last})
 		if last.IsZero() {
 			return nil
 		}
