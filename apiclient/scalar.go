@@ -1,7 +1,6 @@
 package apiclient
 
 import (
-	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -169,13 +168,11 @@ type span struct{ start, end int64 }
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (s *span) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	s.start = d.InputOffset()
-	err := d.SkipValue()
+	value, err := d.ReadValue() // SkipValue takes twice as long
 	s.end = d.InputOffset()
+	s.start = s.end - int64(len(value))
 	return err
 }
 
-// of returns the value, as it stands in the whole input; nil if there is none.
-func (s span) of(input []byte) jsontext.Value {
-	return bytes.TrimLeft(input[s.start:s.end], ": \t\r\n")
-}
+// of returns the value, as it stands in the whole input; empty if there is none.
+func (s span) of(input []byte) jsontext.Value { return input[s.start:s.end] }
