@@ -24,13 +24,17 @@ type Handler struct {
 	own    prometheus.Gatherer
 	logger log.Logger
 
-	mu       sync.Mutex // one answer is rendered at a time, which limits the memory; rendering does not wait for a client
-	renderer *renderer
+	mu   sync.Mutex // one answer is rendered at a time, which limits the memory; rendering does not wait for a client
+	gzip *gzip.Writer
 }
 
 // NewHandler returns the handler of /metrics. It serves what scrape returns, and the exporter's own metrics.
 func NewHandler(scrape func(*http.Request) *fleet.Result, own prometheus.Gatherer, logger log.Logger) *Handler {
-	return &Handler{scrape: scrape, own: own, logger: logger, renderer: newRenderer()}
+	compressor, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil {
+		panic(err) // the level is valid
+	}
+	return &Handler{scrape: scrape, own: own, logger: logger, gzip: compressor}
 }
 
 // ServeHTTP implements http.Handler. The exposition is compressed as a whole before it is sent: a client that reads slowly holds little
@@ -67,14 +71,14 @@ func (h *Handler) render(format expfmt.Format, result *fleet.Result) (*bytes.Buf
 		level.Error(h.logger).Log("msg", "gathering the exporter's own metrics failed", "err", err)
 	}
 	compressed := &bytes.Buffer{}
-	h.renderer.gzip.Reset(compressed)
-	encoder := expfmt.NewEncoder(h.renderer.gzip, format)
+	h.gzip.Reset(compressed)
+	encoder := expfmt.NewEncoder(h.gzip, format)
 	for _, f := range own {
 		if err := encoder.Encode(f); err != nil {
 			return nil, err
 		}
 	}
-	for f := range h.renderer.families(result) {
+	for f := range families(result) {
 		if err := encoder.Encode(f); err != nil {
 			return nil, err
 		}
@@ -84,7 +88,7 @@ func (h *Handler) render(format expfmt.Format, result *fleet.Result) (*bytes.Buf
 			return nil, err
 		}
 	}
-	return compressed, h.renderer.gzip.Close()
+	return compressed, h.gzip.Close()
 }
 
 func decompress(w io.Writer, compressed io.Reader) error {

@@ -3,19 +3,18 @@ package collector
 import (
 	"iter"
 	"math"
+	"slices"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
 	"git.example.com/starrocks/starrocks_backup_exporter/collector/fleet"
 )
 
-// renderer renders results family by family and reuses its memory: at 1,000 instances, const metrics that a registry sorts cost several
+// renderer renders a result family by family, all in the same memory: at 1,000 instances, const metrics that a registry sorts cost several
 // times as much as reading the backups does.
 type renderer struct {
 	instanceID, regionID string // label names, to point to
-	gzip                 *gzip.Writer
 
 	ids    []dto.LabelPair // instance_id and region_id of each instance
 	chunks []*[chunkSize]series
@@ -25,14 +24,6 @@ type renderer struct {
 
 const chunkSize = 256
 
-func newRenderer() *renderer {
-	compressor, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
-	if err != nil {
-		panic(err) // the level is valid
-	}
-	return &renderer{instanceID: instanceIDLabel, regionID: regionIDLabel, gzip: compressor}
-}
-
 // series is one series and everything it points to.
 type series struct {
 	metric  dto.Metric
@@ -40,30 +31,24 @@ type series struct {
 	counter dto.Counter
 	value   float64
 	own     []dto.LabelPair // besides those of the instance
-	values  []string        // of own
 }
 
-// families yields the families of a result in the order of their names. Each is valid until the next one.
-func (r *renderer) families(result *fleet.Result) iter.Seq[*dto.MetricFamily] {
+// families yields the families of a result in the order of their names. Each is valid until the next one. Their memory is not kept for the
+// next result: while that is collected, it would add to the peak.
+func families(result *fleet.Result) iter.Seq[*dto.MetricFamily] {
 	return func(yield func(*dto.MetricFamily) bool) {
-		r.identify(result)
+		r := &renderer{instanceID: instanceIDLabel, regionID: regionIDLabel, ids: make([]dto.LabelPair, 2*len(result.Instances))}
+		for i := range result.Instances {
+			in := &result.Instances[i].Instance
+			id, region := &r.ids[2*i], &r.ids[2*i+1]
+			id.Name, id.Value = &r.instanceID, &in.InstanceID
+			region.Name, region.Value = &r.regionID, &in.RegionID
+		}
 		for i := range metrics {
 			if r.render(&metrics[i], result); r.used > 0 && !yield(&r.family) {
 				return
 			}
 		}
-	}
-}
-
-func (r *renderer) identify(result *fleet.Result) {
-	if n := 2 * len(result.Instances); n > len(r.ids) {
-		r.ids = make([]dto.LabelPair, n)
-	}
-	for i := range result.Instances {
-		in := &result.Instances[i].Instance
-		id, region := &r.ids[2*i], &r.ids[2*i+1]
-		id.Name, id.Value = &r.instanceID, &in.InstanceID
-		region.Name, region.Value = &r.regionID, &in.RegionID
 	}
 }
 
@@ -78,9 +63,11 @@ func (r *renderer) render(m *metric, result *fleet.Result) {
 		m.ofResult(result, func(value float64, labels ...string) { r.emit(m, value, nil, nil, labels) })
 		return
 	}
+	var id, region *dto.LabelPair
+	emit := func(value float64, labels ...string) { r.emit(m, value, id, region, labels) }
 	for i := range result.Instances {
-		id, region := &r.ids[2*i], &r.ids[2*i+1]
-		m.ofInstance(&result.Instances[i], func(value float64, labels ...string) { r.emit(m, value, id, region, labels) })
+		id, region = &r.ids[2*i], &r.ids[2*i+1]
+		m.ofInstance(&result.Instances[i], emit)
 	}
 }
 
@@ -111,10 +98,9 @@ func (s *series) set(m *metric, value float64, id, region *dto.LabelPair, labels
 		s.gauge.Value, s.metric.Gauge, s.metric.Counter = &s.value, &s.gauge, nil
 	}
 	if len(labels) > len(s.own) {
-		s.own, s.values = make([]dto.LabelPair, len(labels)), make([]string, len(labels))
+		s.own = make([]dto.LabelPair, len(labels))
 	}
-	copy(s.values, labels)
-	s.metric.Label = s.metric.Label[:0]
+	s.metric.Label = slices.Grow(s.metric.Label[:0], len(m.order))
 	for _, n := range m.order {
 		switch n {
 		case instanceIDPosition:
@@ -122,7 +108,7 @@ func (s *series) set(m *metric, value float64, id, region *dto.LabelPair, labels
 		case regionIDPosition:
 			s.metric.Label = append(s.metric.Label, region)
 		default:
-			s.own[n].Name, s.own[n].Value = &m.labels[n], &s.values[n]
+			s.own[n].Name, s.own[n].Value = &m.labels[n], &labels[n]
 			s.metric.Label = append(s.metric.Label, &s.own[n])
 		}
 	}
