@@ -113,7 +113,8 @@ func (r regionReader) readList(ctx context.Context, slots []*slot) *regionList {
 			continue
 		}
 		if l.lists[b.InstanceID] == nil {
-			l.lists[b.InstanceID] = health.NewList(r.known(s).Sizes, l.began)
+			known := r.known(s)
+			l.lists[b.InstanceID] = health.NewList(known.Sizes, len(known.Tasks), l.began)
 		}
 		l.lists[b.InstanceID].Add(b)
 	}

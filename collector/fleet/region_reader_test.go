@@ -51,7 +51,7 @@ func TestListLacks(t *testing.T) {
 	began := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	s := &slot{target: Target{Instance: config.Instance{InstanceID: "c-00"}}}
 	read := func(tasks ...apiclient.Backup) *health.List {
-		l := health.NewList(nil, began)
+		l := health.NewList(nil, 0, began)
 		for _, b := range tasks {
 			l.Add(b)
 		}

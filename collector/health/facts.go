@@ -173,9 +173,9 @@ func (f *Facts) addSubTasks(tasks []apiclient.Backup, good []*apiclient.Backup, 
 	f.UnreadableTables = tablesWith(subtasks, limit, func(s apiclient.SubTask) bool { return s.Unreadable })
 	tables := tablesOf(subtasks)
 	databases := databasesOf(tables)
-	f.Databases = databases[:min(len(databases), limit)]
+	f.Databases = slices.Clone(databases[:min(len(databases), limit)]) // without the space of those beyond the limit
 	slices.SortFunc(tables, largestFirst)
-	f.Tables = slices.Clip(tables[:min(len(tables), limit)])
+	f.Tables = slices.Clone(tables[:min(len(tables), limit)])
 	f.TablesDropped = len(tables) - len(f.Tables)
 	return f.compareSizes(good[:min(len(good), 1+shrunkWindow)], subtasks, cached)
 }

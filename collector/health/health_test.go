@@ -23,7 +23,7 @@ func limits() Limits {
 // assess judges tasks at noon.
 func assess(t *testing.T, l Limits, tasks ...apiclient.Backup) *Health {
 	t.Helper()
-	list := NewList(nil, noon)
+	list := NewList(nil, 0, noon)
 	for _, b := range tasks {
 		list.Add(b)
 	}
@@ -156,9 +156,9 @@ func TestListsInAnyOrder(t *testing.T) {
 			tasks = append(tasks, b)
 		}
 		want := &Facts{}
-		var cached Sizes
+		last := &Facts{}
 		for round := range 4 {
-			list := NewList(cached, noon)
+			list := NewList(last.Sizes, len(last.Tasks), noon)
 			for _, i := range random.Perm(len(tasks)) {
 				list.Add(tasks[i])
 			}
@@ -172,7 +172,7 @@ func TestListsInAnyOrder(t *testing.T) {
 				t.Fatalf("round %d:\n%+v\n%+v", round, got, want)
 			}
 			if round > 1 {
-				cached = got.Sizes
+				last = got
 			}
 		}
 	}
@@ -183,7 +183,7 @@ func TestTablesAreLimited(t *testing.T) {
 	b := task("a", apiclient.StatusCompleted, 5)
 	b.SetSubTasks(`[{"DataBase":"small","Table":"t","Size":1},{"DataBase":"large","Table":"t","Size":3},` +
 		`{"DataBase":"middle","Table":"t","Size":2}]`)
-	list := NewList(nil, noon)
+	list := NewList(nil, 0, noon)
 	list.Add(b)
 	h, err := Examine(list, 2)
 	if err != nil {
@@ -253,7 +253,7 @@ func TestFactsJudgedLater(t *testing.T) {
 		}
 		later := noon.Add(time.Duration(random.IntN(72*60)) * time.Minute)
 		examine := func(at time.Time) *Facts {
-			list := NewList(nil, at)
+			list := NewList(nil, 0, at)
 			for _, b := range tasks {
 				list.Add(b)
 			}

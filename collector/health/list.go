@@ -17,8 +17,14 @@ type List struct {
 	sorted []apiclient.Backup // all, once Tasks was called
 }
 
-// NewList returns an empty list of a read at a time. It takes the sizes of the last complete read, nil before the first.
-func NewList(cached Sizes, now time.Time) *List { return &List{now: now, cached: cached} }
+// NewList returns an empty list of a read at a time. It takes the sizes that the last complete read found and how many tasks it listed: nil
+// and 0 before the first.
+func NewList(cached Sizes, tasks int, now time.Time) *List {
+	return &List{
+		now: now, cached: cached,
+		recent: make([]apiclient.Backup, 0, min(tasks, recentAtMost)+1), others: make([]apiclient.Backup, 0, tasks+1),
+	}
+}
 
 // recentAtMost is how many tasks are recent before the superfluous ones are dropped.
 const recentAtMost = 4 + 2*shrunkWindow
@@ -66,7 +72,7 @@ func (l *List) place(b apiclient.Backup) {
 // Tasks returns every task of the list, newest first.
 func (l *List) Tasks() []apiclient.Backup {
 	if l.sorted == nil {
-		l.sorted = slices.Concat(l.recent, l.others)
+		l.sorted = append(l.others, l.recent...)
 		slices.SortFunc(l.sorted, compareBackups)
 	}
 	return l.sorted

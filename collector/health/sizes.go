@@ -30,7 +30,7 @@ func sizeOf(b *apiclient.Backup, subtasks []apiclient.SubTask) taskSize {
 		}
 	}
 	slices.Sort(s.databases)
-	s.databases = slices.Clip(slices.Compact(s.databases))
+	s.databases = slices.Clone(slices.Compact(s.databases)) // without the space of all subtasks
 	return s
 }
 

@@ -14,25 +14,24 @@ type Table struct {
 	Database, Name  string
 	Bytes           float64 // NaN if unknown
 	DurationSeconds float64 // from the first start to the last finish; NaN if unknown
-	start, finish   time.Time
 }
 
 // tablesOf merges the subtasks of the same database and table.
 func tablesOf(subtasks []apiclient.SubTask) []Table {
 	type key struct{ database, table string }
+	type span struct{ start, finish time.Time }
 	index := make(map[key]int, len(subtasks))
-	tables := make([]Table, 0, len(subtasks))
+	tables, spans := make([]Table, 0, len(subtasks)), make([]span, 0, len(subtasks))
 	for _, s := range subtasks {
 		k := key{s.Database, s.Table}
 		i, ok := index[k]
 		if !ok {
-			i = len(tables)
-			index[k] = i
-			tables = append(tables, Table{Database: s.Database, Name: s.Table, Bytes: s.Bytes, start: s.Start, finish: s.Finish})
+			index[k] = len(tables)
+			tables, spans = append(tables, Table{Database: s.Database, Name: s.Table, Bytes: s.Bytes}), append(spans, span{s.Start, s.Finish})
 			continue
 		}
-		t := &tables[i]
-		t.Bytes = addKnown(t.Bytes, s.Bytes)
+		tables[i].Bytes = addKnown(tables[i].Bytes, s.Bytes)
+		t := &spans[i]
 		if t.start.IsZero() || !s.Start.IsZero() && s.Start.Before(t.start) {
 			t.start = s.Start
 		}
@@ -40,8 +39,8 @@ func tablesOf(subtasks []apiclient.SubTask) []Table {
 			t.finish = s.Finish
 		}
 	}
-	for i := range tables {
-		tables[i].DurationSeconds = secondsBetween(tables[i].start, tables[i].finish)
+	for i, t := range spans {
+		tables[i].DurationSeconds = secondsBetween(t.start, t.finish)
 	}
 	return tables
 }

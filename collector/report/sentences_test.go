@@ -47,7 +47,7 @@ func daily() health.Limits {
 // read is an instance that was read at noon.
 func read(t testing.TB, l health.Limits, tasks ...apiclient.Backup) fleet.InstanceResult {
 	t.Helper()
-	list := health.NewList(nil, noon)
+	list := health.NewList(nil, 0, noon)
 	for _, b := range tasks {
 		list.Add(b)
 	}
