@@ -29,8 +29,11 @@ type operation[T any] struct {
 	name, path string
 	rank       int // against other operations, for our own limit: the highest goes first
 	decode     func(body []byte) (*page[T], *header, error)
-	id         func(*T) string // tells items apart
+	id         func(*T) itemID
 }
+
+// itemID tells the items of a list apart.
+type itemID struct{ instanceID, id string }
 
 // Observer is told what the client does. Its methods are called concurrently.
 type Observer interface {

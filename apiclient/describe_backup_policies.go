@@ -25,7 +25,7 @@ type BackupPolicy struct {
 func describeBackupPolicies() operation[BackupPolicy] {
 	return operation[BackupPolicy]{
 		name: "DescribeBackupPolicies", path: "/webapi/backupRestore/policy/describe", rank: optionalRank,
-		decode: decodePage[wirePolicy, BackupPolicy], id: func(p *BackupPolicy) string { return p.InstanceID + "/" + p.PolicyID },
+		decode: decodePage[wirePolicy, BackupPolicy], id: func(p *BackupPolicy) itemID { return itemID{p.InstanceID, p.PolicyID} },
 	}
 }
 

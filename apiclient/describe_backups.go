@@ -11,7 +11,7 @@ import (
 func describeBackups() operation[Backup] {
 	return operation[Backup]{
 		name: "DescribeBackups", path: "/webapi/backup/manage/describe", decode: decodePage[wireBackup, Backup],
-		id: func(b *Backup) string { return b.InstanceID + "/" + b.TaskID },
+		id: func(b *Backup) itemID { return itemID{b.InstanceID, b.TaskID} },
 	}
 }
 

@@ -17,7 +17,7 @@ func describeInstances() operation[Instance] {
 	return operation[Instance]{
 		name: "DescribeInstances", path: "/webapi/starrocks/describeInstances", rank: 1, decode: decodePage[wireInstance,
 			Instance],
-		id: func(i *Instance) string { return i.InstanceID },
+		id: func(i *Instance) itemID { return itemID{i.InstanceID, ""} },
 	}
 }
 

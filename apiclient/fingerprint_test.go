@@ -28,8 +28,6 @@ func TestFingerprint(t *testing.T) {
 	for name, body := range map[string]string{
 		"no RequestId":         `{"Success":true,"Data":[]}`,
 		"a lower-case key":     `{"requestId":"1","Success":true,"Data":[]}`,
-		"two":                  `{"RequestId":"1","Success":true,"RequestId":"2"}`,
-		"one inside Data":      `{"RequestId":"1","Data":[{"RequestId":"2"}]}`,
 		"a value of that name": `{"Success":"RequestId","Data":[]}`,
 		"no text":              `{"RequestId":1,"Success":true}`,
 		"an escape":            `{"RequestId":"1\"","Success":true}`,

@@ -38,17 +38,20 @@ type list[T any] struct {
 	progress *Progress
 	known    Fingerprint
 	query    func(page, size int) url.Values
+
+	passes int            // begun
+	listed map[itemID]int // by which pass last
 }
 
 // pass is one read of a list from the first page to the last.
 type pass struct {
-	seen        map[string]struct{}
+	items       int         // without those listed twice
 	total       int         // the largest Total
 	fingerprint Fingerprint // of the last page; only the first has one
 }
 
 // short reports whether a pass has fewer items than its Total says.
-func (p *pass) short() bool { return len(p.seen) < p.total }
+func (p *pass) short() bool { return p.items < p.total }
 
 // read yields each item once, in the API's order. An error is the last thing yielded.
 //
@@ -56,15 +59,8 @@ func (p *pass) short() bool { return len(p.seen) < p.total }
 // agree, Total is wrong. If they differ, the second counts if it reaches its own Total, or both together if they reach the larger one.
 func (l *list[T]) read(ctx context.Context, yield func(T, error) bool) {
 	var none T
-	yielded := map[string]struct{}{}
-	yieldNew := func(id string, item T) bool {
-		if _, known := yielded[id]; known {
-			return true
-		}
-		yielded[id] = struct{}{}
-		return yield(item, nil)
-	}
-	first, err := l.pass(ctx, yieldNew)
+	l.passes, l.listed = 0, map[itemID]int{}
+	first, err := l.pass(ctx, yield)
 	switch {
 	case err != nil:
 		yield(none, err)
@@ -76,25 +72,25 @@ func (l *list[T]) read(ctx context.Context, yield func(T, error) bool) {
 			l.progress.Fingerprint = first.fingerprint
 		}
 		return
-	case len(first.seen) == 0:
+	case first.items == 0:
 		yield(none, badResponse(l.op.name, fmt.Errorf("no entries, but Total is %d", first.total)))
 		return
 	}
-	second, err := l.pass(ctx, yieldNew)
+	second, err := l.pass(ctx, yield)
 	switch {
 	case err != nil:
 		yield(none, err)
-	case second == nil || second.total > 0 && !second.short() || len(yielded) >= max(first.total, second.total):
-	case len(second.seen) == len(first.seen) && len(yielded) == len(first.seen): // the same items
+	case second == nil || second.total > 0 && !second.short() || len(l.listed) >= max(first.total, second.total):
+	case second.items == first.items && len(l.listed) == first.items: // the same items
 	default:
 		yield(none, badResponse(l.op.name, fmt.Errorf("two reads list %d and %d entries, together %d of %d",
-			len(first.seen), len(second.seen), len(yielded), max(first.total, second.total))))
+			first.items, second.items, len(l.listed), max(first.total, second.total))))
 	}
 }
 
 // pass reads all pages once. It halves the page size if a page is too large, and then starts from the first page. It returns nil if yield
 // ended it.
-func (l *list[T]) pass(ctx context.Context, yield func(id string, item T) bool) (*pass, error) {
+func (l *list[T]) pass(ctx context.Context, yield func(T, error) bool) (*pass, error) {
 	for size := l.pageSize(); ; size = max(1, size/2) {
 		l.setPageSize(size)
 		p, err := l.passOf(ctx, size, yield)
@@ -104,8 +100,9 @@ func (l *list[T]) pass(ctx context.Context, yield func(id string, item T) bool) 
 	}
 }
 
-func (l *list[T]) passOf(ctx context.Context, size int, yield func(id string, item T) bool) (*pass, error) {
-	p := &pass{seen: map[string]struct{}{}}
+func (l *list[T]) passOf(ctx context.Context, size int, yield func(T, error) bool) (*pass, error) {
+	p := &pass{}
+	l.passes++
 	bytes := 0
 	for n := range maxPages {
 		answered, b, err := l.call(ctx, n, size)
@@ -117,23 +114,27 @@ func (l *list[T]) passOf(ctx context.Context, size int, yield func(id string, it
 			l.note(0, 0)
 			return p, ErrUnchanged
 		}
-		before := len(p.seen)
+		before := p.items
 		p.fingerprint = answered.fingerprint
 		p.total = max(p.total, answered.total)
 		going := true
 		for i := 0; going && i < len(answered.items); i++ {
 			id := l.op.id(&answered.items[i])
-			p.seen[id] = struct{}{}
-			going = yield(id, answered.items[i])
+			last := l.listed[id]
+			if last != l.passes {
+				p.items++
+				l.listed[id] = l.passes
+			}
+			going = last > 0 || yield(answered.items[i], nil)
 		}
 		l.client.memory.release(b)
-		l.note(len(p.seen), p.total)
+		l.note(p.items, p.total)
 		bytes += answered.bytes
 		switch {
 		case !going:
 			return nil, nil
 		// A short page does not end the list: the server may cap its pages below the size asked for.
-		case len(p.seen) == before, p.total > 0 && !p.short():
+		case p.items == before, p.total > 0 && !p.short():
 			return p, nil
 		case bytes > maxListBytes:
 			return p, badResponse(l.op.name, fmt.Errorf("no end after %d MiB", bytes>>20))

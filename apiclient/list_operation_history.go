@@ -49,8 +49,8 @@ func listOperationHistory() operation[Operation] {
 	return operation[Operation]{
 		name: "ListOperationHistory", path: "/webapi/operation/listOperationHistory", rank: optionalRank,
 		decode: decodePage[wireOperation, Operation],
-		id: func(o *Operation) string {
-			return o.InstanceID + "/" + cmp.Or(o.ID, o.Type+"/"+strconv.FormatInt(o.Start.UnixMilli(), 10))
+		id: func(o *Operation) itemID {
+			return itemID{o.InstanceID, cmp.Or(o.ID, o.Type+"/"+strconv.FormatInt(o.Start.UnixMilli(), 10))}
 		},
 	}
 }

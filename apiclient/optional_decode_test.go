@@ -78,10 +78,10 @@ func TestOperationsOfAnotherShape(t *testing.T) {
 
 // Operations without an id are told apart by type and time.
 func TestOperationsWithoutID(t *testing.T) {
-	id := func(o Operation) string { return listOperationHistory().id(&o) }
+	id := func(o Operation) itemID { return listOperationHistory().id(&o) }
 	one, later := Operation{Type: "restore", Start: time.Unix(1, 0)}, Operation{Type: "restore", Start: time.Unix(2, 0)}
-	if id(one) == id(later) || id(one) != "/restore/1000" {
-		t.Errorf("%q, %q", id(one), id(later))
+	if id(one) == id(later) || id(one) != (itemID{"", "restore/1000"}) {
+		t.Errorf("%v, %v", id(one), id(later))
 	}
 }
 

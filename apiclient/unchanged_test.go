@@ -21,6 +21,7 @@ func TestUnchangedAnswers(t *testing.T) {
 		}
 		return strings.Replace(body, from, to, 1)
 	}
+	ends := change(last, `{"B`, `{"\"RequestId":"x","B`)
 	for name, c := range map[string]struct {
 		before, after string
 		unchanged     bool
@@ -35,7 +36,10 @@ func TestUnchangedAnswers(t *testing.T) {
 		"more after":                 {first, change(first, `"}]`, `","Size":1}]`), false},
 		"in another order":           {first, last, false},
 		"without RequestId":          {change(first, "RequestId", "X"), change(first, "RequestId", "X"), false},
-		"two of them":                {change(first, `{"B`, `{"RequestId":"x","B`), change(first, `{"B`, `{"RequestId":"x","B`), false},
+		"one more in a task":         {change(first, `{"B`, `{"RequestId":"x","B`), change(first, `{"B`, `{"RequestId":"y","B`), false},
+		"one in a task before":       {change(last, `{"B`, `{"RequestId":"x","B`), change(last, `{"B`, `{"RequestId":"y","B`), true},
+		"a key that ends like it":    {ends, change(ends, `"x"`, `"y"`), true},
+		"a status after such a key":  {ends, change(ends, `RUNNING`, `PENDING`), false},
 		"a RequestId with a quote":   {change(first, "A1", `\"`), change(first, "A1", `\"`), false},
 		"a RequestId that is a list": {change(first, `"A1"`, `["A1"]`), change(first, `"A1"`, `["A1"]`), false},
 	} {
