@@ -78,7 +78,8 @@ func (h *history) keepInstances(targets []Target) {
 }
 
 // targets returns the fleet's instances of this shard: those configured by id, and those discovered that are not.
-func (h *history) targets() (all []Target) {
+func (h *history) targets() []Target {
+	all := make([]Target, 0, len(h.instances))
 	taken := map[instanceKey]bool{}
 	add := func(t Target) {
 		if !taken[t.key()] && h.fleet.Shard.Has(t.Instance) {

@@ -10,20 +10,18 @@ import (
 // List is the tasks of one instance as one read lists them. It keeps the subtasks that Examine needs and drops all others, so that the
 // memory of an answer can be reused once its tasks are added.
 type List struct {
-	now    time.Time
-	cached Sizes
-	recent []apiclient.Backup // those that Examine looks into
-	others []apiclient.Backup // without subtasks
-	sorted []apiclient.Backup // all, once Tasks was called
+	now      time.Time
+	cached   Sizes
+	expected int                // tasks
+	recent   []apiclient.Backup // those that Examine looks into
+	others   []apiclient.Backup // without subtasks
+	sorted   []apiclient.Backup // all, once Tasks was called
 }
 
 // NewList returns an empty list of a read at a time. It takes the sizes that the last complete read found and how many tasks it listed: nil
 // and 0 before the first.
 func NewList(cached Sizes, tasks int, now time.Time) *List {
-	return &List{
-		now: now, cached: cached,
-		recent: make([]apiclient.Backup, 0, min(tasks, recentAtMost)+1), others: make([]apiclient.Backup, 0, tasks+1),
-	}
+	return &List{now: now, cached: cached, expected: tasks}
 }
 
 // recentAtMost is how many tasks are recent before the superfluous ones are dropped.
@@ -31,6 +29,10 @@ const recentAtMost = 4 + 2*shrunkWindow
 
 // Add adds a task. It copies the subtasks that it keeps: they need not be valid any more afterwards.
 func (l *List) Add(b apiclient.Backup) {
+	if l.recent == nil {
+		l.recent = make([]apiclient.Backup, 0, min(l.expected, recentAtMost)+1)
+		l.others = make([]apiclient.Backup, 0, l.expected+1)
+	}
 	l.place(b)
 	if len(l.recent) > recentAtMost {
 		sorted := l.recent
