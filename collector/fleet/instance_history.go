@@ -30,7 +30,7 @@ type instanceHistory struct {
 
 type seenTask struct {
 	id     string // BackupTaskId
-	end    time.Time
+	end    health.Instant
 	missed time.Time // the first read since that did not list it; zero while it is listed
 	ended  bool
 }
@@ -89,7 +89,7 @@ func (h *instanceHistory) countFinished(tasks []health.Task, at time.Time) {
 		if t.Status.Ended() && !before.ended && !first && (known || isNew) {
 			h.totals.Finished[t.Status]++
 		}
-		*before = seenTask{id: t.ID, end: t.End(), ended: before.ended || t.Status.Ended()}
+		*before = seenTask{id: t.ID, end: cmp.Or(t.Finish, t.Start), ended: before.ended || t.Status.Ended()}
 	}
 	h.seen = slices.DeleteFunc(h.seen, func(s seenTask) bool {
 		old := !s.missed.IsZero() && at.Sub(s.missed) > forgetAfter
@@ -102,7 +102,7 @@ func (h *instanceHistory) countFinished(tasks []health.Task, at time.Time) {
 
 // forget notes the end of a task that is remembered no longer.
 func (h *instanceHistory) forget(s seenTask) {
-	end := s.end
+	end := s.end.Time()
 	if end.After(s.missed) { // an end in the future must not hide the tasks until then
 		end = s.missed
 	}

@@ -16,7 +16,7 @@ func countedReads(at time.Time) *instanceHistory {
 }
 
 func completedAt(id string, end time.Time) health.Task {
-	return health.Task{ID: id, Status: apiclient.StatusCompleted, Start: end.Add(-time.Hour), Finish: end}
+	return health.Task{ID: id, Status: apiclient.StatusCompleted, Start: health.InstantOf(end.Add(-time.Hour)), Finish: health.InstantOf(end)}
 }
 
 // A task that is forgotten after a day without a listing is not counted when it returns. A newer one is.
@@ -66,7 +66,7 @@ func TestFinishedTaskThatRunsAgain(t *testing.T) {
 func TestTaskThatIsMissedNowAndThen(t *testing.T) {
 	first := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	h := newInstanceHistory()
-	running := health.Task{ID: "a", Status: apiclient.StatusRunning, Start: first.Add(-time.Hour)}
+	running := health.Task{ID: "a", Status: apiclient.StatusRunning, Start: health.InstantOf(first.Add(-time.Hour))}
 	h.countFinished([]health.Task{running}, first)
 	h.countFinished(nil, first.Add(time.Hour))
 	h.countFinished([]health.Task{running}, first.Add(23*time.Hour))
@@ -84,7 +84,7 @@ func TestTaskThatIsMissedNowAndThen(t *testing.T) {
 func TestUnfinishedTaskIsForgotten(t *testing.T) {
 	first := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	h := countedReads(first)
-	pending := health.Task{ID: "a", Status: apiclient.StatusPending, Start: first.Add(72 * time.Hour)}
+	pending := health.Task{ID: "a", Status: apiclient.StatusPending, Start: health.InstantOf(first.Add(72 * time.Hour))}
 	h.countFinished([]health.Task{pending}, first.Add(time.Hour))
 	h.countFinished(nil, first.Add(2*time.Hour))
 	h.countFinished(nil, first.Add(2*time.Hour+forgetAfter+time.Second))

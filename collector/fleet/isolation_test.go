@@ -176,12 +176,12 @@ func TestTaskOfTheFutureHidesNoOther(t *testing.T) {
 	now := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 	h := newInstanceHistory()
 	h.countFinished(nil, now)
-	absurd := health.Task{ID: "x", Status: apiclient.StatusCompleted, Start: now, Finish: now.Add(300 * 24 * time.Hour)}
+	absurd := health.Task{ID: "x", Status: apiclient.StatusCompleted, Start: health.InstantOf(now), Finish: health.InstantOf(now.Add(300 * 24 * time.Hour))}
 	h.countFinished([]health.Task{absurd}, now.Add(time.Hour))
 	h.countFinished(nil, now.Add(2*time.Hour))
 	h.countFinished(nil, now.Add(2*time.Hour+forgetAfter+time.Second))
 	at := now.Add(48 * time.Hour)
-	nightly := health.Task{ID: "y", Status: apiclient.StatusFailed, Start: at, Finish: at.Add(time.Minute)}
+	nightly := health.Task{ID: "y", Status: apiclient.StatusFailed, Start: health.InstantOf(at), Finish: health.InstantOf(at.Add(time.Minute))}
 	h.countFinished([]health.Task{nightly}, at.Add(time.Hour))
 	if n := h.totals.Finished[apiclient.StatusFailed]; n != 1 {
 		t.Errorf("counted %v", h.totals.Finished)

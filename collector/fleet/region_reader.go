@@ -79,16 +79,16 @@ func (l *regionList) lacks(s *slot, own *health.Facts) bool {
 
 // misses reports whether a listed task, nil if there is none, lacks something of the instance's own.
 func (l *regionList) misses(listed *apiclient.Backup, own *health.Task) bool {
-	earlier := func(at time.Time) bool { return !at.IsZero() && at.Before(l.began.Add(-clockTolerance)) }
+	earlier := func(at health.Instant) bool { return at != 0 && at.Time().Before(l.began.Add(-clockTolerance)) }
 	switch {
-	case listed == nil && own.Start.IsZero():
+	case listed == nil && own.Start == 0:
 		return earlier(own.Finish)
 	case listed == nil:
 		return earlier(own.Start)
 	case !listed.Status.Ended():
 		return own.Status.Ended() && earlier(own.Finish)
 	default:
-		lost := func(listed, own time.Time) bool { return listed.IsZero() && !own.IsZero() }
+		lost := func(listed time.Time, own health.Instant) bool { return listed.IsZero() && own != 0 }
 		return listed.Status != own.Status ||
 			lost(listed.Start, own.Start) || lost(listed.Finish, own.Finish) || lost(listed.Expire, own.Expire)
 	}

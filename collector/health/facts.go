@@ -61,7 +61,7 @@ func (f *Facts) LastStart() time.Time {
 	if len(f.Tasks) == 0 {
 		return time.Time{}
 	}
-	return f.Tasks[0].Start
+	return f.Tasks[0].Start.Time()
 }
 
 // Examine sums up the tasks that one read listed. At most tables tables, and databases, are kept.

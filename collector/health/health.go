@@ -72,9 +72,9 @@ func (h *Health) countRestorable() {
 		if end := t.End(); !end.IsZero() && (h.OldestRestorable.IsZero() || end.Before(h.OldestRestorable)) {
 			h.OldestRestorable = end
 		}
-		forever = forever || t.Expire.IsZero()
-		if t.Expire.After(h.RestorableUntil) {
-			h.RestorableUntil = t.Expire
+		forever = forever || t.Expire == 0
+		if expire := t.Expire.Time(); expire.After(h.RestorableUntil) {
+			h.RestorableUntil = expire
 		}
 	}
 	if forever {

@@ -89,7 +89,7 @@ func TestRestorable(t *testing.T) {
 		"both":              {[]apiclient.Backup{a, b}, 2, b.Finish, a.Expire},
 		"the older later":   {[]apiclient.Backup{a, expires(b, a.Expire.Add(time.Hour))}, 2, b.Finish, a.Expire.Add(time.Hour)},
 		"one expires now":   {[]apiclient.Backup{a, expires(b, noon)}, 1, a.Finish, a.Expire},
-		"one soon":          {[]apiclient.Backup{a, expires(b, noon.Add(1))}, 2, b.Finish, a.Expire},
+		"one soon":          {[]apiclient.Backup{a, expires(b, noon.Add(time.Millisecond))}, 2, b.Finish, a.Expire},
 		"one never":         {[]apiclient.Backup{a, expires(b, time.Time{})}, 2, b.Finish, time.Time{}},
 		"the newer never":   {[]apiclient.Backup{expires(a, time.Time{}), b}, 2, b.Finish, time.Time{}},
 		"one without times": {[]apiclient.Backup{a, {TaskID: "d", Status: apiclient.StatusCompleted, Expire: a.Expire}}, 2, a.Finish, a.Expire},
@@ -289,7 +289,7 @@ func TestADeletedSuccessInBetween(t *testing.T) {
 	c.SetSubTasks(`[{"DataBase":"d"},{"DataBase":"e"}]`)
 	var cached Sizes
 	for _, tasks := range [][]apiclient.Backup{{a, b, c}, {a, c}} {
-		list := NewList(cached, noon)
+		list := NewList(cached, 0, noon)
 		for _, b := range tasks {
 			list.Add(b)
 		}

@@ -123,7 +123,7 @@ func (d *detail) addTasks(h *health.Health, cancellations *health.Cancellations)
 	for i := range h.Tasks[:min(len(h.Tasks), tasksShown)] {
 		t := &h.Tasks[i]
 		row := taskRow{
-			ID: printable(t.ID), Status: string(t.Status), Start: clock(t.Start), Size: sizeInWords(t.DiskBytes), Expires: "never",
+			ID: printable(t.ID), Status: string(t.Status), Start: clock(t.Start.Time()), Size: sizeInWords(t.DiskBytes), Expires: "never",
 		}
 		switch {
 		case t.Implausible:
@@ -134,18 +134,18 @@ func (d *detail) addTasks(h *health.Health, cancellations *health.Cancellations)
 			row.Status, row.Class = fmt.Sprintf("%s (%s)", t.Status, printable(t.StatusWord)), "bad"
 		}
 		switch {
-		case t.Status.Ended() && t.Finish.After(t.Start) && !t.Start.IsZero():
-			row.Took = roughly(t.Finish.Sub(t.Start))
-		case t.Status == apiclient.StatusRunning && !t.Start.IsZero():
-			row.Took = "running for " + roughly(h.At.Sub(t.Start))
+		case t.Status.Ended() && t.Start != 0 && t.Finish > t.Start:
+			row.Took = roughly(t.Finish.Time().Sub(t.Start.Time()))
+		case t.Status == apiclient.StatusRunning && t.Start != 0:
+			row.Took = "running for " + roughly(h.At.Sub(t.Start.Time()))
 		}
 		switch {
 		case t.Status != apiclient.StatusCompleted:
 			row.Expires, row.Size = "", ""
-		case !t.Expire.IsZero() && !t.Expire.After(h.At):
-			row.Expires = "expired " + clock(t.Expire)
-		case !t.Expire.IsZero():
-			row.Expires = clock(t.Expire)
+		case t.Expire != 0 && !t.Expire.Time().After(h.At):
+			row.Expires = "expired " + clock(t.Expire.Time())
+		case t.Expire != 0:
+			row.Expires = clock(t.Expire.Time())
 		}
 		d.Tasks = append(d.Tasks, row)
 	}

@@ -190,12 +190,12 @@ func implausible(h *health.Health, _ *fleet.InstanceResult) string {
 		}
 		why := "has a time or size that cannot be true or cannot be read"
 		switch {
-		case t.Status.Ended() && !t.Finish.IsZero() && t.Finish.Before(t.Start):
-			why = fmt.Sprintf("finished at %s, before it started at %s", clock(t.Finish), clock(t.Start))
+		case t.Status.Ended() && t.Finish != 0 && t.Finish < t.Start:
+			why = fmt.Sprintf("finished at %s, before it started at %s", clock(t.Finish.Time()), clock(t.Start.Time()))
 		case t.Status.Ended() && t.End().After(h.ReadAt):
 			why = fmt.Sprintf("finished in the future, at %s", clock(t.End()))
-		case t.Start.After(h.ReadAt):
-			why = fmt.Sprintf("started in the future, at %s", clock(t.Start))
+		case t.Start.Time().After(h.ReadAt):
+			why = fmt.Sprintf("started in the future, at %s", clock(t.Start.Time()))
 		}
 		text := fmt.Sprintf("Task %s is implausible and does not count as a backup: it %s.", t.ID, why)
 		if more > 0 {
