@@ -23,6 +23,7 @@ type instanceHistory struct {
 	fleet     *Fleet        // that it was read for
 	foreign   int           // tasks of another instance in the last list
 	turn      time.Time     // when it was read last, or tried to be
+	failing   bool          // the last read failed, or did not come in time
 	// forgotten is the latest end of a task that was seen to end and then forgotten. A task that ended by then was counted, or is too old.
 	forgotten time.Time
 	optional  map[string]*optionalHistory // by subject
@@ -58,11 +59,14 @@ func (h *instanceHistory) optionalRead(subject string) *optionalHistory {
 }
 
 // failed counts a failed read.
-func (h *instanceHistory) failed(reason apiclient.Reason) { h.totals.Errors[reason]++ }
+func (h *instanceHistory) failed(reason apiclient.Reason) {
+	h.failing = true
+	h.totals.Errors[reason]++
+}
 
 // succeeded counts a complete read.
 func (h *instanceHistory) succeeded(facts *health.Facts, f *Fleet, at time.Time) {
-	h.facts, h.fleet, h.totals.LastRead = facts, f, at
+	h.facts, h.fleet, h.totals.LastRead, h.failing = facts, f, at, false
 	h.countFinished(facts.Tasks, at)
 }
 

@@ -97,20 +97,29 @@ func (p *progress) due(slots []*slot) (due []*slot) {
 	p.history.Lock()
 	defer p.history.Unlock()
 	for _, s := range slots {
-		h := p.history.instance(s.target)
-		if h == nil || h.facts == nil || h.fleet != p.fleet || !h.facts.Certain ||
-			now.Before(h.facts.ReadAt) || now.Sub(h.facts.ReadAt) >= p.fleet.MinInterval {
-			due = append(due, s)
-			continue
+		before, changed := p.readBefore(s, p.fleet.MinInterval, now)
+		if before != nil {
+			before.ReadBefore = true
+			s.result = before
 		}
-		l := p.limits(s.target, now)
-		judged := h.facts.Judge(l, now)
-		s.result = &InstanceResult{Instance: s.target.Instance, Limits: l, Health: judged, ReadBefore: true}
-		if !maps.Equal(judged.Conditions, h.facts.Judge(l, h.facts.ReadAt).Conditions) {
+		if before == nil || changed {
 			due = append(due, s)
 		}
 	}
 	return due
+}
+
+// readBefore returns what an earlier read says of an instance at a time, nil if it is not younger than an age, and whether the clock alone has
+// changed since what is wrong. The caller holds the lock.
+func (p *progress) readBefore(s *slot, age time.Duration, now time.Time) (before *InstanceResult, changed bool) {
+	h := p.history.instance(s.target)
+	if h == nil || h.facts == nil || h.fleet != p.fleet || !h.facts.Certain || now.Before(h.facts.ReadAt) || now.Sub(h.facts.ReadAt) >= age {
+		return nil, false
+	}
+	l := p.limits(s.target, now)
+	judged := h.facts.Judge(l, now)
+	changed = !maps.Equal(judged.Conditions, h.facts.Judge(l, h.facts.ReadAt).Conditions)
+	return &InstanceResult{Instance: s.target.Instance, Limits: l, Health: judged}, changed
 }
 
 // finish puts what was read of an instance, or why it could not be read, into its slot and its history.
@@ -170,7 +179,7 @@ func (p *progress) result() *Result {
 	for _, s := range p.slots {
 		one := s.result
 		if one == nil {
-			one = p.timeOut(s, r.At)
+			one = p.unread(s, r.At)
 		}
 		if h := p.history.instance(s.target); h != nil {
 			copied := *one
@@ -195,7 +204,16 @@ func (p *progress) result() *Result {
 	return r
 }
 
-func (p *progress) timeOut(s *slot, now time.Time) *InstanceResult {
+// unread returns the result of an instance that is not read yet. With api.min_interval, one whose turn did not come is served from its last
+// read a little longer, unless a read failed since or the clock has changed what is wrong: otherwise it would be down for one scrape now and
+// then. The caller holds the lock.
+func (p *progress) unread(s *slot, now time.Time) *InstanceResult {
+	h := p.history.instance(s.target)
+	if s.began.IsZero() && h != nil && !h.failing {
+		if before, changed := p.readBefore(s, 2*p.fleet.MinInterval, now); before != nil && !changed {
+			return before
+		}
+	}
 	r := &InstanceResult{Instance: s.target.Instance}
 	cause := errors.New("its turn did not come before the scrape deadline")
 	if !s.began.IsZero() {
@@ -203,7 +221,7 @@ func (p *progress) timeOut(s *slot, now time.Time) *InstanceResult {
 		cause = errors.New("not read by the scrape deadline")
 	}
 	r.Err = &apiclient.Error{Operation: "DescribeBackups", Reason: apiclient.ReasonTimeout, Err: cause}
-	if h := p.history.instance(s.target); h != nil && !s.timedOut {
+	if h != nil && !s.timedOut {
 		s.timedOut = true
 		p.failed(s.target, h, r.Err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
 	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
@@ -498,7 +499,7 @@ func TestMinInterval(t *testing.T) {
 
 // A fleet that does not fit one scrape fits the interval: each scrape reads a part, and no instance flips between up and down.
 func TestFleetThatIsReadInParts(t *testing.T) {
-	for interval, want := range map[time.Duration]int{0: 30, 110 * time.Second: 40} {
+	for interval, want := range map[time.Duration]int{0: 30, 50 * time.Second: 40, 110 * time.Second: 40} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newVirtualWorld(t, simulator.Options{})
 			for n := range 40 {
@@ -513,11 +514,106 @@ func TestFleetThatIsReadInParts(t *testing.T) {
 				if got := ups(r); n > 0 && got != want {
 					t.Errorf("min_interval %v, scrape %d: %d up, want %d", interval, n, got, want)
 				}
-				if n > 1 && r.RequestTimes[0].TooLong(r.Deadline) != (interval == 0) {
+				if n > 1 && r.RequestTimes[0].TooLong(r.Deadline) != (interval < time.Minute) {
 					t.Errorf("min_interval %v, scrape %d: %+v", interval, n, r.RequestTimes)
 				}
 				time.Sleep(time.Minute - 2050*time.Millisecond)
 			}
 		})
 	}
+}
+
+// An instance whose turn does not come is served from its last read until that is twice the interval old, but not if a read failed since.
+func TestTurnThatDoesNotComeIsNoFailure(t *testing.T) {
+	const fleet, part = 40, 30 // instances, of which one scrape reads a part
+	fail := simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "no")
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{Latency: time.Millisecond})
+		failing := false
+		for n := range fleet {
+			id := fmt.Sprintf("c-%02d", n)
+			w.set(id, 1, func(rw http.ResponseWriter, r *http.Request, n int) bool { return failing && fail(rw, r, n) })
+			w.configure(id)
+		}
+		w.fleet.MinInterval = 50 * time.Second
+		s := w.scraper()
+		for _, c := range []struct {
+			wait    time.Duration
+			failing bool
+			up      int
+		}{
+			{0, false, part},            // the others were never read
+			{time.Minute, false, fleet}, // the others come first
+			{time.Minute, true, fleet - part},
+			{10 * time.Second, false, part}, // those whose read failed are down until they are read
+			{time.Minute, false, fleet},
+			{time.Minute, false, fleet},
+			{2 * time.Minute, false, part}, // the last reads are too old
+		} {
+			time.Sleep(c.wait)
+			failing = c.failing
+			r := scrape(s, 2050*time.Millisecond)
+			if got := ups(r); got != c.up {
+				t.Errorf("after %v, failing %v: %d up, want %d", c.wait, c.failing, got, c.up)
+			}
+			for _, i := range r.Instances {
+				served := i.Duration == 0 && i.Err == nil
+				if age := r.At.Sub(i.Totals.LastRead); served && (age < w.fleet.MinInterval || age >= 2*w.fleet.MinInterval || !i.Health.At.Equal(r.At)) {
+					t.Errorf("after %v: served from a read %v ago, judged at %v", c.wait, age, i.Health.At)
+				}
+			}
+		}
+	})
+}
+
+// An instance that does not answer in time is down, however young its last read is, also for a scrape that leaves before its read ends.
+func TestInstanceThatBeginsToHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newVirtualWorld(t, simulator.Options{})
+		hang, hanging := simulator.Hang(), false
+		w.set("c-0", 1, func(rw http.ResponseWriter, r *http.Request, n int) bool { return hanging && hang(rw, r, n) })
+		w.configure("c-0")
+		w.fleet.MinInterval = 50 * time.Second
+		s := w.scraper()
+		scrape(s, time.Second)
+		time.Sleep(time.Minute)
+		hanging = true
+		patient := make(chan *Result)
+		go func() { patient <- scrape(s, 9*time.Second) }()
+		synctest.Wait()
+		hasty := scrape(s, time.Second)
+		for _, r := range []*Result{hasty, <-patient} {
+			if r.Instances[0].Reason() != apiclient.ReasonTimeout {
+				t.Errorf("deadline %v: %+v", r.Deadline, r.Instances[0])
+			}
+		}
+	})
+}
+
+// An instance whose turn does not come, and that the clock alone makes overdue, is unknown: a backup may have completed since.
+func TestTurnThatDoesNotComeBeforeTheDeadlineOfABackup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(20 * 365 * 24 * time.Hour) // there are no backups before 2015
+		w := newVirtualWorld(t, simulator.Options{})
+		for n := range 40 {
+			id := fmt.Sprintf("c-%02d", n)
+			w.set(id, 1, nil)
+			w.configure(id)
+			w.fleet.Targets[n].MaxAge = model.Duration(time.Hour + 30*time.Second)
+		}
+		w.fleet.MinInterval = 50 * time.Second
+		s := w.scraper()
+		for n := range 2 {
+			r := scrape(s, 2050*time.Millisecond)
+			for _, i := range r.Instances {
+				if i.Health != nil && i.Health.Conditions[health.Overdue] {
+					t.Errorf("scrape %d: %s is overdue", n, i.Instance.InstanceID)
+				}
+			}
+			if got := ups(r); got != 30 {
+				t.Errorf("scrape %d: %d up, want 30", n, got)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
 }
