@@ -42,6 +42,7 @@ const benchAccept = "application/openmetrics-text;version=1.0.0,application/open
 type cost struct {
 	Wall, CPU time.Duration // of one
 	Peak      float64       // MB of resident memory, at the most
+	First     time.Duration // from the start of the process to the end of its first scrape
 	Lines     int           // of the log, of all scrapes
 }
 
@@ -61,33 +62,42 @@ type fleetCost struct {
 	text                      cost // unchanged, not compressed
 }
 
-// The goals, as ratios to the floor, and MB.
-const (
-	goalCPUUnchanged = 5.0
-	goalCPUChanged   = 9.0
-	goalWall         = 1.15
-	goalPeak         = 80.0
-)
-
 func (c fleetCost) cpuUnchanged() float64 { return float64(c.unchanged.CPU) / float64(c.floor.CPU) }
 func (c fleetCost) cpuChanged() float64   { return float64(c.changed.CPU) / float64(c.floor.CPU) }
 func (c fleetCost) wall() float64         { return float64(c.unchanged.Wall) / float64(c.floor.Wall) }
 func (c fleetCost) peak() float64         { return max(c.unchanged.Peak, c.changed.Peak) }
 
-// within reports whether the goals are reached, but for some slack.
-func (c fleetCost) within(slack float64) bool {
-	return c.cpuUnchanged() <= slack*goalCPUUnchanged && c.cpuChanged() <= slack*goalCPUChanged &&
-		c.wall() <= slack*goalWall && c.peak() <= slack*goalPeak
+// goal is what the median of five measurements should not exceed: a ratio to the floor, or MB.
+type goal struct {
+	figure  string
+	of      func(fleetCost) float64
+	most    float64
+	guarded float64 // what the best of five may not exceed
 }
 
-// median returns the median of some measurements.
-func median(costs []fleetCost, of func(fleetCost) float64) float64 {
+// goals returns the goals for 1,000 instances. Other programs on the machine add little to the least CPU time and memory of five
+// measurements, so these are held to the goal itself. They do make requests wait for a core, so a quarter is added to the time.
+func goals() []goal {
+	return []goal{
+		{"cpu-ratio", fleetCost.cpuUnchanged, 5, 5},
+		{"changed-cpu-ratio", fleetCost.cpuChanged, 9, 9},
+		{"wall-ratio", fleetCost.wall, 1.15, 1.25 * 1.15},
+		{"peak-MB", fleetCost.peak, 80, 80},
+	}
+}
+
+// sorted returns a figure of some measurements, the least first.
+func sorted(costs []fleetCost, of func(fleetCost) float64) []float64 {
 	values := make([]float64, len(costs))
 	for i, c := range costs {
 		values[i] = of(c)
 	}
 	slices.Sort(values)
-	return values[len(values)/2]
+	return values
+}
+
+func median(costs []fleetCost, of func(fleetCost) float64) float64 {
+	return sorted(costs, of)[len(costs)/2]
 }
 
 // measure measures a fleet of n instances once.
@@ -124,10 +134,10 @@ func BenchmarkFleet(b *testing.B) {
 				b.ReportMetric(median(costs, func(c fleetCost) float64 { return ms(c.text.CPU) }), "text-cpu-ms")
 				b.ReportMetric(median(costs, func(c fleetCost) float64 { return ms(c.changed.CPU) }), "changed-cpu-ms")
 				b.ReportMetric(median(costs, func(c fleetCost) float64 { return ms(c.unchanged.Wall) }), "wall-ms")
-				b.ReportMetric(median(costs, fleetCost.cpuUnchanged), "cpu-ratio")
-				b.ReportMetric(median(costs, fleetCost.cpuChanged), "changed-cpu-ratio")
-				b.ReportMetric(median(costs, fleetCost.wall), "wall-ratio")
-				b.ReportMetric(median(costs, fleetCost.peak), "peak-MB")
+				for _, g := range goals() {
+					b.ReportMetric(median(costs, g.of), g.figure)
+				}
+				b.ReportMetric(median(costs, func(c fleetCost) float64 { return ms(c.unchanged.First) }), "first-ms")
 				b.ReportMetric(unchanged/float64(n)*100/per100, "per-instance-of-100")
 				b.ReportMetric(0, "ns/op")
 			}
@@ -135,28 +145,25 @@ func BenchmarkFleet(b *testing.B) {
 	}
 }
 
-// guardSlack is what other programs on the machine may add to the best of some measurements.
-const guardSlack = 1.25
-
-// BenchmarkGuard fails if a fleet of 1,000 instances costs more than the goals, with slack, in each of five measurements.
+// BenchmarkGuard fails if a figure of a fleet of 1,000 instances exceeds what is guarded in each of five measurements.
 func BenchmarkGuard(b *testing.B) {
 	binary := buildExporter(b)
 	api := newBenchAPI(b, binary, benchTasks)
 	for b.Loop() {
-		var c fleetCost
+		var costs []fleetCost
+		exceeded := func(g goal) bool { return sorted(costs, g.of)[0] > g.guarded }
 		for range 5 {
-			if c = api.measure(b, binary, 1000); c.within(guardSlack) {
+			costs = append(costs, api.measure(b, binary, 1000))
+			if !slices.ContainsFunc(goals(), exceeded) {
 				break
 			}
 		}
-		b.ReportMetric(c.cpuUnchanged(), "cpu-ratio")
-		b.ReportMetric(c.cpuChanged(), "changed-cpu-ratio")
-		b.ReportMetric(c.wall(), "wall-ratio")
-		b.ReportMetric(c.peak(), "peak-MB")
 		b.ReportMetric(0, "ns/op")
-		if !c.within(guardSlack) {
-			b.Fatalf("CPU %.1f times the floor, %.1f times if all is changed, wall %.2f times, peak %.0f MB: the goals are %v, %v, %v and %v",
-				c.cpuUnchanged(), c.cpuChanged(), c.wall(), c.peak(), goalCPUUnchanged, goalCPUChanged, goalWall, goalPeak)
+		for _, g := range goals() {
+			b.ReportMetric(sorted(costs, g.of)[0], g.figure)
+			if exceeded(g) {
+				b.Errorf("%s is %.2f at best, more than %.2f; the goal is %.2f", g.figure, sorted(costs, g.of)[0], g.guarded, g.most)
+			}
 		}
 	}
 }
@@ -374,6 +381,7 @@ func (a *benchAPI) scrape(b *testing.B, binary string, n int, gzip bool) cost {
 	cmd := exec.Command(binary, "--config.file="+file, "--web.listen-address="+address, "--scrape.timeout=2m")
 	logged := &bytes.Buffer{}
 	cmd.Stderr = logged
+	started := time.Now()
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
@@ -391,8 +399,8 @@ func (a *benchAPI) scrape(b *testing.B, binary string, n int, gzip bool) cost {
 		}
 		for try := 0; ; try++ {
 			res, err := http.DefaultClient.Do(req)
-			if err != nil && try < 100 { // not there yet
-				time.Sleep(50 * time.Millisecond)
+			if err != nil && try < 1000 { // not there yet
+				time.Sleep(5 * time.Millisecond)
 				continue
 			}
 			if err != nil {
@@ -407,6 +415,7 @@ func (a *benchAPI) scrape(b *testing.B, binary string, n int, gzip bool) cost {
 		}
 	}
 	get()
+	first := time.Since(started)
 	began, before := time.Now(), cpuOf(b, cmd.Process.Pid)
 	for range benchScrapes(n) {
 		get()
@@ -414,6 +423,7 @@ func (a *benchAPI) scrape(b *testing.B, binary string, n int, gzip bool) cost {
 	scrapes := time.Duration(benchScrapes(n))
 	c := cost{Wall: time.Since(began) / scrapes, CPU: (cpuOf(b, cmd.Process.Pid) - before) / scrapes, Peak: peakOf(b, cmd.Process.Pid)}
 	end()
+	c.First = first
 	c.Lines = bytes.Count(logged.Bytes(), []byte("\n"))
 	return c
 }
