@@ -354,10 +354,10 @@ func (a *benchAPI) floor(b *testing.B, n int, scan bool) (c cost) {
 	return c
 }
 
-// scrape starts the exporter over n instances, and measures some scrapes after a first one.
-func (a *benchAPI) scrape(b *testing.B, binary string, n int, gzip bool) cost {
+// configuration returns the file of an exporter over n instances.
+func (a *benchAPI) configuration(b *testing.B, n int) (file string) {
 	b.Helper()
-	file := filepath.Join(b.TempDir(), "bench.yml")
+	file = filepath.Join(b.TempDir(), "bench.yml")
 	var text strings.Builder
 	fmt.Fprintf(
 		&text,
@@ -372,12 +372,24 @@ func (a *benchAPI) scrape(b *testing.B, binary string, n int, gzip bool) cost {
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		b.Fatal(err)
 	}
+	return file
+}
+
+func freeAddressOf(b *testing.B) string {
+	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	address := l.Addr().String()
 	_ = l.Close()
+	return l.Addr().String()
+}
+
+// scrape starts the exporter over n instances, and measures some scrapes after a first one.
+func (a *benchAPI) scrape(b *testing.B, binary string, n int, gzip bool) cost {
+	b.Helper()
+	file := a.configuration(b, n)
+	address := freeAddressOf(b)
 	cmd := exec.Command(binary, "--config.file="+file, "--web.listen-address="+address, "--scrape.timeout=2m")
 	logged := &bytes.Buffer{}
 	cmd.Stderr = logged
