@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// BenchmarkPrometheus says what an instance costs the Prometheus in the path: in memory beside one that scrapes only itself, and on disk for
-// each sample. Scrapes come every 2 seconds, so a block of 4 minutes has the 120 samples per series of one of 2 hours.
+// BenchmarkPrometheus says what an instance costs the Prometheus in the path: in memory beside one that scrapes only itself, and on disk
+// for each sample. Scrapes come every 2 seconds, so a block of 4 minutes has the 120 samples per series of one of 2 hours.
 func BenchmarkPrometheus(b *testing.B) {
 	const instances, block = 200, 120
 	binary := buildExporter(b)

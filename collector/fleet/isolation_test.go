@@ -176,7 +176,8 @@ func TestTaskOfTheFutureHidesNoOther(t *testing.T) {
 	now := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 	h := newInstanceHistory()
 	h.countFinished(nil, now)
-	absurd := health.Task{ID: "x", Status: apiclient.StatusCompleted, Start: health.InstantOf(now), Finish: health.InstantOf(now.Add(300 * 24 * time.Hour))}
+	ahead := health.InstantOf(now.AddDate(0, 0, 300))
+	absurd := health.Task{ID: "x", Status: apiclient.StatusCompleted, Start: health.InstantOf(now), Finish: ahead}
 	h.countFinished([]health.Task{absurd}, now.Add(time.Hour))
 	h.countFinished(nil, now.Add(2*time.Hour))
 	h.countFinished(nil, now.Add(2*time.Hour+forgetAfter+time.Second))

@@ -109,8 +109,8 @@ func (p *progress) due(slots []*slot) (due []*slot) {
 	return due
 }
 
-// readBefore returns what an earlier read says of an instance at a time, nil if it is not younger than an age, and whether the clock alone has
-// changed since what is wrong. The caller holds the lock.
+// readBefore returns what an earlier read says of an instance at a time, nil if it is not younger than an age, and whether the clock alone
+// has changed since what is wrong. The caller holds the lock.
 func (p *progress) readBefore(s *slot, age time.Duration, now time.Time) (before *InstanceResult, changed bool) {
 	h := p.history.instance(s.target)
 	if h == nil || h.facts == nil || h.fleet != p.fleet || !h.facts.Certain || now.Before(h.facts.ReadAt) || now.Sub(h.facts.ReadAt) >= age {
@@ -205,8 +205,8 @@ func (p *progress) result() *Result {
 }
 
 // unread returns the result of an instance that is not read yet. With api.min_interval, one whose turn did not come is served from its last
-// read a little longer, unless a read failed since or the clock has changed what is wrong: otherwise it would be down for one scrape now and
-// then. The caller holds the lock.
+// read a little longer, unless a read failed since or the clock has changed what is wrong: otherwise it would be down for one scrape now
+// and then. The caller holds the lock.
 func (p *progress) unread(s *slot, now time.Time) *InstanceResult {
 	h := p.history.instance(s.target)
 	if s.began.IsZero() && h != nil && !h.failing {

@@ -558,7 +558,8 @@ func TestTurnThatDoesNotComeIsNoFailure(t *testing.T) {
 			}
 			for _, i := range r.Instances {
 				served := i.Duration == 0 && i.Err == nil
-				if age := r.At.Sub(i.Totals.LastRead); served && (age < w.fleet.MinInterval || age >= 2*w.fleet.MinInterval || !i.Health.At.Equal(r.At)) {
+				age := r.At.Sub(i.Totals.LastRead)
+				if served && (age < w.fleet.MinInterval || age >= 2*w.fleet.MinInterval || !i.Health.At.Equal(r.At)) {
 					t.Errorf("after %v: served from a read %v ago, judged at %v", c.wait, age, i.Health.At)
 				}
 			}

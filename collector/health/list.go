@@ -74,7 +74,8 @@ func (l *List) place(b apiclient.Backup) {
 // Tasks returns every task of the list, newest first.
 func (l *List) Tasks() []apiclient.Backup {
 	if l.sorted == nil {
-		l.sorted = append(l.others, l.recent...)
+		l.sorted = l.others // which has room for all
+		l.sorted = append(l.sorted, l.recent...)
 		slices.SortFunc(l.sorted, compareBackups)
 	}
 	return l.sorted
