@@ -20,7 +20,7 @@ if [[ -z $alertmanager ]] || ! command -v prometheus >/dev/null; then
 fi
 ./starrocks_backup_exporter --demo &
 prometheus --config.file=deploy/prometheus.yml --storage.tsdb.path="$data/prometheus" --web.listen-address=localhost:9090 &
-"$alertmanager" --config.file=alerts/alertmanager.yml --storage.path="$data/alertmanager" --cluster.listen-address= --web.listen-address=localhost:9093 &
+"$alertmanager" --config.file=deploy/alertmanager.yml --storage.path="$data/alertmanager" --cluster.listen-address= --web.listen-address=localhost:9093 &
 if command -v grafana >/dev/null; then
 	mkdir -p "$data"/provisioning/{datasources,dashboards}
 	cp dashboards/provisioning/datasources.yml "$data/provisioning/datasources"
@@ -31,5 +31,7 @@ if command -v grafana >/dev/null; then
 else
 	echo 'Grafana is not installed, so the dashboards are not available.'
 fi
-echo 'The exporter: http://localhost:10980/  Prometheus: http://localhost:9090/alerts  Alertmanager: http://localhost:9093/'
+# Debian builds Alertmanager without pages, and Prometheus with its alerts at another address.
+echo 'The exporter: http://localhost:10980/  Prometheus: http://localhost:9090/'
+echo 'What fires: amtool --alertmanager.url=http://localhost:9093 alert query'
 wait -n
