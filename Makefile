@@ -31,7 +31,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test race lint fuzz soak bench bench-guard bench-rules drill verify-recording dashboards rules chart demo-stack image image-args release check-release notice identity fmt clean tools lint-tools
+.PHONY: build test test-heavy race lint fuzz soak bench bench-guard bench-rules drill verify-recording dashboards rules chart demo-stack image image-args release check-release notice identity fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
@@ -39,6 +39,10 @@ build:
 # The tests tagged system run promtool, Prometheus, Alertmanager, Chromium, buildah and systemd: a missing one fails. Those of the last two need root.
 test: tools
 	scripts/test.sh $(MODULES)
+
+# The heaviest of them, which make test leaves out.
+test-heavy: tools
+	scripts/test.sh heavy
 
 race:
 	CGO_ENABLED=1 $(GO) test -race ./...

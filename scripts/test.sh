@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs all tests, also after a failure. Prints a line for each step and, of a failed one, what failed; the rest is in .logs.
-#   test.sh MODULE...   the directories of the separate modules
+# Runs the tests, also after a failure. Prints a line for each step and, of a failed one, what failed; the rest is in .logs.
+#   test.sh MODULE...   all but the heaviest; the arguments are the directories of the separate modules
+#   test.sh heavy       the heaviest
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -25,15 +26,24 @@ step() {
 		left > 0 && /^ / { print substr($0, 1, 400); left-- }' "$log" | head -n "$lines"
 }
 
-step vet . go vet ./...
-step vet-system . go vet -tags=system ./...
-step test . go test ./...
 # Results that depend on files outside the module or on programs are not taken from Go's cache: it does not see that they changed.
-step system . go test -count=1 -timeout=60m -tags=system ./...
-for module; do
-	step "$module/vet" "$module" go vet ./...
-	step "$module/test" "$module" go test -count=1 -timeout=60m ./...
-done
+readonly uncached=(go test -count=1 -timeout=60m)
+# The system tests and their neighbors run together, so that none runs twice.
+mapfile -t system < <(grep -rl --include='*_test.go' '^//go:build system$' . | xargs -n 1 dirname | sort -u)
+
+if [[ ${1-} == heavy ]]; then
+	step heavy . "${uncached[@]}" -tags=system -run='^TestHeavy' ./test
+else
+	mapfile -t others < <(comm -23 <(go list ./... | sort) <(go list -tags=system "${system[@]}" | sort))
+	step vet . go vet ./...
+	step vet-system . go vet -tags=system ./...
+	step test . go test "${others[@]}"
+	step system . "${uncached[@]}" -tags=system -skip='^TestHeavy' "${system[@]}"
+	for module; do
+		step "$module/vet" "$module" go vet ./...
+		step "$module/test" "$module" "${uncached[@]}" ./...
+	done
+fi
 
 if ((${#failed[@]} > 0)); then
 	echo "failed: ${failed[*]}" >&2

@@ -18,7 +18,7 @@ import (
 
 // Ten thousand instances that four processes find and share, scraped by a real Prometheus: each is read by one of them. Then a
 // fifth process joins, and all are restarted for it: each is still read by one.
-func TestShardsOfTenThousand(t *testing.T) {
+func TestHeavyShardsOfTenThousand(t *testing.T) {
 	const n = 10000
 	sim := simulator.New(simulator.Options{AccessKeys: map[string]string{"id": "secret"}})
 	began := time.Now().Add(-2 * time.Hour)

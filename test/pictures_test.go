@@ -82,8 +82,8 @@ func TestPictures(t *testing.T) {
 	server.picture(t, "everything-unknown", "instance", "--instance="+instance)
 }
 
-// TestPicturesOfAThousand draws the dashboards of 1,000 instances: the demo's, over and over.
-func TestPicturesOfAThousand(t *testing.T) {
+// TestHeavyPicturesOfAThousand draws the dashboards of 1,000 instances: the demo's, over and over.
+func TestHeavyPicturesOfAThousand(t *testing.T) {
 	if err := os.MkdirAll(pictures, 0o755); err != nil {
 		t.Fatal(err)
 	}
