@@ -31,7 +31,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test test-heavy race lint fuzz soak bench bench-guard bench-rules drill verify-recording dashboards rules chart demo-stack image image-args release check-release notice identity fmt clean tools lint-tools
+.PHONY: build test test-heavy race lint fuzz soak bench bench-guard bench-rules drill verify-recording dashboards rules chart kubernetes-test demo-stack image image-args release check-release notice identity fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
@@ -116,13 +116,25 @@ rules:
 	$(GO) run ./alerts --format=kubernetes >deploy/kubernetes/prometheusrule.yaml.new
 	mv deploy/kubernetes/prometheusrule.yaml.new deploy/kubernetes/prometheusrule.yaml
 
-# Regenerates the Helm chart's README, and packages the chart in dist/: with the rules and dashboards that its files/ links to.
+# Regenerates the Helm chart's README, and packages the chart in dist/: with the rules and dashboards that its files/ links to, and
+# with the addresses of IDENTITY as defaults.
 # Building helm takes minutes, so the tests of deploy/kubernetes/check use its libraries.
 chart:
 	scripts/install-tools.sh helm
 	$(TOOLS)/helm-docs --log-level=warning --chart-search-root=$(CHART)
 	for values in $(CHART)/ci/*.yaml; do $(TOOLS)/helm lint --strict --quiet --values="$$values" $(CHART); done
-	$(TOOLS)/helm package --version=$(VERSION) --app-version=$(VERSION) --destination=dist $(CHART)
+	rm -rf dist/chart && mkdir -p dist && cp -rL $(CHART) dist/chart
+	sed -i -e 's,^runbookURL: .*,runbookURL: $(HOME_URL)/blob/$(REVISION)/alerts/README.md,' \
+		-e 's,^  repository: .*,  repository: $(IMAGE),' dist/chart/values.yaml
+	echo 'home: $(HOME_URL)' >>dist/chart/Chart.yaml
+	$(TOOLS)/helm package --version=$(VERSION) --app-version=$(VERSION) --destination=dist dist/chart
+	rm -r dist/chart
+
+# Installs, upgrades, breaks and removes the chart and the manifests on Kubernetes' API server and controllers. Builds them first, which
+# takes half an hour on two cores.
+kubernetes-test: build
+	scripts/install-tools.sh kubernetes
+	deploy/kubernetes/cluster/run.sh deploy/kubernetes/cluster/test.sh
 
 # The image for this machine. With ENGINE=docker, PLATFORMS=linux/amd64,linux/arm64 builds for others too.
 ENGINE     ?= podman

@@ -3,6 +3,7 @@
 #   install-tools.sh           programs the system tests run (Debian packages), and Grafana's components into .tools/grafana-render
 #   install-tools.sh lint      linters, built from source into .tools/bin
 #   install-tools.sh helm      what packages the Helm chart, the same way
+#   install-tools.sh kubernetes  the same, and Kubernetes' control plane into .tools/kubernetes: half an hour on two cores
 #   install-tools.sh release   what packages a release: both kinds
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -50,6 +51,7 @@ declare -rA package_of=(
 	[node]=nodejs
 	[npm]=npm
 	[jq]=jq
+	[openssl]=openssl
 	[zip]=zip
 	[rpm]=rpm
 	[lintian]=lintian
@@ -102,6 +104,24 @@ go_tool() {
 	echo "$built" >"$bin/.$1.version"
 }
 
+# Kubernetes' control plane. The binaries would report v0.0.0 without the linker's flag, and clients compare versions.
+install_kubernetes() {
+	local module=deploy/kubernetes/cluster to=$PWD/.tools/kubernetes version built
+	version=$(go -C "$module" list -m -f '{{.Version}}' k8s.io/kubernetes)
+	built="$version $(go env GOVERSION)"
+	if [[ $(cat "$to/.version" 2>/dev/null) == "$built" ]]; then return 0; fi
+	echo "install-tools: building Kubernetes $version"
+	mkdir -p "$to"
+	(
+		cd "$module"
+		export GOFLAGS='' CGO_ENABLED=0
+		go build -trimpath -ldflags='-s -w' -o "$to/etcd" go.etcd.io/etcd/server/v3
+		go build -trimpath -ldflags="-s -w -X k8s.io/component-base/version.gitVersion=$version" -o "$to/" \
+			k8s.io/kubernetes/cmd/{kube-apiserver,kube-controller-manager,kubectl}
+	)
+	echo "$built" >"$to/.version"
+}
+
 case ${1-} in
 '') install_programs prometheus promtool prometheus-alertmanager amtool chromium \
 	buildah systemd-analyze systemd-nspawn node npm jq
@@ -117,13 +137,18 @@ helm)
 	go_tool helm helm.sh/helm/v3/cmd/helm "$helm"
 	go_tool helm-docs "$helm_docs_package" "$helm_docs"
 	;;
+kubernetes)
+	install_programs jq openssl
+	go_tool helm helm.sh/helm/v3/cmd/helm "$helm"
+	install_kubernetes
+	;;
 release)
 	install_programs zip rpm lintian rpmlint systemd-nspawn
 	go_tool nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm "$nfpm"
 	go_tool cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod "$cyclonedx_gomod"
 	;;
 *)
-	echo "usage: install-tools.sh [lint|helm|release]" >&2
+	echo "usage: install-tools.sh [lint|helm|kubernetes|release]" >&2
 	exit 2
 	;;
 esac
