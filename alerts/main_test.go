@@ -1,9 +1,11 @@
 package main
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"testing"
+	"text/template"
 )
 
 func generate(t *testing.T, arguments ...string) string {
@@ -49,6 +51,37 @@ func TestParametersChangeTheRules(t *testing.T) {
 	}
 	if !strings.Contains(text, `{condition="unreadable"}[14m50s]) > 0`) {
 		t.Error("instances are not quiet for as long as their region's alert waits")
+	}
+}
+
+// Where there is no label cluster, vmalert 1.79 passes nil to the templates, and drops an alert whose annotations ask an invalid query.
+func TestAnnotationsWithoutTheLabelCluster(t *testing.T) {
+	_, alerts := parse(t, generate(t))
+	labels, asked := map[string]string{"instance_id": "c-1", "region_id": "cn-hangzhou"}, 0
+	nothing := func(...any) string { return "" }
+	functions := template.FuncMap{
+		"query": func(text string) []any {
+			if asked++; strings.Contains(text, "%!") {
+				t.Errorf("asks %s", text)
+			}
+			return nil
+		},
+		"first": nothing, "value": nothing, "label": nothing, "humanize": nothing, "humanizeDuration": nothing,
+		"humanizePercentage": nothing, "humanize1024": nothing, "humanizeTimestamp": nothing,
+	}
+	for _, a := range alerts {
+		for name, text := range a.Annotations {
+			parsed, err := template.New(name).Funcs(functions).Parse("{{ $labels := .labels }}{{ $value := .value }}" + text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := parsed.Execute(io.Discard, map[string]any{"labels": labels, "value": 1.0}); err != nil {
+				t.Errorf("%s of %s: %v", name, a.Alert, err)
+			}
+		}
+	}
+	if asked < 20 {
+		t.Errorf("asked only %d queries", asked)
 	}
 }
 

@@ -166,8 +166,9 @@ unless on (cluster, instance_id, region_id) (
 )`, holds(condition), blip, condition, slow)
 }
 
-// of is where the templates of annotations look: one instance, now.
-const of = `{{- $i := printf "cluster=%q,instance_id=%q,region_id=%q" $labels.cluster $labels.instance_id $labels.region_id -}}` + "\n"
+// of is where the templates of annotations look: one instance, now. In vmalert 1.79, an absent label is nil.
+const of = `{{- $i := printf "cluster=%q,instance_id=%q,region_id=%q" (or $labels.cluster "") $labels.instance_id $labels.region_id -}}` +
+	"\n"
 
 // known is a sentence about a metric of the instance, with %s for its value in words. It is left out while there is no value.
 func known(metric, in, sentence string) string {
