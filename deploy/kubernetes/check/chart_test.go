@@ -142,7 +142,8 @@ func TestChartEverything(t *testing.T) {
 		t.Errorf("container %+v", c)
 	}
 	if pod.ImagePullSecrets[0].Name != "registry" || pod.PriorityClassName != "monitoring" || len(pod.NodeSelector) != 1 ||
-		len(pod.Tolerations) != 1 || pod.Affinity.PodAntiAffinity == nil || len(pod.TopologySpreadConstraints) != 1 {
+		len(pod.Tolerations) != 1 || pod.Affinity.PodAntiAffinity == nil ||
+		!reflect.DeepEqual(pod.TopologySpreadConstraints[0].LabelSelector, d.Spec.Selector) {
 		t.Errorf("pod %+v", pod)
 	}
 	role := only[core.ServiceAccount](t, all, "ServiceAccount").Annotations["pod-identity.alibabacloud.com/role-name"]

@@ -94,6 +94,10 @@ spec:
   {{- end }}
   {{- with .Values.topologySpreadConstraints }}
   topologySpreadConstraints:
-    {{- toYaml . | nindent 4 }}
+    {{- range . }}
+    {{- /* Without a selector, a constraint counts no pod. */}}
+    {{- $selector := dict "matchLabels" (include "exporter.selectorLabels" $ | fromYaml) }}
+    - {{- set (deepCopy .) "labelSelector" (default $selector .labelSelector) | toYaml | nindent 6 }}
+    {{- end }}
   {{- end }}
 {{- end }}
