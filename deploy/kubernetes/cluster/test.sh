@@ -100,7 +100,7 @@ eventually is True ready "$helm_namespace"
 
 step 'chart: the API server takes what the values of the tests make'
 for values in "$chart"/ci/*.yaml; do
-	helm -n default template "$name" "$chart" --kube-version=1.37 -f "$values" | kubectl -n default apply --dry-run=server -f - >/dev/null
+	helm -n default template "$name" "$chart" --kube-version=1.37 -f "$values" | kubectl -n default apply --server-side --dry-run=server -f - >/dev/null
 done
 
 step 'chart: uninstall'
@@ -126,12 +126,12 @@ overlay() { # configuration
 		    patch: |
 		      - {op: replace, path: /spec/minReadySeconds, value: 1}
 	YAML
-	kubectl apply -k "$work/overlay" >/dev/null
+	kubectl apply --server-side -k "$work/overlay" >/dev/null
 }
 good='discovery: [{region_id: cn-hangzhou}]' bad='discovery: [{region_id: cn-hangzhou, oops: 1}]' components=''
 
 step 'manifests: apply'
-kubectl apply -k deploy/kubernetes >/dev/null
+kubectl apply --server-side -k deploy/kubernetes >/dev/null
 eventually is True ready "$name"
 
 step 'manifests: a new configuration rolls the pod'
