@@ -51,13 +51,13 @@ func isEndedBy(task *Task, o *apiclient.Operation) bool {
 		until = o.End
 	}
 	const rounding = time.Second // one may be given in seconds, the other in milliseconds
-	return took && !o.Start.IsZero() && !task.Start.IsZero() && !task.Implausible && !o.Start.Before(task.Start) &&
+	return took && !o.Start.IsZero() && task.Start != 0 && !task.Implausible && !o.Start.Before(task.Start.Time()) &&
 		!task.End().Before(o.Start.Add(-rounding)) && !task.End().After(until.Add(endsWithin))
 }
 
 // ranAlone reports whether no other task ran at a time.
 func ranAlone(task *Task, tasks []Task, at time.Time) bool {
 	return !slices.ContainsFunc(tasks, func(t Task) bool {
-		return t.ID != task.ID && !t.Start.After(at) && (!t.Status.Ended() || !t.End().Before(at))
+		return t.ID != task.ID && !t.Start.Time().After(at) && (!t.Status.Ended() || !t.End().Before(at))
 	})
 }
