@@ -108,11 +108,10 @@ type restoreFact struct {
 	at, last time.Time // last is when the newest one ended; zero if there is none
 }
 
-// How often policies and restores are read, how long an exporter knows what it read, and when a newer restore must have completed.
+// How often policies and restores are read, and how long an exporter knows what it read.
 const (
 	policyInterval, restoreInterval = hour, 6 * hour
 	intervalsKnown                  = 3
-	restoreMaxAge                   = 30 * day
 )
 
 func (p *process) lists(id string) bool {

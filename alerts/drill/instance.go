@@ -36,6 +36,9 @@ func (i *instance) subscription(t time.Time) time.Time {
 	return i.subscriptionEnds
 }
 
+// restoreMaxAge is when a newer restore must have completed.
+const restoreMaxAge = 30 * day
+
 // plan is when an instance is backed up, and what the configuration says about it.
 type plan struct {
 	name           string
@@ -308,9 +311,9 @@ func (c chances) run(i *instance, slot time.Time) *task {
 	return t
 }
 
-// withoutPolicy deletes the policies of some instances on a Friday evening, so that no backup starts until somebody notices. A few
+// deletePolicies deletes the policies of some instances on a Friday evening, so that no backup starts until somebody notices. A few
 // instances never have one: their backups are started by other means.
-func (c chances) withoutPolicy(i *instance, rate float64) {
+func (i *instance) deletePolicies(c chances, rate float64) {
 	if c.chance(0.1) {
 		i.noPolicy = []span{{c.start.Add(-history), c.end.Add(day)}}
 		return
@@ -327,14 +330,16 @@ func (c chances) withoutPolicy(i *instance, rate float64) {
 	}
 }
 
-// restore makes the restores of an instance, some of them later than the configuration allows.
-func (c chances) restore(i *instance) {
-	if i.discovered && c.chance(0.1) {
-		return // never restored; the discovered ones are old enough to page
+// restores returns when restores of an instance ended, some of them later than the configuration allows. Some that are discovered are never
+// restored: they are old enough to page.
+func restores(c chances, discovered bool) (ended []time.Time) {
+	if discovered && c.chance(0.1) {
+		return nil
 	}
 	for at := c.start.Add(-c.between(0, restoreMaxAge)); at.Before(c.end); at = at.Add(restoreMaxAge + c.between(-10*day, 3*day)) {
-		i.restored = append(i.restored, at)
+		ended = append(ended, at)
 	}
+	return ended
 }
 
 // policies returns the policies that the API lists at t. They neither end tasks, nor delete backups before these expire.

@@ -282,7 +282,9 @@ func (o *oracle) take(i *instance, outcomes map[string]int, knows facts) {
 			if _, is := said[k]; is {
 				delete(o.unsaid, page{k, i.subject()})
 			} else if v, was := known[k]; was {
-				known[k] = o.fade(page{k, i.subject()}, v)
+				about := page{k, i.subject()}
+				o.unsaid[about] = earliest(o.unsaid[about], o.world.now)
+				known[k] = fade(v, o.world.now.Sub(o.unsaid[about]), o.world.slack())
 			}
 		}
 	}
@@ -292,14 +294,13 @@ func (o *oracle) take(i *instance, outcomes map[string]int, knows facts) {
 	}
 }
 
-// fade returns the verdict on what exporters say no more, though they read the instance. It lasts until they must have read it again.
-func (o *oracle) fade(about page, v verdict) verdict {
-	o.unsaid[about] = earliest(o.unsaid[about], o.world.now)
-	slack := o.world.slack()
-	switch since := o.world.now.Sub(o.unsaid[about]); {
-	case since > slowHold+slowReread+slack:
+// fade returns the verdict on what exporters have left unsaid for a time, though they read the instance. It lasts until they must have read
+// it again.
+func fade(v verdict, unsaid, slack time.Duration) verdict {
+	switch {
+	case unsaid > slowHold+slowReread+slack:
 		return no
-	case since > slowReread-slack:
+	case unsaid > slowReread-slack:
 		return min(v, either)
 	}
 	return v
@@ -454,7 +455,7 @@ func (o *oracle) judgeLists(g *group, v map[page]verdict) {
 }
 
 // justBack reports whether an exporter answers again since the last scrape only: should it be gone at the next one, a page goes on.
-func (o *oracle) justBack(e *exporter) bool {
+func justBack(o *oracle, e *exporter) bool {
 	return e.scraped && o.world.now.Sub(o.back[e]) < max(o.world.step, o.world.scrape)+minute
 }
 
@@ -464,7 +465,7 @@ func (o *oracle) judgeExporter(e *exporter, missing verdict, v map[page]verdict)
 	case t.name == "": // it has never answered
 	case e.target == t.name:
 		v[about(downKind, t.name)] = verdictOf(!e.scraped)
-		if o.justBack(e) {
+		if justBack(o, e) {
 			v[about(downKind, t.name)] = either
 		}
 		if t.refused {
@@ -488,7 +489,7 @@ func (o *oracle) judgeGroup(g *group, v map[page]verdict) {
 		}
 		if e.scraped {
 			answering++
-			if o.justBack(e) {
+			if justBack(o, e) {
 				down = either
 			}
 			continue

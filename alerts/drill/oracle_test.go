@@ -26,7 +26,7 @@ func fleetOf(exporters int, instances ...*instance) (*world, *group, *oracle) {
 	return w, g, o
 }
 
-func (o *oracle) downOf(g *group) verdict {
+func downOf(o *oracle, g *group) verdict {
 	v := map[page]verdict{}
 	o.judgeGroup(g, v)
 	return v[page{downKind, g.subject()}]
@@ -61,7 +61,7 @@ func TestLostShard(t *testing.T) {
 			c.before(w, g, o, i)
 			g.exporters[1].scraped, g.exporters[1].target = false, ""
 			w.now = w.now.Add(5 * minute)
-			if got := o.downOf(g); got != c.want {
+			if got := downOf(o, g); got != c.want {
 				t.Errorf("got %d, want %d", got, c.want)
 			}
 		})

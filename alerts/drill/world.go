@@ -60,8 +60,8 @@ func newWorld(seed uint64, chosen setting, s size) *world {
 		if round > 0 { // one of each group stays
 			w.lifetime(i)
 		}
-		more.withoutPolicy(i, s.rate)
-		more.restore(i)
+		i.deletePolicies(more, s.rate)
+		i.restored = restores(more, i.discovered)
 		w.incidentsOf(i, s.rate)
 		w.backUp(i)
 		w.instances = append(w.instances, i)
