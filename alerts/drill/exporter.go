@@ -92,9 +92,9 @@ type process struct {
 	mu         sync.Mutex
 	configured map[string]bool
 	found      map[string]fleet.FoundInstance
-	unlisted   map[string]bool         // regions that have not been listed since it started
-	policies   map[string][]policyFact // what the API said last of an instance, and before
-	restores   map[string][]restoreFact
+	unlisted   map[string]bool       // regions that have not been listed since it started
+	policies   map[string]policyFact // by instance, what the API last said
+	restores   map[string]restoreFact
 }
 
 // policyFact is what the API said of an instance's backup policies.
@@ -287,7 +287,7 @@ func (e *exporter) newProcess(in surroundings, file string, shard fleet.Shard) *
 	p := &process{
 		file: file, shard: shard, registry: prometheus.NewRegistry(), scraper: fleet.NewScraper(log.NewNopLogger(), now, func() {}),
 		found: map[string]fleet.FoundInstance{}, unlisted: map[string]bool{},
-		policies: map[string][]policyFact{}, restores: map[string][]restoreFact{},
+		policies: map[string]policyFact{}, restores: map[string]restoreFact{},
 	}
 	p.registry.MustRegister(version.NewCollector("starrocks_backup_exporter"))
 	var nonce atomic.Int64
@@ -398,7 +398,7 @@ func (p *process) reload() bool {
 }
 
 // scrape returns the metrics that are stored of those that the exporter exposes. It waits for the reads of policies and restores, which a
-// scrape would start in the background: else no two runs would be the same. The next scrape shows what they said.
+// scrape would start in the background: else no two runs would be the same.
 func (p *process) scrape(ctx context.Context, stores func(metric string) bool) ([]*dto.MetricFamily, error) {
 	scraped := prometheus.NewRegistry()
 	if err := scraped.Register(storedOnly{collector.New(p.scraper.Check(ctx)), stores}); err != nil {

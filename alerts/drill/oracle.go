@@ -232,23 +232,13 @@ type facts struct {
 	restores         []restoreFact
 }
 
-// add adds what an exporter knew before it read the backups at t. It forgets after some intervals without a read.
+// add adds what an exporter knows. It forgets after some intervals without a read.
 func (f *facts) add(p *process, i *instance, t time.Time) {
-	for _, said := range slices.Backward(p.policies[i.id]) {
-		if said.at.Before(t) {
-			if t.Sub(said.at) <= intervalsKnown*policyInterval {
-				f.policies = append(f.policies, said)
-			}
-			break
-		}
+	if said, ever := p.policies[i.id]; ever && t.Sub(said.at) <= intervalsKnown*policyInterval {
+		f.policies = append(f.policies, said)
 	}
-	for _, said := range slices.Backward(p.restores[i.id]) {
-		if said.at.Before(t) {
-			if t.Sub(said.at) <= intervalsKnown*restoreInterval {
-				f.restores = append(f.restores, said)
-			}
-			break
-		}
+	if said, ever := p.restores[i.id]; ever && t.Sub(said.at) <= intervalsKnown*restoreInterval {
+		f.restores = append(f.restores, said)
 	}
 }
 

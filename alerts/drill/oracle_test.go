@@ -122,30 +122,3 @@ func TestForgottenInstances(t *testing.T) {
 		t.Errorf("got %d, want either: 8 are denied, and nothing is known of the others", got)
 	}
 }
-
-// TestFacts asks what an exporter knows of policies that it reads after the backups.
-func TestFacts(t *testing.T) {
-	i, now := &instance{id: "c-1"}, time.Date(2026, time.January, 20, 0, 0, 0, 0, time.UTC)
-	for _, c := range []struct {
-		name string
-		ages []time.Duration
-		want int // the age of what it knows is that of this one; -1 if it knows nothing
-	}{
-		{"never read", nil, -1},
-		{"read for the first time", []time.Duration{0}, -1},
-		{"read anew", []time.Duration{hour, 0}, 0},
-		{"read before", []time.Duration{2 * hour, hour}, 1},
-		{"forgotten", []time.Duration{5 * hour, 4 * hour}, -1},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			p, knows := &process{policies: map[string][]policyFact{}}, facts{}
-			for _, age := range c.ages {
-				p.policies[i.id] = append(p.policies[i.id], policyFact{at: now.Add(-age)})
-			}
-			knows.add(p, i, now)
-			if c.want < 0 && len(knows.policies) > 0 || c.want >= 0 && (len(knows.policies) != 1 || knows.policies[0] != p.policies[i.id][c.want]) {
-				t.Errorf("knows %v", knows.policies)
-			}
-		})
-	}
-}

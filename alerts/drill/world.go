@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
 )
 
@@ -137,16 +138,11 @@ func (w *world) serve(s *simulator.Simulator, i *instance, answers map[string]si
 		all := i.policies(now)
 		w.asking.mu.Lock()
 		defer w.asking.mu.Unlock()
-		said := w.asking.policies[i.id]
-		w.asking.policies[i.id] = append(said[max(0, len(said)-1):], policyFact{now, len(all) == 0})
+		w.asking.policies[i.id] = policyFact{now, len(all) == 0}
 		return all
 	}
 	in.Operations = func(now time.Time) (all []simulator.Operation) {
 		last := i.lastRestored(now)
-		w.asking.mu.Lock()
-		defer w.asking.mu.Unlock()
-		said := w.asking.restores[i.id]
-		w.asking.restores[i.id] = append(said[max(0, len(said)-1):], restoreFact{now, last})
 		if last.IsZero() {
 			return nil
 		}
@@ -158,8 +154,15 @@ func (w *world) serve(s *simulator.Simulator, i *instance, answers map[string]si
 		if !w.now.Before(until) {
 			list()
 		}
-		f := answers[w.faults.of(w.now, i, w.reader)]
-		return f != nil && f(rw, r, n)
+		if f := answers[w.faults.of(w.now, i, w.reader)]; f != nil && f(rw, r, n) {
+			return true
+		}
+		if r.FormValue("OperationType") == apiclient.OperationRestore {
+			w.asking.mu.Lock()
+			defer w.asking.mu.Unlock()
+			w.asking.restores[i.id] = restoreFact{w.now, i.lastRestored(w.now)}
+		}
+		return false
 	}
 	list()
 }
