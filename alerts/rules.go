@@ -434,7 +434,8 @@ func exporterDown(p parameters) (alert, error) {
 	if err != nil {
 		return alert{}, fmt.Errorf("%s: %w", name, err)
 	}
-	handover, quietFor := (wait + model.Duration(310*time.Second)).String(), max(0, wait-model.Duration(10*time.Second)).String()
+	// The page of the job fires two evaluations and the waiting time after the target is last seen down.
+	handover, quietFor := (wait + model.Duration(610*time.Second)).String(), max(0, wait-model.Duration(10*time.Second)).String()
 	return alert{
 		name: name, severity: "critical", wait: usual,
 		comment: `A target that does not answer. Without the label instance: a job that lacks more exporters than targets are down, because they

@@ -97,7 +97,7 @@ var mutations = []mutation{
 		`and on (cluster, job) starrocks_backup:condition{condition="unreadable"}`,
 		`and on (cluster, job) starrocks_backup:condition{condition="none"}`,
 	},
-	{"no handover from the target to the job", alert + "ExporterDown", "down[15m10s]", "down[10s]"},
+	{"no handover from the target to the job", alert + "ExporterDown", "down[20m10s]", "down[10s]"},
 	{"the dead man's switch is dead", alert + "Watchdog", "vector(1)", "vector(1) == 0"},
 }
 
