@@ -193,7 +193,7 @@ var (
 	expires    = known("restorable_until_timestamp_seconds", "humanizeTimestamp", "The last backup that can be restored expires at %s.")
 	// No metric says what canceled a run. The page does, where operations are read.
 	canceled = asked("max(starrocks_backup_last_task_status{%[1]s,status='canceled'}) == 1 and max(starrocks_backup_restores{%[1]s})", "",
-		"The newest run ended as canceled; if that was by hand, the exporter's page says when.")
+		"The newest run was canceled. If it was canceled by hand, the exporter's page may say when and by which operation.")
 	failures = known("consecutive_failures", "humanize", "Runs without a backup since the newest good one: %s.") +
 		known("last_failure_timestamp_seconds", "humanizeTimestamp", "The last ended at %s.") + canceled
 )

@@ -124,7 +124,7 @@ func (c *Config) check(f *findings) {
 	checkRefreshInterval(f, "policies", c.Policies.RefreshInterval)
 	checkRefreshInterval(f, "restores", c.Restores.RefreshInterval)
 	if optional := c.Policies.RefreshInterval + c.Restores.RefreshInterval; optional > 0 && c.API.Concurrency == 1 {
-		f.fail("api.concurrency", "must be 2 or more where policies or restores are read: they leave one request to the backups")
+		f.fail("api.concurrency", "must be 2 or more if policies or restores are configured: one request is always kept free for backups")
 	}
 	if _, given := f.lines["restores.max_age"]; given && c.Restores.MaxAge <= 0 {
 		f.fail("restores.max_age", "must be above 0")
@@ -149,7 +149,7 @@ func (b Backups) checkStatusWords(f *findings) {
 		}
 		key := strings.ToLower(strings.TrimSpace(word))
 		if same, twice := first[key]; twice {
-			f.fail(path, "the same word as %q: case does not matter", same)
+			f.fail(path, "duplicate of %q: case and surrounding spaces are ignored", same)
 		}
 		first[key] = word
 	}

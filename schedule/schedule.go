@@ -48,7 +48,7 @@ func Parse(expression string, location *time.Location) (*Schedule, error) {
 		}
 	}
 	if openWeek.MatchString(fields[4]) {
-		return nil, fmt.Errorf("not a cron expression: days of the week %q do not say where they end, write them as in 1-6/2", fields[4])
+		return nil, fmt.Errorf("not a cron expression: day of week %q has a step but no end; write a range, such as 1-6/2", fields[4])
 	}
 	if spec.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
 		return nil, errors.New("a cron expression that never runs")

@@ -159,7 +159,7 @@ func byHand(c health.Cancellation, known bool) string {
 	case c.Guessed:
 		return ", probably by hand"
 	case c.Deleted:
-		return ", deleted by hand"
+		return ", backup deleted by hand"
 	default:
 		return " by hand"
 	}

@@ -172,11 +172,12 @@ func TestWhatCanceledARun(t *testing.T) {
 		},
 		"deleted": {
 			by(apiclient.Operation{Type: "delete_backup", After: canceled.TaskID}),
-			begin + " It was deleted by hand at 2026-03-04 07:50 UTC (operation op-1).", "canceled, deleted by hand",
+			begin + " Its backup was deleted by hand at 2026-03-04 07:50 UTC (operation op-1).", "canceled, backup deleted by hand",
 		},
 		"by its time": {
 			by(apiclient.Operation{Type: "cancel_backup_task"}),
-			begin + " It was probably canceled by hand: operation op-1 canceled a backup at 2026-03-04 07:50 UTC, while it ran.",
+			begin + " It was probably canceled by hand: operation op-1 canceled a backup at 2026-03-04 07:50 UTC, " +
+				"and no other task was running then.",
 			"canceled, probably by hand",
 		},
 	} {

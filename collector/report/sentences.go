@@ -94,17 +94,13 @@ func cancellation(subject string, t *health.Task, h *health.Health, r *fleet.Ins
 	case !known:
 		return ""
 	case c.Guessed:
-		return fmt.Sprintf(" %s was probably canceled by hand: %s canceled a backup at %s, while it ran.", subject, operation, clock(c.At))
+		return fmt.Sprintf(" %s was probably canceled by hand: %s canceled a backup at %s, and no other task was running then.",
+			subject, operation, clock(c.At))
+	case c.Deleted:
+		return fmt.Sprintf(" Its backup was deleted by hand at %s (%s).", clock(c.At), operation)
 	default:
-		return fmt.Sprintf(" %s was %s by hand at %s (%s).", subject, verb(c), clock(c.At), operation)
+		return fmt.Sprintf(" %s was canceled by hand at %s (%s).", subject, clock(c.At), operation)
 	}
-}
-
-func verb(c health.Cancellation) string {
-	if c.Deleted {
-		return "deleted"
-	}
-	return "canceled"
 }
 
 func stuck(h *health.Health, r *fleet.InstanceResult) string {
@@ -199,7 +195,7 @@ func implausible(h *health.Health, _ *fleet.InstanceResult) string {
 		}
 		text := fmt.Sprintf("Task %s is implausible and does not count as a backup: it %s.", t.ID, why)
 		if more > 0 {
-			text += fmt.Sprintf(" So %s %s more.", are(more)[1:], plural(more, "task"))
+			text += fmt.Sprintf(" %s more%s implausible, too.", plural(more, "task"), are(more))
 		}
 		return text
 	}

@@ -177,7 +177,7 @@ func TestSentences(t *testing.T) {
 			"as a backup: it finished at 2026-03-04 06:00 UTC, before it started at 2026-03-04 07:00 UTC."},
 		"several": {
 			daily(), []apiclient.Backup{ahead, backwards, task(completed, 20)}, health.Implausible, "Task bt--3 is implausible and does not " +
-				"count as a backup: it finished in the future, at 2026-03-04 16:00 UTC. So is 1 task more.",
+				"count as a backup: it finished in the future, at 2026-03-04 16:00 UTC. 1 task more is implausible, too.",
 		},
 		"in the future": {daily(), []apiclient.Backup{ahead, task(completed, 20)}, health.Implausible, "Task bt--3 is implausible and " +
 			"does not count " +
