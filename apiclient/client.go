@@ -94,11 +94,15 @@ func New(o Options) (*Client, error) {
 	return &Client{o: o, url: u, memory: o.Memory, seed: maphash.MakeSeed(), sizes: map[string]int{}}, nil
 }
 
-// credential returns what to sign with.
-func (c *Client) credential(ctx context.Context) (Credential, *Error) {
+// credential returns what to sign with. Previous is why the last attempt failed, nil if there was none.
+func (c *Client) credential(ctx context.Context, previous *Error) (Credential, *Error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
-	credential, err := c.o.Credentials.Get(ctx)
+	get := c.o.Credentials.Get
+	if previous != nil && previous.retry == retryFreshCredentials {
+		get = c.o.Credentials.Fresh
+	}
+	credential, err := get(ctx)
 	switch {
 	case err == nil:
 		return credential, nil

@@ -29,6 +29,8 @@ const (
 	firstWait = time.Second
 	// renewalPatience is how long a request waits for a renewal while it has a credential that may still be valid.
 	renewalPatience = 100 * time.Millisecond
+	// rejectedPatience is how long it waits if the API has just rejected that credential. A token service often takes longer than the above.
+	rejectedPatience = 2 * time.Second
 )
 
 // Credentials provides an account's current credential. It isolates the requests from the vendor's library, whose providers take no
@@ -72,6 +74,15 @@ func NewCredentials(s CredentialSource, onChange func(provider, before string)) 
 
 // Get returns the current credential, which it renews when necessary. It returns when ctx ends, even if the library does not.
 func (c *Credentials) Get(ctx context.Context) (Credential, error) {
+	return c.get(ctx, renewalPatience)
+}
+
+// Fresh is Get for a request whose credential the API has just rejected: it waits longer for the next one.
+func (c *Credentials) Fresh(ctx context.Context) (Credential, error) {
+	return c.get(ctx, rejectedPatience)
+}
+
+func (c *Credentials) get(ctx context.Context, atMost time.Duration) (Credential, error) {
 	c.mu.Lock()
 	if c.running == nil && !time.Now().Before(c.next) {
 		c.running = &renewal{began: time.Now(), done: make(chan struct{})}
@@ -87,7 +98,7 @@ func (c *Credentials) Get(ctx context.Context) (Credential, error) {
 
 	var patience <-chan time.Time
 	if last != nil {
-		patience = time.After(max(0, renewalPatience-time.Since(running.began)))
+		patience = time.After(max(0, atMost-time.Since(running.began)))
 	}
 	select {
 	case <-ctx.Done():
@@ -100,7 +111,7 @@ func (c *Credentials) Get(ctx context.Context) (Credential, error) {
 	current, err := c.current()
 	c.mu.Unlock()
 	if current == (Credential{}) && err == nil {
-		return c.Get(ctx) // a rejection superseded the renewal
+		return c.get(ctx, atMost) // a rejection superseded the renewal
 	}
 	return current, err
 }

@@ -200,3 +200,38 @@ func TestRedact(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A request whose credential was rejected waits for a token service that takes a moment. One that hangs ends that wait; others do not wait.
+func TestRejectedCredentialWaitsForTheNext(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes       time.Duration
+		fresh       string
+		least, most time.Duration
+	}{
+		"slow":  {500 * time.Millisecond, "new", 0, time.Second},
+		"hangs": {time.Hour, "old", rejectedPatience, rejectedPatience},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				credentials := script(ignoreChange, gives("old"), func() (string, error) { time.Sleep(c.takes); return "new", nil })
+				old, err := credentials.Get(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				credentials.Accept(old)
+				credentials.Reject(old, &Error{Reason: ReasonUnauthorized})
+				if got := getID(t, credentials); got != "old" {
+					t.Errorf("another request got %s", got)
+				}
+				began := time.Now()
+				client := &Client{o: Options{Credentials: credentials, Timeout: 5 * time.Second}}
+				got, failure := client.credential(t.Context(), &Error{retry: retryFreshCredentials})
+				waited := time.Since(began) + renewalPatience
+				if failure != nil || got.AccessKeyID != c.fresh || waited < c.least || waited > c.most {
+					t.Errorf("got %s after %v: %v", got.AccessKeyID, waited, failure)
+				}
+				time.Sleep(2 * c.takes)
+			})
+		})
+	}
+}

@@ -208,7 +208,7 @@ func (l *list[T]) call(ctx context.Context, n, size int) (*page[T], *buffer, err
 // last attempt failed, nil if there was none.
 func (l *list[T]) try(ctx context.Context, n, size, attempt int, previous *Error) (*page[T], *buffer, time.Duration, *Error) {
 	c := l.client
-	credential, failure := c.credential(ctx)
+	credential, failure := c.credential(ctx, previous)
 	if failure != nil {
 		return nil, nil, 0, failure
 	}
