@@ -525,7 +525,7 @@ func TestFleetThatIsReadInParts(t *testing.T) {
 
 // An instance whose turn does not come is served from its last read until that is twice the interval old, but not if a read failed since.
 func TestTurnThatDoesNotComeIsNoFailure(t *testing.T) {
-	const fleet, part = 40, 30 // instances, of which one scrape reads a part
+	const fleet, part = 40, 30 // a scrape has time for a part of the instances
 	fail := simulator.GatewayError(http.StatusServiceUnavailable, "ServiceUnavailable", "no")
 	synctest.Test(t, func(t *testing.T) {
 		w := newVirtualWorld(t, simulator.Options{Latency: time.Millisecond})

@@ -12,21 +12,13 @@ import (
 // BenchmarkExamine examines 30 tasks of 20 subtasks, with the sizes of the tasks before the newest known.
 func BenchmarkExamine(b *testing.B) {
 	tasks := benchmarkTasks()
-	first := NewList(nil, 0, noon)
-	for _, t := range tasks {
-		first.Add(t)
-	}
-	before, err := Examine(first, tableLimit)
+	before, err := Examine(listOf(nil, tasks...), tableLimit)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		list := NewList(before.Sizes, len(before.Tasks), noon)
-		for _, t := range tasks {
-			list.Add(t)
-		}
-		if _, err := Examine(list, tableLimit); err != nil {
+		if _, err := Examine(listOf(before.Sizes, tasks...), tableLimit); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -34,11 +26,7 @@ func BenchmarkExamine(b *testing.B) {
 
 // BenchmarkJudge judges the facts of 30 tasks.
 func BenchmarkJudge(b *testing.B) {
-	list := NewList(nil, 0, noon)
-	for _, t := range benchmarkTasks() {
-		list.Add(t)
-	}
-	facts, err := Examine(list, tableLimit)
+	facts, err := Examine(listOf(nil, benchmarkTasks()...), tableLimit)
 	if err != nil {
 		b.Fatal(err)
 	}

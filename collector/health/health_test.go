@@ -23,15 +23,20 @@ func limits() Limits {
 // assess judges tasks at noon.
 func assess(t *testing.T, l Limits, tasks ...apiclient.Backup) *Health {
 	t.Helper()
-	list := NewList(nil, 0, noon)
-	for _, b := range tasks {
-		list.Add(b)
-	}
-	facts, err := Examine(list, tableLimit)
+	facts, err := Examine(listOf(nil, tasks...), tableLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return facts.Judge(l, noon)
+}
+
+// listOf is a list at noon, with the sizes of earlier tasks.
+func listOf(cached Sizes, tasks ...apiclient.Backup) *List {
+	list := NewList(cached, len(tasks), noon)
+	for _, b := range tasks {
+		list.Add(b)
+	}
+	return list
 }
 
 // task started some hours before noon and took one.
@@ -183,9 +188,7 @@ func TestTablesAreLimited(t *testing.T) {
 	b := task("a", apiclient.StatusCompleted, 5)
 	b.SetSubTasks(`[{"DataBase":"small","Table":"t","Size":1},{"DataBase":"large","Table":"t","Size":3},` +
 		`{"DataBase":"middle","Table":"t","Size":2}]`)
-	list := NewList(nil, 0, noon)
-	list.Add(b)
-	h, err := Examine(list, 2)
+	h, err := Examine(listOf(nil, b), 2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -289,11 +289,7 @@ func TestADeletedSuccessInBetween(t *testing.T) {
 	c.SetSubTasks(`[{"DataBase":"d"},{"DataBase":"e"}]`)
 	var cached Sizes
 	for _, tasks := range [][]apiclient.Backup{{a, b, c}, {a, c}} {
-		list := NewList(cached, 0, noon)
-		for _, b := range tasks {
-			list.Add(b)
-		}
-		f, err := Examine(list, tableLimit)
+		f, err := Examine(listOf(cached, tasks...), tableLimit)
 		if err != nil {
 			t.Fatal(err)
 		}
