@@ -81,7 +81,7 @@ type oracle struct {
 	// What is known of each instance: the verdicts of the newest read that says something.
 	memory   map[string]map[kind]verdict
 	unsaid   map[page]time.Time   // since when exporters that read an instance do not know of its policies or restores
-	doubtful map[page]bool        // not known anew since a long stop of Prometheus, which may know nothing of it any more
+	doubtful map[page]bool        // Prometheus may know nothing of it any more: it stopped for long, or the exporter was gone for long
 	released map[string]time.Time // since when nothing holds what is known of an instance
 	targets  map[*exporter]target
 	back     map[*exporter]time.Time    // since when it answers
@@ -221,6 +221,7 @@ func (o *oracle) observe(g *group, i *instance, missing verdict) {
 			delete(o.memory[i.id], k)
 		} else if held != yes {
 			o.memory[i.id][k] = min(v, either)
+			o.doubtful[page{k, i.subject()}] = true
 		}
 	}
 }

@@ -92,13 +92,14 @@ func TestForgottenIdentity(t *testing.T) {
 	}
 }
 
-// TestForgottenInstances judges a region where the API denies most of the instances that Prometheus knows of after a long stop.
+// TestForgottenInstances judges a region where the API denies most of the instances that Prometheus knows of after a long stop, or once the
+// exporter has been gone for so long that it may forget the others.
 func TestForgottenInstances(t *testing.T) {
 	var all []*instance
 	for n := range 20 {
 		all = append(all, &instance{id: fmt.Sprint("c-", n), cluster: "east", region: regions[0], watched: span{to: time.Unix(1<<40, 0)}})
 	}
-	w, _, o := fleetOf(1, all...)
+	w, g, o := fleetOf(1, all...)
 	judge := func() verdict {
 		v := map[page]verdict{}
 		for _, i := range all {
@@ -112,6 +113,19 @@ func TestForgottenInstances(t *testing.T) {
 	}
 	if got := judge(); got != no {
 		t.Errorf("got %d, want no: 8 of 20 are denied", got)
+	}
+	g.exporters[0].scraped = false
+	for _, i := range all[:12] {
+		o.observe(g, i, yes)
+	}
+	if got := judge(); got != no {
+		t.Errorf("got %d, want no: the exporter has not been gone for long", got)
+	}
+	for _, i := range all[:12] {
+		o.observe(g, i, either)
+	}
+	if got := judge(); got != either {
+		t.Errorf("got %d, want either: the other 12 may be forgotten", got)
 	}
 	o.resume(2 * hour)
 	w.now = w.now.Add(2 * hour)
