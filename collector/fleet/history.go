@@ -72,6 +72,7 @@ func (h *history) keepInstances(targets []Target) {
 		if one == nil {
 			one = newInstanceHistory()
 		}
+		one.created, one.subscriptionEnd = t.created, t.subscriptionEnd
 		instances[t.key()] = one
 	}
 	h.instances = instances

@@ -27,6 +27,8 @@ type instanceHistory struct {
 	// forgotten is the latest end of a task that was seen to end and then forgotten. A task that ended by then was counted, or is too old.
 	forgotten time.Time
 	optional  map[string]*optionalHistory // by subject
+	// What the newest list says of the instance.
+	created, subscriptionEnd time.Time
 }
 
 type seenTask struct {

@@ -151,10 +151,10 @@ func (p *progress) limits(t Target, now time.Time) health.Limits {
 	l := health.Limits{
 		MaxAge: time.Duration(t.MaxAge), Schedule: t.Timetable(), Grace: time.Duration(t.Grace),
 		StuckAfter: time.Duration(t.StuckAfter), ExpiringWithin: time.Duration(t.ExpiringWithin), ShrunkBelow: t.ShrunkBelow,
-		Created: t.created, SubscriptionEnd: t.subscriptionEnd,
 		RestoreMaxAge: p.fleet.RestoreMaxAge,
 	}
 	if h := p.history.instance(t); h != nil {
+		l.Created, l.SubscriptionEnd = h.created, h.subscriptionEnd
 		for _, o := range p.fleet.Optional {
 			h.optionalRead(o.Subject).addTo(&l, o.Interval, now)
 		}
@@ -184,7 +184,7 @@ func (p *progress) result() *Result {
 		if h := p.history.instance(s.target); h != nil {
 			copied := *one
 			copied.Totals, copied.Facts, copied.Limits = h.copyTotals(), h.facts, p.limits(s.target, r.At)
-			if one.Health != nil && copied.Limits != one.Limits { // an optional read has ended since
+			if one.Health != nil && copied.Limits != one.Limits { // an optional read, or a list of instances, has ended since
 				copied.Health = one.Health.Judge(copied.Limits, one.Health.At)
 			}
 			r.Instances = append(r.Instances, copied)

@@ -618,3 +618,38 @@ func TestTurnThatDoesNotComeBeforeTheDeadlineOfABackup(t *testing.T) {
 		}
 	})
 }
+
+// renewal is a source of one instance, whose subscription is extended by a year at a time. Its list takes longer than a read.
+type renewal struct{ ends, at time.Time }
+
+func (s renewal) Instances(context.Context) (Found, error) {
+	i := FoundInstance{InstanceID: "c-0", SubscriptionEnd: s.ends}
+	if !time.Now().Before(s.at) {
+		i.SubscriptionEnd = s.ends.AddDate(1, 0, 0)
+	}
+	time.Sleep(time.Second)
+	return Found{Instances: []FoundInstance{i}}, nil
+}
+
+// The first scrape after a long pause does not judge by the list from before it.
+func TestSubscriptionRenewedWhileNobodyScrapes(t *testing.T) {
+	for _, configured := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newVirtualWorld(t, simulator.Options{})
+			w.set("c-0", 1, nil)
+			w.discover()
+			w.fleet.Discoveries[0].Source = renewal{time.Now().Add(25 * time.Hour), time.Now().Add(time.Hour)}
+			if configured {
+				w.configure("c-0")
+			}
+			s := w.scraper()
+			for range 2 {
+				i := scrape(s, 9*time.Second).Instances[0]
+				if ending, known := i.Health.Conditions[health.SubscriptionEnding]; ending || !known || i.Health.SubscriptionEnd.IsZero() {
+					t.Errorf("%v: the subscription ends at %v: %v", time.Now(), i.Health.SubscriptionEnd, ending)
+				}
+				time.Sleep(2 * time.Hour)
+			}
+		})
+	}
+}
