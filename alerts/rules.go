@@ -17,8 +17,8 @@ const (
 	scrape = "6m10s"  // the last scrape: intervals of up to 5 minutes
 	gap    = "10m10s" // the last scrape but one
 	day    = "26h10s"
-	blip   = "30m10s" // a read that fails now and then
-	slow   = "7h10s"  // what is read slowly is read again: after a restart, nothing is known of it for a while
+	slow   = "7h10s" // what is read slowly is read again: after a restart, nothing is known of it for a while
+	reread = "2h10s" // the same, while no read of the instance fails
 )
 
 // parameters are what a user may change without touching an expression.
@@ -50,10 +50,7 @@ type alert struct {
 
 // groups returns all rules. Groups do not depend on the order in which they are evaluated, and have at most 20 rules.
 func groups(p parameters) ([]group, error) {
-	onExporters, err := readAlerts(p)
-	if err != nil {
-		return nil, err
-	}
+	onExporters := readAlerts
 	down, err := exporterDown(p)
 	if err != nil {
 		return nil, err
@@ -120,6 +117,7 @@ or max by (cluster, job) (starrocks_backup_total_shards) > min by (cluster, job)
 		comment: `Each condition of each instance, 1 or 0: what an exporter knows now; else what was known a moment ago, while the instance is
 configured but unreadable, or its exporter is missing, or its region has not been listed yet.
 Of a pair, one exporter that can read suffices.
+What policies and restores said is -1 once it has not been read for hours, although the instance has: nobody reads it any more.
 Once an instance is removed, unreadable is -1 for a moment, so that nothing brings it back.`,
 		expr: `
 (
@@ -127,7 +125,13 @@ Once an instance is removed, unreadable is -1 for a moment, so that nothing brin
   or max by (cluster, job, instance_id, region_id, condition) (starrocks_backup_condition or starrocks_backup_read_condition)
 )
 or on (cluster, instance_id, region_id, condition) (
-  last_over_time(starrocks_backup:condition[` + chain + `])
+  (
+    last_over_time(starrocks_backup:condition{condition=~"no_policy|restore_untested"}[` + chain + `])
+    and on (cluster, job, instance_id, region_id) (min_over_time(starrocks_backup_up[` + reread + `]) == 1 and starrocks_backup_up offset 2h)
+    unless on (cluster, job, instance_id, region_id, condition)
+    last_over_time(starrocks_backup_condition{condition=~"no_policy|restore_untested"}[` + slow + `])
+  ) * 0 - 1
+  or last_over_time(starrocks_backup:condition[` + chain + `])
   and on (cluster, job, instance_id, region_id) (
     starrocks_backup_up
     or last_over_time(starrocks_backup_up[` + recent + `])
@@ -140,14 +144,6 @@ or on (cluster, instance_id, region_id, condition) (
 or (last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `]) >= 0) * 0 - 1
 unless last_over_time(starrocks_backup:condition{condition="unreadable"}[` + recent + `])`,
 	},
-	{
-		name:    "starrocks_backup:region:condition",
-		comment: `How many instances of a region are unreadable, or denied, if it is more than half of them and at least five; else 0.`,
-		expr: `
-sum by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"} >= 0)
-* (sum by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"} >= 0) >= bool 5)
-* (avg by (cluster, region_id, condition) (starrocks_backup:condition{condition=~"unreadable|access_denied"} >= 0) > bool 0.5)`,
-	},
 }
 
 // holds is the expression of an alert on a condition of an instance.
@@ -155,15 +151,20 @@ func holds(condition string) string {
 	return fmt.Sprintf(`max by (cluster, instance_id, region_id) (starrocks_backup:condition{condition=%q}) == 1`, condition)
 }
 
-// holdsSlowly is holds for a condition of an optional read. Such a condition is absent once the read is switched off or fails for long.
-// Then the alert ends, unless the instance could not be read either: after an outage, the optional read has two hours to come.
-func holdsSlowly(condition string) string {
+// holdsForMost is the expression of an alert on a region: for how many of its instances a condition holds, if these are more than half of
+// them and at least five.
+func holdsForMost(condition string) string {
 	return fmt.Sprintf(`
-%s
-unless on (cluster, instance_id, region_id) (
-  max_over_time(starrocks_backup_up[%s] offset 2h) == 1
-  unless on (cluster, instance_id, region_id) last_over_time(starrocks_backup_condition{condition=%q}[%s])
-)`, holds(condition), blip, condition, slow)
+(
+  count by (cluster, region_id) (starrocks_backup:condition{condition=%[1]q} == 1)
+  > 0.5 * count by (cluster, region_id) (starrocks_backup:condition{condition=%[1]q} >= 0)
+) >= 5`, condition)
+}
+
+// quietWhile ends the expression of an alert on an instance that is quiet while the region's own alert fires. The region's must fire 5 minutes
+// sooner at least: where rules see what they wrote an evaluation later, the instances' would come with it.
+func quietWhile(regions string) string {
+	return fmt.Sprintf("\nunless on (cluster, region_id) ALERTS{alertname=%q,alertstate=\"firing\"}", regions)
 }
 
 // of is where the templates of annotations look: one instance, now. In vmalert 1.79, an absent label is nil.
@@ -281,14 +282,14 @@ var backupAlerts = []alert{
 			"The instance is then suspended, and released 7 days later together with its backups. Renew it.",
 	},
 	{
-		name: "StarRocksBackupNoPolicy", severity: "warning", expr: holdsSlowly("no_policy"), lastRead: true,
+		name: "StarRocksBackupNoPolicy", severity: "warning", expr: holds("no_policy"), lastRead: true,
 		comment: "Where policies are read.",
 		summary: "No backup policy",
 		description: known("policies_last_read_timestamp_seconds", "humanizeTimestamp", "The instance had no backup policy at %s.") +
 			newestGood + "No backup will start by itself. Create a policy, or start backups by other means.",
 	},
 	{
-		name: "StarRocksBackupRestoreUntested", severity: "warning", expr: holdsSlowly("restore_untested"), lastRead: true,
+		name: "StarRocksBackupRestoreUntested", severity: "warning", expr: holds("restore_untested"), lastRead: true,
 		comment: "Where restores are read and have a max_age.",
 		summary: "Restoring is untested",
 		description: known("last_restore_timestamp_seconds", "humanizeTimestamp", "The newest restore completed at %s.") +
@@ -296,73 +297,53 @@ var backupAlerts = []alert{
 	},
 }
 
-// quiet returns the window of the minimum that keeps the alerts on instances quiet: the time after which the region's own alert fires. A
-// shorter window would keep both from firing where a region recovers every now and then.
-func quiet(wait string) (string, error) {
-	d, err := model.ParseDuration(wait)
-	if err != nil {
-		return "", err
-	}
-	return (d - model.Duration(10*time.Second)).String(), nil
-}
+// The alerts of a region that replace those of its instances.
+const regionUnreadable, regionRejected = "StarRocksBackupRegionUnreadable", "StarRocksBackupRegionRejected"
+
+// instanceUnreadable holds while no exporter can read an instance.
+var instanceUnreadable = "\nmin by (cluster, instance_id, region_id) (starrocks_backup:condition{condition=\"unreadable\"} >= 0) == 1" +
+	quietWhile(regionUnreadable)
 
 // readAlerts says what cannot be read. Its annotations query nothing: in an outage there are many alerts on instances until the region's
 // alert fires, and while an instance cannot be read, its name is not exported.
-func readAlerts(p parameters) ([]alert, error) {
-	const unreadable, rejected = "StarRocksBackupRegionUnreadable", "StarRocksBackupRegionRejected"
-	unreadableFor, err := quiet(p.wait(unreadable, "critical", "25m"))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", unreadable, err)
-	}
-	rejectedFor, err := quiet(p.wait(rejected, "critical", "10m"))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", rejected, err)
-	}
-	instanceUnreadable := `
-min by (cluster, instance_id, region_id) (starrocks_backup:condition{condition="unreadable"} >= 0) == 1
-unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{condition="unreadable"}[` + unreadableFor + `]) > 0`
-
-	return []alert{
-		{
-			name: unreadable, severity: "critical", wait: "25m",
-			expr:    `max by (cluster, region_id) (starrocks_backup:region:condition{condition="unreadable"}) > 0`,
-			comment: "One alert for a region instead of one for each instance.",
-			summary: "Backups of {{ $labels.region_id }} cannot be read",
-			description: "{{ $value | humanize }} instances of {{ $labels.region_id }}, more than half of them, cannot be read: " +
-				"it is unknown whether their backups are good.\nTheir other alerts stay as they were at the last read. " +
-				"The exporter's page and log say why.",
-		},
-		{
-			name: "StarRocksBackupInstanceUnreadable", severity: "warning", wait: "30m", expr: instanceUnreadable,
-			summary: "Backups cannot be read: {{ $labels.instance_id }} in {{ $labels.region_id }}",
-			description: "It is unknown whether the backups of this instance are good. Its other alerts stay as they were at the last read.\n" +
-				"The exporter's page and log say why.",
-		},
-		{
-			name: "StarRocksBackupInstanceUnreadable", severity: "critical", wait: "6h", expr: instanceUnreadable,
-			summary: "Backups cannot be read for hours: {{ $labels.instance_id }} in {{ $labels.region_id }}",
-			description: "It is unknown whether the backups of this instance are good. Its other alerts stay as they were at the last read.\n" +
-				"The exporter's page and log say why.",
-		},
-		{
-			name: rejected, severity: "critical", wait: "10m",
-			expr:    `max by (cluster, region_id) (starrocks_backup:region:condition{condition="access_denied"}) > 0`,
-			summary: "Credentials rejected in {{ $labels.region_id }}",
-			description: "The API rejects the exporter's credentials, or they lack a permission, for {{ $value | humanize }} instances of " +
-				"{{ $labels.region_id }}, more than half of them.\nThe exporter's page and log quote the API's error " +
-				"and name the missing RAM action. Fix the key, the role or the policy.",
-		},
-		{
-			name: "StarRocksBackupCredentialsRejected", severity: "critical", wait: "10m",
-			expr: `
-` + holds("access_denied") + `
-unless on (cluster, region_id) min_over_time(starrocks_backup:region:condition{condition="access_denied"}[` + rejectedFor + `]) > 0`,
-			summary: "Credentials rejected: {{ $labels.instance_id }} in {{ $labels.region_id }}",
-			description: "The API rejects the exporter's credentials, or they lack a permission for this instance. " +
-				"The backups may be fine, but the exporter cannot see them.\nThe exporter's page and log quote the API's error " +
-				"and name the missing RAM action. Fix the key, the role or the policy.",
-		},
-	}, nil
+var readAlerts = []alert{
+	{
+		name: regionUnreadable, severity: "critical", wait: "25m",
+		expr:    holdsForMost("unreadable"),
+		comment: "One alert for a region instead of one for each instance.",
+		summary: "Backups of {{ $labels.region_id }} cannot be read",
+		description: "{{ $value | humanize }} instances of {{ $labels.region_id }}, more than half of them, cannot be read: " +
+			"it is unknown whether their backups are good.\nTheir other alerts stay as they were at the last read. " +
+			"The exporter's page and log say why.",
+	},
+	{
+		name: "StarRocksBackupInstanceUnreadable", severity: "warning", wait: "30m", expr: instanceUnreadable,
+		summary: "Backups cannot be read: {{ $labels.instance_id }} in {{ $labels.region_id }}",
+		description: "It is unknown whether the backups of this instance are good. Its other alerts stay as they were at the last read.\n" +
+			"The exporter's page and log say why.",
+	},
+	{
+		name: "StarRocksBackupInstanceUnreadable", severity: "critical", wait: "6h", expr: instanceUnreadable,
+		summary: "Backups cannot be read for hours: {{ $labels.instance_id }} in {{ $labels.region_id }}",
+		description: "It is unknown whether the backups of this instance are good. Its other alerts stay as they were at the last read.\n" +
+			"The exporter's page and log say why.",
+	},
+	{
+		name: regionRejected, severity: "critical", wait: "10m",
+		expr:    holdsForMost("access_denied"),
+		summary: "Credentials rejected in {{ $labels.region_id }}",
+		description: "The API rejects the exporter's credentials, or they lack a permission, for {{ $value | humanize }} instances of " +
+			"{{ $labels.region_id }}, more than half of them.\nThe exporter's page and log quote the API's error " +
+			"and name the missing RAM action. Fix the key, the role or the policy.",
+	},
+	{
+		name: "StarRocksBackupCredentialsRejected", severity: "critical", wait: "15m",
+		expr:    "\n" + holds("access_denied") + quietWhile(regionRejected),
+		summary: "Credentials rejected: {{ $labels.instance_id }} in {{ $labels.region_id }}",
+		description: "The API rejects the exporter's credentials, or they lack a permission for this instance. " +
+			"The backups may be fine, but the exporter cannot see them.\nThe exporter's page and log quote the API's error " +
+			"and name the missing RAM action. Fix the key, the role or the policy.",
+	},
 }
 
 var exporterAlerts = []alert{

@@ -72,7 +72,7 @@ var demoAlerts = map[string]map[string]string{
 const inhibited = "nobody"
 
 // The order of the durations stays: what comes earlier in the rules comes earlier in the test.
-var shorter = map[string]string{"1m": "1s", "5m": "3s", "10m": "6s", "25m": "8s", "30m": "10s", "1h": "12s", "6h": "20s"}
+var shorter = map[string]string{"1m": "1s", "5m": "3s", "10m": "6s", "15m": "7s", "25m": "8s", "30m": "10s", "1h": "12s", "6h": "20s"}
 
 // amtool accepts the example, and every rule's alert goes where its severity says.
 func TestAlertmanagerExample(t *testing.T) {
