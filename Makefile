@@ -94,7 +94,7 @@ drill: export GOGC = 400
 drill:
 	cd $(DRILL) && $(GO) build -o ../../.tools/drill .
 	cd $(DRILL) && ../../.tools/drill score $(DRILL_FLAGS)
-	cd $(DRILL) && ../../.tools/drill mutate --seed=3 --seeds=6 --instances=12 --days=8 --rate=3
+	cd $(DRILL) && ../../.tools/drill mutate --setting=4m-evaluated-4m --instances=24 --days=8 --rate=6
 	cd $(DRILL) && ../../.tools/drill compare --setting=1m --seeds=2 --instances=18 --days=80
 
 # One evaluation of the alert rules at 1,000 and 10,000 instances, as a ratio to one plain aggregation.

@@ -155,7 +155,7 @@ func benchWorld(n int) *world {
 	for k := range n {
 		i := &instance{
 			id: fmt.Sprintf("c-%012x", k), cluster: g.cluster, region: regions[k%2], plan: plans()[0],
-			watched: span{w.start.Add(-history), w.end.Add(history)},
+			watched: span{w.start.Add(-history), w.end.Add(history)}, restored: []time.Time{w.start},
 		}
 		w.backUp(i)
 		w.instances = append(w.instances, i)

@@ -51,7 +51,7 @@ var ofBackups = []string{
 	"TableFailed", "StatusUnknown",
 }
 
-func (c *comparison) observe(now time.Time, truth map[page]verdict, firing map[page]bool) {
+func (c *comparison) observe(now time.Time, truth map[page]verdict, firing map[page]bool) (enough bool) {
 	fires := map[string]bool{}
 	for p := range firing {
 		fires[p.subject] = true
@@ -104,6 +104,7 @@ func (c *comparison) observe(now time.Time, truth map[page]verdict, firing map[p
 		}
 	}
 	c.fired = fires
+	return false
 }
 
 func (c *comparison) add(o *comparison) {

@@ -61,6 +61,11 @@ func TestMutations(t *testing.T) {
 	if err := p.mutate(some); err != nil || len(some) != 3 {
 		t.Errorf("%d mutations: %v\n%s", len(some), err, &out)
 	}
+	harmless := mutation{"harmless", "groups:", "starrocks_backup", "starrocks_backup"}
+	p.size = size{instances: 2, days: 1, rate: 1}
+	if err := p.mutate([]mutation{harmless}); err == nil || !strings.Contains(err.Error(), "not noticed in the 1 worlds") {
+		t.Errorf("a mutation that changes nothing: %v", err)
+	}
 }
 
 // TestCompare checks that the common rules page for some incidents and miss others.
@@ -119,6 +124,8 @@ func TestScore(t *testing.T) {
 		{"false because it does not end", "--xxxx----", "----xxxxxx", tally{incidents: 1, inTime: 1, falsePages: 1}},
 		{"either way", "--????????", "----xx-x--", tally{}},
 		{"a doubt resets the wait", "--xx?xxxxx", "-------xxx", tally{incidents: 1, inTime: 1}},
+		{"resolves for an evaluation after a doubt", "--xxxxx?xx", "----xxxx-x", tally{incidents: 1, inTime: 1}},
+		{"resolves after a doubt", "--xxxxx?xx", "----xxxx--", tally{incidents: 1, inTime: 1, resolved: 1}},
 		{"may resolve in doubt", "--xxxxx?xx", "----xxx---", tally{incidents: 1, inTime: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -143,4 +150,26 @@ func TestScore(t *testing.T) {
 
 func (t *tally) counts() [6]int {
 	return [6]int{t.incidents, t.inTime, t.late, t.missed, t.resolved, t.falsePages}
+}
+
+// TestBenchmarkedStates checks that the fleet that make bench-rules measures is in the state that the table names. What it takes depends
+// on the machine, and is not checked here.
+func TestBenchmarkedStates(t *testing.T) {
+	const instances = 10
+	var out strings.Builder
+	_ = benchRules(&out, ourRules(t), []int{instances})
+	want := map[string]string{ // the Watchdog, the regions' alerts, and those of the instances
+		"healthy": "1", "outage, all unreadable": "3", "all overdue": "11", "outage, all unreadable and overdue": "33",
+	}
+	for line := range strings.Lines(out.String()) {
+		if cells := strings.Split(line, " | "); len(cells) == 7 && want[cells[1]] != "" {
+			if cells[2] != want[cells[1]] {
+				t.Errorf("%s: %s alerts, want %s", cells[1], cells[2], want[cells[1]])
+			}
+			delete(want, cells[1])
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("not measured: %v\n%s", want, &out)
+	}
 }

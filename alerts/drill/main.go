@@ -23,11 +23,12 @@ import (
 type candidate struct {
 	name, rules string
 	judge       interface {
-		observe(now time.Time, truth map[page]verdict, firing map[page]bool)
+		// observe judges one evaluation, and reports whether it has seen enough.
+		observe(now time.Time, truth map[page]verdict, firing map[page]bool) (enough bool)
 	}
 }
 
-// drill runs all candidates on one world at once.
+// drill runs all candidates on one world at once, until the world ends or their judges have seen enough.
 func drill(ctx context.Context, directory string, w *world, candidates []candidate) (e exposure, err error) {
 	api := inProcess{w.simulate()}
 	var texts []string
@@ -41,11 +42,15 @@ func drill(ctx context.Context, directory string, w *world, candidates []candida
 			return e, err
 		}
 		texts = append(texts, text)
-		defer servers[n].close()
+		defer func() {
+			if servers[n] != nil {
+				servers[n].close()
+			}
+		}()
 	}
 	before := map[page]verdict{}
 	truth, scrapes, settled := newOracle(w), newScraper(strings.Join(texts, "\n")), w.start
-	for ; w.now.Before(w.end); w.now = w.now.Add(w.step) {
+	for left := len(candidates); left > 0 && w.now.Before(w.end); w.now = w.now.Add(w.step) {
 		if during(w.stops, w.now) {
 			continue
 		}
@@ -53,6 +58,9 @@ func drill(ctx context.Context, directory string, w *world, candidates []candida
 			truth.resume(stopped)
 			scrapes.restart()
 			for _, s := range servers {
+				if s == nil {
+					continue
+				}
 				if err := s.start(); err != nil {
 					return e, err
 				}
@@ -79,11 +87,18 @@ func drill(ctx context.Context, directory string, w *world, candidates []candida
 			}
 		}
 		for n, p := range candidates {
+			if servers[n] == nil {
+				continue
+			}
 			firing, err := servers[n].step(ctx, w.now, all)
 			if err != nil {
 				return e, err
 			}
-			p.judge.observe(w.now, should, firing)
+			if p.judge.observe(w.now, should, firing) {
+				servers[n].close()
+				servers[n] = nil
+				left--
+			}
 		}
 	}
 	return e, nil
@@ -207,17 +222,19 @@ func (p *program) worlds(choose func(uint64, setting) []candidate, finished func
 		workers  sync.WaitGroup
 		failures []error
 	)
-	limit := make(chan struct{}, runtime.NumCPU())
+	limit := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for n := range p.seeds {
 		seed := p.seed + uint64(n)
 		chosen, err := settingOf(p.setting, seed)
 		if err != nil {
 			return err
 		}
-		mine := choose(seed, chosen)
 		workers.Go(func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
+			mu.Lock()
+			mine := choose(seed, chosen)
+			mu.Unlock()
 			e, err := drill(ctx, directory, newWorld(seed, chosen, p.size), mine)
 			if ctx.Err() != nil {
 				fmt.Fprintf(os.Stderr, "seed %d: interrupted, left out\n", seed)
@@ -270,38 +287,35 @@ func (p *program) score() error {
 	return nil
 }
 
+// mutate plays each mutation until its first mistake.
 func (p *program) mutate(all []mutation) error {
-	sums := make([]*score, len(all))
-	var mistakes []error
-	for n, s := range all {
-		sums[n] = newScore(setting{}, nil)
-		if _, err := s.in(p.rules); err != nil {
-			mistakes = append(mistakes, err)
-		}
+	suspects := make([]*suspect, len(all))
+	var wrong []error
+	for n, m := range all {
+		rules, err := m.in(p.rules)
+		suspects[n], wrong = &suspect{name: m.name, rules: rules}, append(wrong, err)
 	}
-	if len(mistakes) > 0 {
-		return errors.Join(mistakes...)
+	if err := errors.Join(wrong...); err != nil {
+		return err
 	}
-	scores := map[uint64][]*score{}
-	err := p.worlds(func(seed uint64, chosen setting) (candidates []candidate) {
-		for _, s := range all {
-			scores[seed] = append(scores[seed], newScore(chosen, p.report(s.name)))
-		}
-		for n, s := range all {
-			rules, _ := s.in(p.rules)
-			candidates = append(candidates, candidate{s.name, rules, scores[seed][n]})
+	worlds, played := map[uint64]*trials{}, 0
+	err := p.worlds(func(seed uint64, s setting) []candidate {
+		w := newTrials(s, fmt.Sprintf("seed %d (%s)", seed, s.name), suspects)
+		worlds[seed] = w
+		candidates := []candidate{{"rules.yml", p.rules, w}}
+		for _, t := range w.all {
+			candidates = append(candidates, candidate{t.name, t.rules, t})
 		}
 		return candidates
 	}, func(seed uint64, _ exposure) {
-		for n, one := range scores[seed] {
-			one.finish()
-			sums[n].add(one)
-		}
+		worlds[seed].finish()
+		played++
+		fmt.Fprintf(os.Stderr, "seed %d: played\n", seed)
 	})
 	if err != nil {
 		return err
 	}
-	return printMutations(p.out, all, sums)
+	return printMutations(p.out, suspects, played)
 }
 
 func (p *program) compare() error {

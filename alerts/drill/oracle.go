@@ -34,7 +34,7 @@ var waits = map[kind]time.Duration{
 	unreadableKind:         30 * minute,
 	unreadableForHoursKind: 6 * hour,
 	regionUnreadableKind:   regionUnreadableWait,
-	rejectedKind:           10 * minute,
+	rejectedKind:           15 * minute,
 	regionRejectedKind:     regionRejectedWait,
 	throttledKind:          30 * minute,
 	identityKind:           0,
@@ -81,6 +81,7 @@ type oracle struct {
 	// What is known of each instance: the verdicts of the newest read that says something.
 	memory   map[string]map[kind]verdict
 	unsaid   map[page]time.Time   // since when exporters that read an instance do not know of its policies or restores
+	failed   map[string]time.Time // by instance: when a read last failed
 	doubtful map[page]bool        // Prometheus may know nothing of it any more: it stopped for long, or the exporter was gone for long
 	released map[string]time.Time // since when nothing holds what is known of an instance
 	targets  map[*exporter]target
@@ -102,7 +103,8 @@ type target struct {
 
 func newOracle(w *world) *oracle {
 	return &oracle{
-		world: w, memory: map[string]map[kind]verdict{}, unsaid: map[page]time.Time{}, doubtful: map[page]bool{},
+		world: w, memory: map[string]map[kind]verdict{}, unsaid: map[page]time.Time{}, failed: map[string]time.Time{},
+		doubtful: map[page]bool{},
 		released: map[string]time.Time{}, targets: map[*exporter]target{}, back: map[*exporter]time.Time{},
 		outages: map[page]time.Time{}, silent: map[*group][]*exporter{},
 		used: map[*group]map[string]*use{}, listed: map[string]time.Time{}, never: map[string]bool{},
@@ -113,6 +115,9 @@ func instanceKind(alert, severity string) kind { return kind{"StarRocksBackup" +
 
 // resume notes that Prometheus was stopped. After a long stop, it may or may not know what it knew.
 func (o *oracle) resume(stopped time.Duration) {
+	for about := range o.outages { // the alert may wait anew
+		o.outages[about] = o.world.now
+	}
 	if stopped < longStop {
 		return
 	}
@@ -259,6 +264,9 @@ func (o *oracle) take(i *instance, outcomes map[string]int, knows facts) {
 		o.memory[i.id] = map[kind]verdict{}
 	}
 	known, good := o.memory[i.id], outcomes[""]
+	if good < sum(outcomes) {
+		o.failed[i.id] = o.world.now
+	}
 	said := map[kind]verdict{unreadableKind: verdictOf(good == 0)} // one of a pair that can read it suffices
 	said[unreadableForHoursKind] = said[unreadableKind]
 	if rejected := outcomes["forbidden"] + outcomes["unauthorized"]; rejected+good > 0 {
@@ -275,7 +283,7 @@ func (o *oracle) take(i *instance, outcomes map[string]int, knows facts) {
 			} else if v, was := known[k]; was {
 				about := page{k, i.subject()}
 				o.unsaid[about] = earliest(o.unsaid[about], o.world.now)
-				known[k] = fade(v, o.world.now.Sub(o.unsaid[about]), o.world.slack())
+				known[k] = fade(v, o.world.now.Sub(o.unsaid[about]), o.world.now.Sub(o.failed[i.id]), o.world.slack())
 			}
 		}
 	}
@@ -285,16 +293,23 @@ func (o *oracle) take(i *instance, outcomes map[string]int, knows facts) {
 	}
 }
 
-// fade returns the verdict on what exporters have left unsaid for a time, though they read the instance. It lasts until they must have read
-// it again.
-func fade(v verdict, unsaid, slack time.Duration) verdict {
+// fade returns the verdict on what exporters have left unsaid for a time, though they read the instance, most of this time with no failure.
+// It lasts until they must have read it again.
+func fade(v verdict, unsaid, good, slack time.Duration) verdict {
 	switch {
-	case unsaid > slowHold+slowReread+slack:
+	case unsaid > slowHold+slowReread+slack && good > slowReread+slack:
 		return no
 	case unsaid > slowReread-slack:
 		return min(v, either)
 	}
 	return v
+}
+
+func sum(outcomes map[string]int) (n int) {
+	for _, one := range outcomes {
+		n += one
+	}
+	return n
 }
 
 func (o *oracle) judgeInstance(i *instance, v map[page]verdict) {

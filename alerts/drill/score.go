@@ -14,6 +14,7 @@ type score struct {
 	setting  setting
 	waits    map[kind]time.Duration
 	report   func(time.Time, page, string) // called for each mistake; may be nil
+	last     time.Time                     // the last evaluation
 	trackers map[page]*tracker
 	kinds    map[kind]*tally
 }
@@ -53,8 +54,9 @@ func (s *score) tally(k kind) *tally {
 	return s.kinds[k]
 }
 
-// observe scores one evaluation.
-func (s *score) observe(now time.Time, truth map[page]verdict, firing map[page]bool) {
+// observe scores one evaluation. It never sees enough.
+func (s *score) observe(now time.Time, truth map[page]verdict, firing map[page]bool) (enough bool) {
+	s.last = now
 	for p := range truth {
 		if s.trackers[p] == nil {
 			s.trackers[p] = &tracker{}
@@ -70,6 +72,7 @@ func (s *score) observe(now time.Time, truth map[page]verdict, firing map[page]b
 			s.report(now, p, mistake)
 		}
 	}
+	return false
 }
 
 // observe scores one evaluation and returns the mistake in it, if any.
@@ -113,7 +116,8 @@ func (t *tracker) observe(now time.Time, should verdict, fires bool, wait time.D
 		}
 		sum.delays = append(sum.delays, max(0, t.paged.Sub(t.firstCertain)))
 	}
-	if t.required && should == yes && t.wasFiring && !fires {
+	lagging := should == yes && t.certainSince.Equal(now) && t.wasFiring && !fires // an alert may see a record an evaluation later
+	if t.required && should == yes && t.wasFiring && !fires && !lagging {
 		sum.resolved++
 		mistake = "wrongly resolved"
 	}
@@ -122,7 +126,7 @@ func (t *tracker) observe(now time.Time, should verdict, fires bool, wait time.D
 		sum.falsePages++
 		mistake = "false"
 	}
-	t.wasFalse, t.wasFiring = falsely, fires
+	t.wasFalse, t.wasFiring = falsely, fires || lagging
 	return mistake
 }
 
@@ -146,7 +150,9 @@ func (t *tracker) end(sum *tally) (mistake string) {
 // finish ends the incidents that last until the end.
 func (s *score) finish() {
 	for p, t := range s.trackers {
-		t.end(s.tally(p.kind))
+		if mistake := t.end(s.tally(p.kind)); mistake != "" && s.report != nil {
+			s.report(s.last, p, mistake)
+		}
 	}
 }
 
