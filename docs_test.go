@@ -281,6 +281,71 @@ func TestDocsExamplesLoad(t *testing.T) {
 	}
 }
 
+// TestRecipes compares what the recipes for other systems name with what there is.
+func TestRecipes(t *testing.T) {
+	recipes := strings.Join(fenced.FindAllString(readDoc(t, "docs/integrations.md"), -1), "\n")
+	named := func(pattern string, least int) (all []string) {
+		t.Helper()
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(recipes, -1) {
+			all = append(all, m[1])
+		}
+		if len(all) < least {
+			t.Errorf("found %d of %s, want at least %d", len(all), pattern, least)
+		}
+		return all
+	}
+
+	metrics := readDoc(t, "docs/metrics.md") // which has those of the program, see TestDocsListEveryMetric
+	for _, name := range named(`- (starrocks_backup_\w+: \w+)`, 5) {
+		metric, renamed, _ := strings.Cut(name, ": ")
+		if !strings.Contains(metrics, "| `"+metric+"`") || metric != "starrocks_backup_"+renamed {
+			t.Errorf("the recipe for Datadog sends %s as %s: no such metric, or more than the prefix is cut off", metric, renamed)
+		}
+	}
+	series := len(health.Conditions()) + len((&fleet.InstanceResult{}).ReadConditions()) + 4 // metrics of one series
+	limit := fmt.Sprintf("at least %d times the number of instances", series)
+	if !strings.Contains(readDoc(t, "docs/integrations.md"), limit) {
+		t.Errorf("Datadog: the limit is not %s", limit)
+	}
+	for _, port := range named(`localhost:(\d+)(?:"|/metrics)`, 3) {
+		if port != "10980" {
+			t.Errorf("a recipe scrapes port %s", port)
+		}
+	}
+	account, namespace := readManifest(t, "serviceaccount"), readManifest(t, "namespace")
+	for _, subject := range named(`system:serviceaccount:([\w:-]+)`, 1) {
+		if want := namespace.Metadata.Name + ":" + account.Metadata.Name; subject != want {
+			t.Errorf("the role is for the service account %s, the manifests have %s", subject, want)
+		}
+	}
+	role := account.Metadata.Annotations["pod-identity.alibabacloud.com/role-name"]
+	for _, name := range append(named(`role_name = "([\w-]+)"`, 1), named(`RoleName: ([\w-]+)`, 1)...) {
+		if name != role {
+			t.Errorf("the role is called %s, the service account asks for %s", name, role)
+		}
+	}
+	for _, policy := range named(`(Aliyun\w+Access)`, 2) {
+		if !strings.Contains(readDoc(t, "docs/configuration.md"), "`"+policy+"`") {
+			t.Errorf("docs/configuration.md does not name the policy %s", policy)
+		}
+	}
+}
+
+type manifest struct {
+	Metadata struct {
+		Name        string
+		Annotations map[string]string
+	}
+}
+
+func readManifest(t *testing.T, name string) (m manifest) {
+	t.Helper()
+	if err := yaml.Unmarshal([]byte(readDoc(t, "deploy/kubernetes/"+name+".yaml")), &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 func TestReadmeIsShort(t *testing.T) {
 	if lines := strings.Count(readDoc(t, "README.md"), "\n"); lines > 200 {
 		t.Errorf("README.md has %d lines; what a user reads after the first five minutes goes to docs/", lines)
