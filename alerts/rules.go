@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,12 +51,11 @@ type alert struct {
 
 // groups returns all rules. Groups do not depend on the order in which they are evaluated, and have at most 20 rules.
 func groups(p parameters) ([]group, error) {
-	onExporters := readAlerts
 	down, err := exporterDown(p)
 	if err != nil {
 		return nil, err
 	}
-	onExporters = append(append(onExporters, exporterAlerts...), down)
+	onExporters := append(slices.Concat(readAlerts, exporterAlerts), down)
 	if p.watchdog {
 		onExporters = append(onExporters, watchdog)
 	}
@@ -64,10 +64,19 @@ func groups(p parameters) ([]group, error) {
 		{name: "starrocks_backup", comment: "What is wrong with the backups of an instance.", alerts: backupAlerts},
 		{name: "starrocks_backup_exporter", comment: "What keeps the exporters from seeing it.", alerts: onExporters},
 	}
-	named := map[string]bool{"critical": true, "warning": true, "none": true}
+	named, waits := map[string]bool{"critical": true, "warning": true, "none": true}, map[string]model.Duration{}
 	for _, g := range all {
 		for _, a := range g.alerts {
-			named[a.name], named[a.name+"/"+a.severity] = true, true
+			key := a.name + "/" + a.severity
+			named[a.name], named[key] = true, true
+			if waits[key], err = model.ParseDuration(cmp.Or(p.wait(a.name, a.severity, a.wait), "0s")); err != nil {
+				return nil, fmt.Errorf("%s: %w", key, err)
+			}
+		}
+	}
+	for one, region := range replacedBy {
+		if waits[one] < waits[region+"/critical"]+model.Duration(regionFirst) {
+			return nil, fmt.Errorf("%s must wait %v longer than %s, or an outage of a region raises an alert for each instance", one, regionFirst, region)
 		}
 	}
 	for _, keys := range []map[string]string{p.severities, p.waits} {
@@ -161,8 +170,7 @@ func holdsForMost(condition string) string {
 ) >= 5`, condition)
 }
 
-// quietWhile ends the expression of an alert on an instance that is quiet while the region's own alert fires. The region's must fire 5 minutes
-// sooner at least: where rules see what they wrote an evaluation later, the instances' would come with it.
+// quietWhile ends the expression of an alert on an instance that is quiet while the region's own alert fires.
 func quietWhile(regions string) string {
 	return fmt.Sprintf("\nunless on (cluster, region_id) ALERTS{alertname=%q,alertstate=\"firing\"}", regions)
 }
@@ -297,8 +305,19 @@ var backupAlerts = []alert{
 	},
 }
 
-// The alerts of a region that replace those of its instances.
-const regionUnreadable, regionRejected = "StarRocksBackupRegionUnreadable", "StarRocksBackupRegionRejected"
+const (
+	regionUnreadable, regionRejected = "StarRocksBackupRegionUnreadable", "StarRocksBackupRegionRejected"
+	// regionFirst is how much sooner a region's alert fires than those that it replaces. Where rules see what they wrote an evaluation later,
+	// these would come with it otherwise.
+	regionFirst = 5 * time.Minute
+)
+
+// replacedBy names the alert of a region that keeps an alert on an instance quiet.
+var replacedBy = map[string]string{
+	"StarRocksBackupInstanceUnreadable/warning":   regionUnreadable,
+	"StarRocksBackupInstanceUnreadable/critical":  regionUnreadable,
+	"StarRocksBackupCredentialsRejected/critical": regionRejected,
+}
 
 // instanceUnreadable holds while no exporter can read an instance.
 var instanceUnreadable = "\nmin by (cluster, instance_id, region_id) (starrocks_backup:condition{condition=\"unreadable\"} >= 0) == 1" +
