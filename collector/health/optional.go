@@ -29,7 +29,10 @@ func (p *Policies) ExpireDays() float64 {
 	return shortest
 }
 
-// TimeoutSeconds returns how long a task may run by the policy that waits longest; NaN if one policy does not say.
+// longestTimeout is the longest timeout of a policy that is believed: an absurd one must not keep a task from being stuck.
+const longestTimeout = 30 * secondsPerDay
+
+// TimeoutSeconds returns how long a task may run by the policy that waits longest; NaN if one policy does not say, or cannot be believed.
 func (p *Policies) TimeoutSeconds() float64 {
 	if p == nil || len(p.All) == 0 {
 		return math.NaN()
@@ -37,6 +40,9 @@ func (p *Policies) TimeoutSeconds() float64 {
 	longest := 0.0
 	for _, one := range p.All {
 		longest = max(longest, one.TimeoutSeconds) // NaN if one is
+	}
+	if longest > longestTimeout {
+		return math.NaN()
 	}
 	return longest
 }

@@ -115,6 +115,7 @@ func TestStuckByTheTimeoutOfThePolicy(t *testing.T) {
 		"one does not say":            {policies(policy(7, 2), policy(7, nan)), 3, 1, false},
 		"one does not say, long":      {policies(policy(7, 2), policy(7, nan)), 4.1, 1, true},
 		"no policy, long":             {policies(), 4.1, 1, true},
+		"an absurd timeout":           {policies(policy(7, 721)), 4.1, 1, true},
 		"no completed run":            {policies(policy(7, 2)), 2.3, 0, true},
 		"no completed run, no policy": {nil, 4.1, 0, true},
 	} {
