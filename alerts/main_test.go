@@ -46,6 +46,10 @@ func TestParametersChangeTheRules(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got[name], want)
 		}
 	}
+	if text := generate(t, "--severity=critical=1", "--for=StarRocksBackupExporterDown=5s"); !strings.Contains(text, `severity: "1"`) ||
+		strings.Contains(text, "offset 0s") {
+		t.Error("a severity is a number, or an offset is 0")
+	}
 	if label.MatchString(text) {
 		t.Error("the label cluster is left")
 	}
@@ -83,12 +87,22 @@ func TestAnnotationsWithoutTheLabelCluster(t *testing.T) {
 }
 
 func TestUnknownParametersAreErrors(t *testing.T) {
-	for _, argument := range []string{
-		"--severity=StarRocksBackupLost=critical", "--for=StarRocksBackupLost=1h", "--for=StarRocksBackupRegionUnreadable=soon", "--for=StarRocksBackupStuck=2x",
-		"--for=StarRocksBackupRegionUnreadable=26m", "--for=StarRocksBackupCredentialsRejected=14m", "--for=StarRocksBackupInstanceUnreadable=5m",
+	for argument, want := range map[string]string{
+		"--severity=StarRocksBackupLost=critical":      `no alert or severity "StarRocksBackupLost"`,
+		"--severity=critical=":                         "critical is empty",
+		"--for=StarRocksBackupLost=1h":                 `no alert "StarRocksBackupLost"`,
+		"--for=critical=1h":                            `no alert "critical"`,
+		"--for=StarRocksBackupRegionUnreadable=soon":   "StarRocksBackupRegionUnreadable",
+		"--for=StarRocksBackupStuck=2x":                "2x",
+		"--for=StarRocksBackupMissing=":                "StarRocksBackupMissing is empty",
+		"--for=StarRocksBackupRegionUnreadable=26m":    "longer",
+		"--for=StarRocksBackupCredentialsRejected=14m": "longer",
+		"--for=StarRocksBackupInstanceUnreadable=5m":   "longer",
+		"--cluster-label=k8s-cluster":                  `"k8s-cluster" cannot be`,
+		"--cluster-label=":                             `"" cannot be`,
 	} {
-		if err := run([]string{argument}, &strings.Builder{}); err == nil {
-			t.Errorf("%s was accepted", argument)
+		if err := run([]string{argument}, &strings.Builder{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", argument, err, want)
 		}
 	}
 }

@@ -51,6 +51,9 @@ type alert struct {
 
 // groups returns all rules. Groups do not depend on the order in which they are evaluated, and have at most 20 rules.
 func groups(p parameters) ([]group, error) {
+	if !model.LegacyValidation.IsValidLabelName(p.cluster) {
+		return nil, fmt.Errorf("%q cannot be the name of a label", p.cluster)
+	}
 	down, err := exporterDown(p)
 	if err != nil {
 		return nil, err
@@ -64,11 +67,11 @@ func groups(p parameters) ([]group, error) {
 		{name: "starrocks_backup", comment: "What is wrong with the backups of an instance.", alerts: backupAlerts},
 		{name: "starrocks_backup_exporter", comment: "What keeps the exporters from seeing it.", alerts: onExporters},
 	}
-	named, waits := map[string]bool{"critical": true, "warning": true, "none": true}, map[string]model.Duration{}
+	named, severities, waits := map[string]bool{}, map[string]bool{}, map[string]model.Duration{}
 	for _, g := range all {
 		for _, a := range g.alerts {
 			key := a.name + "/" + a.severity
-			named[a.name], named[key] = true, true
+			named[a.name], named[key], severities[a.severity] = true, true, true
 			if waits[key], err = model.ParseDuration(cmp.Or(p.wait(a.name, a.severity, a.wait), "0s")); err != nil {
 				return nil, fmt.Errorf("%s: %w", key, err)
 			}
@@ -79,11 +82,20 @@ func groups(p parameters) ([]group, error) {
 			return nil, fmt.Errorf("%s must wait %v longer than %s, or an outage of a region raises an alert for each instance", one, regionFirst, region)
 		}
 	}
-	for _, keys := range []map[string]string{p.severities, p.waits} {
-		for key := range keys {
-			if !named[key] {
-				return nil, fmt.Errorf("there is no alert or severity %q", key)
-			}
+	for key, severity := range p.severities {
+		if !named[key] && !severities[key] {
+			return nil, fmt.Errorf("there is no alert or severity %q", key)
+		}
+		if severity == "" {
+			return nil, fmt.Errorf("the severity of %s is empty", key)
+		}
+	}
+	for key, wait := range p.waits {
+		if !named[key] {
+			return nil, fmt.Errorf("there is no alert %q", key)
+		}
+		if wait == "" {
+			return nil, fmt.Errorf("the waiting time of %s is empty", key)
 		}
 	}
 	return all, nil
@@ -435,7 +447,8 @@ func exporterDown(p parameters) (alert, error) {
 		return alert{}, fmt.Errorf("%s: %w", name, err)
 	}
 	// The page of the job fires two evaluations and the waiting time after the target is last seen down.
-	handover, quietFor := (wait + model.Duration(610*time.Second)).String(), max(0, wait-model.Duration(10*time.Second)).String()
+	handover := (wait + model.Duration(610*time.Second)).String()
+	quietFor := max(model.Duration(time.Second), wait-model.Duration(10*time.Second)).String()
 	return alert{
 		name: name, severity: "critical", wait: usual,
 		comment: `A target that does not answer. Without the label instance: a job that lacks more exporters than targets are down, because they

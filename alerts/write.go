@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -53,7 +54,11 @@ func writeAlert(b *strings.Builder, a alert, p parameters) {
 	if wait := p.wait(a.name, a.severity, a.wait); wait != "" {
 		fmt.Fprintf(b, "        for: %s\n", wait)
 	}
-	fmt.Fprintf(b, "        labels:\n          severity: %s\n        annotations:\n", p.severity(a.name, a.severity))
+	severity := p.severity(a.name, a.severity)
+	if severity != a.severity {
+		severity = strconv.Quote(severity) // YAML takes 1 for a number, which Kubernetes rejects
+	}
+	fmt.Fprintf(b, "        labels:\n          severity: %s\n        annotations:\n", severity)
 	summary, description := a.summary, a.description
 	if a.lastRead { // the alert is on an instance
 		summary, description = of+summary+": "+instanceOf, of+description
