@@ -108,7 +108,7 @@ var records = []record{
 		expr: `
 group by (cluster, job, instance) (
   last_over_time(starrocks_backup_exporter_build_info[` + day + `]) and on (cluster, job, instance) up
-  or last_over_time(starrocks_backup:exporter:down[` + day + `]) and on (cluster, job, instance) last_over_time(up[` + scrape + `]) == 0
+  or last_over_time(starrocks_backup:exporter:down[` + day + `]) and on (cluster, job, instance) (up or up offset 70s) == 0
 )
 unless on (cluster, job, instance) starrocks_backup_exporter_build_info`,
 	},
