@@ -211,7 +211,9 @@ const (
 
 var (
 	newestGood = known("last_success_timestamp_seconds", "humanizeTimestamp", "The newest good backup finished at %s.")
-	expires    = known("restorable_until_timestamp_seconds", "humanizeTimestamp", "The last backup that can be restored expires at %s.")
+	// humanizeTimestamp fails after 2262, and an expiry in 2999 or 9999 means never.
+	expires = asked("max(starrocks_backup_restorable_until_timestamp_seconds{%s}) < 9e9", "humanizeTimestamp",
+		"The last backup that can be restored expires at %s.")
 	// No metric says what canceled a run. The page does, where operations are read.
 	canceled = asked("max(starrocks_backup_last_task_status{%[1]s,status='canceled'}) == 1 and max(starrocks_backup_restores{%[1]s})", "",
 		"The newest run was canceled. If it was canceled by hand, the exporter's page may say when and by which operation.")
