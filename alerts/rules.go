@@ -454,7 +454,8 @@ func exporterDown(p parameters) (alert, error) {
 	return alert{
 		name: name, severity: "critical", wait: usual,
 		comment: `A target that does not answer. Without the label instance: a job that lacks more exporters than targets are down, because they
-are no targets any more. Where one turns into the other, both hold for the time that the alert waits, so that the page goes on.`,
+are no targets any more; or a change of the number of shards that does not come to an end.
+Where one turns into the other, both hold for the time that the alert waits, so that the page goes on.`,
 		expr: `
 starrocks_backup:exporter:down
 or (
@@ -476,11 +477,13 @@ or (
     )
     >= on (cluster, job) max by (cluster, job) (last_over_time(starrocks_backup_total_shards[` + day + `]))
   )
-)`,
+)
+or starrocks_backup:exporter:missing > 1 and on (cluster, job) starrocks_backup:exporter:missing offset 50m > 1`,
 		summary: "Backup exporter down: {{ with $labels.instance }}{{ . }} of {{ end }}{{ $labels.job }}",
 		description: "{{ if $labels.instance }}The target does not answer.{{ else }}Exporters that were there are no targets any more, " +
-			"or there are fewer shards than configured.{{ end }}\nAlerts on their instances stay as they were, for 26 hours at most. " +
-			"Start the exporter again; its log and the targets page of Prometheus say why it is down.",
+			"there are fewer shards than configured, or shards have disagreed on their number for an hour.{{ end }}\n" +
+			"Alerts on their instances stay as they were, for 26 hours at most. Start the exporter again; its log and " +
+			"the targets page of Prometheus say why it is down.",
 	}, nil
 }
 
