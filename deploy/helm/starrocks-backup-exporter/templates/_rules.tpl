@@ -40,7 +40,7 @@
 {{- if not (hasKey $alerts $key) -}}
 {{- fail (printf "prometheusRule.for: there is no alert %q" $key) -}}
 {{- end -}}
-{{- if or (hasPrefix "StarRocksBackupRegion" $key) (eq $key "StarRocksBackupExporterDown") -}}
+{{- if or (hasPrefix "StarRocksBackupRegion" $key) (hasPrefix "StarRocksBackupExporterDown" $key) -}}
 {{- fail (printf "prometheusRule.for: an expression contains the duration of %s: generate the rules instead, see README.md" $key) -}}
 {{- end -}}
 {{- end -}}
