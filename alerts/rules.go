@@ -19,7 +19,7 @@ const (
 	gap    = "10m10s" // the last scrape but one
 	day    = "26h10s"
 	slow   = "7h10s" // what is read slowly is read again: after a restart, nothing is known of it for a while
-	reread = "2h10s" // the same, while no read of the instance fails
+	reread = "2h10s" // the same, while nine of ten reads of the instance work
 )
 
 // parameters are what a user may change without touching an expression.
@@ -148,7 +148,9 @@ Once an instance is removed, unreadable is -1 for a moment, so that nothing brin
 or on (cluster, instance_id, region_id, condition) (
   (
     last_over_time(starrocks_backup:condition{condition=~"no_policy|restore_untested"}[` + chain + `])
-    and on (cluster, job, instance_id, region_id) (min_over_time(starrocks_backup_up[` + reread + `]) == 1 and starrocks_backup_up offset 2h)
+    and on (cluster, job, instance_id, region_id) (
+      avg_over_time(starrocks_backup_up[` + reread + `]) > 0.9 and starrocks_backup_up offset 2h
+    )
     unless on (cluster, job, instance_id, region_id, condition)
     last_over_time(starrocks_backup_condition{condition=~"no_policy|restore_untested"}[` + slow + `])
   ) * 0 - 1
