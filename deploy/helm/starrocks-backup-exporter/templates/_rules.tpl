@@ -41,7 +41,7 @@
 {{- fail (printf "prometheusRule.for: there is no alert %q" $key) -}}
 {{- end -}}
 {{- if or (hasPrefix "StarRocksBackupRegion" $key) (hasPrefix "StarRocksBackupExporterDown" $key) -}}
-{{- fail (printf "prometheusRule.for: an expression contains the duration of %s: generate the rules instead, see README.md" $key) -}}
+{{- fail (printf "prometheusRule.for: other rules depend on how long %s waits: generate the rules instead, see README.md" $key) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $rules -}}
