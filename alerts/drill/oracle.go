@@ -68,7 +68,7 @@ const (
 	shrinkDelay  = 20 * minute // an exporter keeps the last instances of a region until three lists lack them
 	settlingTime = 15 * minute // after a stop: alerts wait anew, or as long as before
 	slowHold     = 7 * hour    // what is read slowly may be unknown that long, and ...
-	slowReread   = 2 * hour    // ... must be read again within this time
+	slowReread   = 2 * hour    // ... must be read again within this time, nine tenths of it without a failure
 	noticed      = hour        // how long a change of identity pages, and how long a region may go unlisted
 
 	regionUnreadableWait = 25 * minute
@@ -299,7 +299,7 @@ func fade(v verdict, unsaid, good, slack time.Duration) verdict {
 	switch {
 	case unsaid > slowHold+slowReread+slack && good > slowReread+slack:
 		return no
-	case unsaid > slowReread-slack:
+	case unsaid > slowReread*9/10-slack:
 		return min(v, either)
 	}
 	return v
