@@ -79,7 +79,8 @@ func groups(p parameters) ([]group, error) {
 	}
 	for one, region := range replacedBy {
 		if waits[one] < waits[region+"/critical"]+model.Duration(regionFirst) {
-			return nil, fmt.Errorf("%s must wait %v longer than %s, or an outage of a region raises an alert for each instance", one, regionFirst, region)
+			return nil, fmt.Errorf("%s must wait %v longer than %s, or an outage of a region raises an alert for each instance",
+				one, regionFirst, region)
 		}
 	}
 	for key, severity := range p.severities {
