@@ -6,7 +6,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
 )
+
+// longestRefresh is how old a list of instances may be for the alert StarRocksBackupDiscoveryFailed.
+const longestRefresh = model.Duration(time.Hour)
 
 // warn notes what is allowed but probably a mistake.
 func (c *Config) warn(f *findings) {
@@ -32,6 +38,9 @@ func (c *Config) warn(f *findings) {
 	}
 	for i, e := range c.Discovery {
 		path := fmt.Sprintf("discovery[%d]", i)
+		if e.RefreshInterval > longestRefresh {
+			f.warn(path+".refresh_interval", "the alert StarRocksBackupDiscoveryFailed fires if a list is older than %s", longestRefresh)
+		}
 		use(path, e.Account)
 		c.warnOfRegion(f, path, e.RegionID)
 	}
