@@ -148,7 +148,7 @@ func TestAlertsWhileShardsChange(t *testing.T) {
 		scraped(2 + shard)
 	}
 	p.settles(t, want)
-	p.evaluations(t, began, want, "")
+	p.evaluations(t, began, want)
 	if err := compare(hook.resolved(), nil); err != nil {
 		t.Errorf("resolved while shards changed: %v", err)
 	}
