@@ -29,6 +29,8 @@ pods() { kubectl -n "$1" get pods -o name | sort; } # namespace
 ready() { kubectl -n "$1" get pods -o jsonpath='{.items[*].status.conditions[?(@.type=="Ready")].status}'; } # namespace
 is() { [[ $("${@:2}") == "$1" ]]; }                                                                      # want command...
 nothing() { [[ -z $("$@") ]]; }
+# Helm writes a line for each link in the chart, at each use.
+helm() { { command helm "$@" 2>&1 >&3 | sed '/found symbolic link/d' >&2; } 3>&1; }
 release() { helm -n "$helm_namespace" "$@"; }
 # Shorter than in earnest: kubelet.sh makes pods ready at once.
 install() { release upgrade --install "$name" "$chart" --set minReadySeconds=1 --atomic --timeout 5m "$@" >/dev/null; }
