@@ -19,8 +19,10 @@ if [[ -z $alertmanager ]] || ! command -v prometheus >/dev/null; then
 	exit 1
 fi
 ./starrocks_backup_exporter --demo &
-prometheus --config.file=deploy/prometheus.yml --storage.tsdb.path="$data/prometheus" --web.listen-address=localhost:9090 &
-"$alertmanager" --config.file=deploy/alertmanager.yml --storage.path="$data/alertmanager" --cluster.listen-address= --web.listen-address=localhost:9093 &
+prometheus --config.file=deploy/prometheus.yml --storage.tsdb.path="$data/prometheus" --web.listen-address=localhost:9090 \
+	--web.external-url=http://localhost:9090/ &
+"$alertmanager" --config.file=deploy/alertmanager.yml --storage.path="$data/alertmanager" --cluster.listen-address= \
+	--web.listen-address=localhost:9093 --web.external-url=http://localhost:9093/ &
 if command -v grafana >/dev/null; then
 	mkdir -p "$data"/provisioning/{datasources,dashboards}
 	cp dashboards/provisioning/datasources.yml "$data/provisioning/datasources"
@@ -29,7 +31,7 @@ if command -v grafana >/dev/null; then
 		grafana server --homepath "${GRAFANA_HOME:-/usr/share/grafana}" &
 	echo 'Grafana: http://localhost:3000/d/starrocks-backup-fleet'
 else
-	echo 'Grafana is not installed, so the dashboards are not available.'
+	echo 'Grafana is not installed. After two minutes, make draw in another terminal draws its dashboard into dist/fleet.png.'
 fi
 # Debian builds Alertmanager without pages, and Prometheus with its alerts at another address.
 echo 'The exporter: http://localhost:10980/  Prometheus: http://localhost:9090/'

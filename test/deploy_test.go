@@ -24,6 +24,9 @@ func TestDemoStack(t *testing.T) {
 		if err == nil && !strings.Contains(string(text), "StarRocksBackupWatchdog") {
 			err = fmt.Errorf("no watchdog in %s", text)
 		}
+		if err == nil && !strings.Contains(string(text), `"generatorURL":"http://localhost:9090/`) {
+			err = fmt.Errorf("no link to Prometheus in %s", text)
+		}
 		return err
 	})
 	if err := stack.Signal(os.Interrupt); err != nil {
@@ -39,7 +42,7 @@ func TestDemoStack(t *testing.T) {
 	})
 }
 
-// What compose.yml mounts and runs is there: no engine has run it yet.
+// What compose.yml mounts and runs is there. No engine runs it here: its images come from a registry.
 func TestComposeMountsWhatIsThere(t *testing.T) {
 	text, err := os.ReadFile("deploy/compose.yml")
 	if err != nil {
