@@ -31,7 +31,7 @@ LDFLAGS  = -s -w \
 	-X $(STAMP).BuildUser=$(BUILD_USER) \
 	-X $(STAMP).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test test-heavy race lint fuzz soak bench bench-guard bench-rules drill verify-recording dashboards rules chart kubernetes-test demo-stack image image-args release check-release notice identity fmt clean tools lint-tools
+.PHONY: build test test-heavy race lint fuzz soak bench bench-guard bench-rules drill verify-recording dashboards rules chart kubernetes-test demo-stack draw image image-args release check-release notice identity fmt clean tools lint-tools
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
@@ -150,6 +150,12 @@ image-args:
 # Exporter, Prometheus with the rules, Alertmanager, and Grafana where it is installed; see deploy/compose.yml for containers.
 demo-stack: build
 	deploy/demo-stack.sh
+
+# Draws the fleet's dashboard from the running demo stack, for machines without Grafana.
+draw: tools
+	mkdir -p dist
+	node dashboards/render/render.js --hours=1 --scrape=15 dashboards/fleet.json http://localhost:9090 dist/fleet.png >/dev/null
+	@echo 'Drawn: dist/fleet.png'
 
 # Archives, packages, bills of materials and their sums in dist/. See scripts/check-release.sh.
 release:
