@@ -31,7 +31,7 @@ if command -v grafana >/dev/null; then
 		grafana server --homepath "${GRAFANA_HOME:-/usr/share/grafana}" &
 	echo 'Grafana: http://localhost:3000/d/starrocks-backup-fleet'
 else
-	echo 'Grafana is not installed. After two minutes, make draw in another terminal draws its dashboard into dist/fleet.png.'
+	echo 'Grafana is not installed. After three minutes, make draw in another terminal draws the dashboard into dist/fleet.png.'
 fi
 # Debian builds Alertmanager without pages, and Prometheus with its alerts at another address.
 echo 'The exporter: http://localhost:10980/  Prometheus: http://localhost:9090/'

@@ -13,7 +13,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The demo stack without containers: Prometheus scrapes the demo, its alerts reach Alertmanager, and an interrupt ends all of it.
+// The demo stack without containers: Prometheus scrapes the demo, its alerts reach Alertmanager, its dashboard is drawn, and an interrupt
+// ends all of it.
 func TestDemoStack(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "make", "build").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -29,6 +30,9 @@ func TestDemoStack(t *testing.T) {
 		}
 		return err
 	})
+	if out, err := exec.CommandContext(t.Context(), "make", "draw").CombinedOutput(); err != nil { // it fails if a query does
+		t.Errorf("%v\n%s", err, out)
+	}
 	if err := stack.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
