@@ -124,8 +124,8 @@ func TestScore(t *testing.T) {
 		{"false because it does not end", "--xxxx----", "----xxxxxx", tally{incidents: 1, inTime: 1, falsePages: 1}},
 		{"either way", "--????????", "----xx-x--", tally{}},
 		{"a doubt resets the wait", "--xx?xxxxx", "-------xxx", tally{incidents: 1, inTime: 1}},
-		{"resolves for an evaluation after a doubt", "--xxxxx?xx", "----xxxx-x", tally{incidents: 1, inTime: 1}},
-		{"resolves after a doubt", "--xxxxx?xx", "----xxxx--", tally{incidents: 1, inTime: 1, resolved: 1}},
+		{"resolves an evaluation after a doubt", "--xxxxx?xxx", "----xxxx---", tally{incidents: 1, inTime: 1}},
+		{"resolves two evaluations after a doubt", "--xxxxx?xxx", "----xxxxx--", tally{incidents: 1, inTime: 1, resolved: 1}},
 		{"may resolve in doubt", "--xxxxx?xx", "----xxx---", tally{incidents: 1, inTime: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -116,8 +116,8 @@ func (t *tracker) observe(now time.Time, should verdict, fires bool, wait time.D
 		}
 		sum.delays = append(sum.delays, max(0, t.paged.Sub(t.firstCertain)))
 	}
-	lagging := should == yes && t.certainSince.Equal(now) && t.wasFiring && !fires // an alert may see a record an evaluation later
-	if t.required && should == yes && t.wasFiring && !fires && !lagging {
+	// An alert may see a record an evaluation later: what resolves just after a doubt resolves because of it.
+	if t.required && should == yes && !t.certainSince.Equal(now) && t.wasFiring && !fires {
 		sum.resolved++
 		mistake = "wrongly resolved"
 	}
@@ -126,7 +126,7 @@ func (t *tracker) observe(now time.Time, should verdict, fires bool, wait time.D
 		sum.falsePages++
 		mistake = "false"
 	}
-	t.wasFalse, t.wasFiring = falsely, fires || lagging
+	t.wasFalse, t.wasFiring = falsely, fires
 	return mistake
 }
 
