@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,46 +21,60 @@ import (
 // candidate is a set of rules under test, and who scores it.
 type candidate struct {
 	name, rules string
-	judge       interface {
-		// observe judges one evaluation, and reports whether it has seen enough.
-		observe(now time.Time, truth map[page]verdict, firing map[page]bool) (enough bool)
+	judge       judge
+}
+
+// judge judges one evaluation after the other.
+type judge interface {
+	// observe reports whether the judge has seen enough.
+	observe(now time.Time, truth map[page]verdict, firing map[page]bool) (enough bool)
+}
+
+// player is a server with the rules of a candidate.
+type player struct {
+	*server
+	judge judge
+}
+
+// newPlayers returns a player for each candidate, and the text of all rules.
+func newPlayers(directory string, w *world, candidates []candidate) (players []player, rules string, err error) {
+	for _, c := range candidates {
+		text, err := bare(c.rules)
+		if err != nil {
+			return players, "", fmt.Errorf("%s: %w", c.name, err)
+		}
+		s, err := newServer(c.name, directory, text, w)
+		if err != nil {
+			return players, "", err
+		}
+		players, rules = append(players, player{s, c.judge}), rules+text
 	}
+	return players, rules, nil
 }
 
 // drill runs all candidates on one world at once, until the world ends or their judges have seen enough.
 func drill(ctx context.Context, directory string, w *world, candidates []candidate) (e exposure, err error) {
-	api := inProcess{w.simulate()}
-	var texts []string
-	servers := make([]*server, len(candidates))
-	for n, p := range candidates {
-		text, err := bare(p.rules)
-		if err != nil {
-			return e, fmt.Errorf("%s: %w", p.name, err)
+	players, rules, err := newPlayers(directory, w, candidates)
+	defer func() {
+		for _, p := range players {
+			p.close()
 		}
-		if servers[n], err = newServer(p.name, directory, text, w); err != nil {
-			return e, err
-		}
-		texts = append(texts, text)
-		defer func() {
-			if servers[n] != nil {
-				servers[n].close()
-			}
-		}()
+	}()
+	if err != nil {
+		return e, err
 	}
+	api := inProcess{w.simulate()}
 	before := map[page]verdict{}
-	truth, scrapes, settled := newOracle(w), newScraper(strings.Join(texts, "\n")), w.start
-	for left := len(candidates); left > 0 && w.now.Before(w.end); w.now = w.now.Add(w.step) {
+	truth, scrapes, settled := newOracle(w), newScraper(rules), w.start
+	for ; len(players) > 0 && w.now.Before(w.end); w.now = w.now.Add(w.step) {
 		if during(w.stops, w.now) {
 			continue
 		}
 		if stopped := w.stopEnding(); stopped > 0 {
 			truth.resume(stopped)
 			scrapes.restart()
-			for _, s := range servers {
-				if s == nil {
-					continue
-				}
-				if err := s.start(); err != nil {
+			for _, p := range players {
+				if err := p.start(); err != nil {
 					return e, err
 				}
 			}
@@ -86,20 +99,19 @@ func drill(ctx context.Context, directory string, w *world, candidates []candida
 				should[p] = min(v, either)
 			}
 		}
-		for n, p := range candidates {
-			if servers[n] == nil {
-				continue
-			}
-			firing, err := servers[n].step(ctx, w.now, all)
+		playing := players[:0]
+		for _, p := range players {
+			firing, err := p.step(ctx, w.now, all)
 			if err != nil {
 				return e, err
 			}
 			if p.judge.observe(w.now, should, firing) {
-				servers[n].close()
-				servers[n] = nil
-				left--
+				p.close()
+			} else {
+				playing = append(playing, p)
 			}
 		}
+		players = playing
 	}
 	return e, nil
 }
