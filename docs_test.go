@@ -281,7 +281,7 @@ func TestDocsExamplesLoad(t *testing.T) {
 	}
 }
 
-// TestRecipes compares what the recipes for other systems name with what there is.
+// TestRecipes checks that what the recipes for other systems name exists.
 func TestRecipes(t *testing.T) {
 	recipes := strings.Join(fenced.FindAllString(readDoc(t, "docs/integrations.md"), -1), "\n")
 	named := func(pattern string, least int) (all []string) {

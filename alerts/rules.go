@@ -18,7 +18,7 @@ const (
 	scrape = "6m10s"  // the last scrape: intervals of up to 5 minutes
 	gap    = "10m10s" // the last scrape but one
 	day    = "26h10s"
-	slow   = "7h10s" // what is read slowly is read again: after a restart, nothing is known of it for a while
+	slow   = "7h10s" // policies and restores are read again: after a restart, nothing is known of them for a while
 	reread = "2h10s" // the same, while nine of ten reads of the instance work
 )
 
@@ -324,8 +324,8 @@ var backupAlerts = []alert{
 
 const (
 	regionUnreadable, regionRejected = "StarRocksBackupRegionUnreadable", "StarRocksBackupRegionRejected"
-	// regionFirst is how much sooner a region's alert fires than those that it replaces. Where rules see what they wrote an evaluation later,
-	// these would come with it otherwise.
+	// regionFirst is how much sooner a region's alert fires than those that it replaces. Otherwise they would fire together where rules
+	// see their own results one evaluation later.
 	regionFirst = 5 * time.Minute
 )
 

@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// longestRefresh is how old a list of instances may be for the alert StarRocksBackupDiscoveryFailed.
+// longestRefresh is how old a list of instances may get before the alert StarRocksBackupDiscoveryFailed fires.
 const longestRefresh = model.Duration(time.Hour)
 
 // warn notes what is allowed but probably a mistake.

@@ -114,8 +114,8 @@ func configure(t *testing.T, file, api string, fleet []simulator.DemoInstance) {
 	}
 }
 
-// bridged is the window of the rules that bridges scrapes in batches, shortened so that the test can outlast it. It is far longer than a
-// change takes to arrive.
+// bridged is the window in which the rules bridge scrapes that arrive in batches, shortened so that the test can outlast it. It is far
+// longer than a change takes to arrive.
 const bridged = "40s"
 
 // newPipelineWithAgent starts the pipeline with an agent that sends a scrape in four batches. It sends a batch when it is full, so the
@@ -136,7 +136,7 @@ func newPipelineWithAgent(t *testing.T, hook *webhook, exporter string) (*pipeli
 // batchGate passes batches on to a Prometheus.
 type batchGate struct {
 	address string
-	slow    atomic.Bool // whether each batch waits until the records have been evaluated with the one before
+	slow    atomic.Bool // whether each batch waits until the records have been evaluated with the previous one
 }
 
 func newBatchGate(t *testing.T, to prometheusServer) *batchGate {

@@ -296,7 +296,7 @@ alerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}], alert_relabel_c
 `, rules, p.alertmanager)
 	p.kill = runPrometheus(t, p.prometheus, configuration, append(flags,
 		"--storage.tsdb.path="+filepath.Join(t.TempDir(), "prometheus"),
-		"--rules.alert.resend-delay=10s")...).Kill // the first are lost: Alertmanager is not discovered yet
+		"--rules.alert.resend-delay=10s")...).Kill // the first alerts are lost: Alertmanager is not discovered yet
 }
 
 // runPrometheus starts a Prometheus and waits until it is ready.
@@ -311,7 +311,7 @@ func runPrometheus(t *testing.T, address, configuration string, flags ...string)
 	return process
 }
 
-// shorterRules writes a copy of the rules that wait, and are evaluated, in seconds.
+// shorterRules writes a copy of the rules with waiting times and evaluation intervals of seconds.
 func shorterRules(t *testing.T) (file string) {
 	t.Helper()
 	file = edited(t, "alerts/rules.yml", `for|interval`, `\.groups\.\d+\.(interval|rules\.\d+\.for)`, func(old string) string {
@@ -468,7 +468,7 @@ func (p *pipeline) states(t *testing.T) (states []string, err error) {
 	return states, err
 }
 
-// evaluations shows that ever since exactly the wanted alerts fired, except some that may, and returns for how many evaluations those did.
+// evaluations checks that exactly the wanted alerts fired ever since, and perhaps some that may, and returns for how many evaluations.
 // It looks twice a second, because groups of rules are evaluated once a second, each at a time of its own.
 func (p *pipeline) evaluations(t *testing.T, since time.Time, want map[string]string, may ...string) (n int) {
 	t.Helper()

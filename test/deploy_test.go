@@ -46,7 +46,7 @@ func TestDemoStack(t *testing.T) {
 	})
 }
 
-// What compose.yml mounts and runs is there. No engine runs it here: its images come from a registry.
+// What compose.yml mounts and runs exists. No engine runs it here: its images come from a registry.
 func TestComposeMountsWhatIsThere(t *testing.T) {
 	text, err := os.ReadFile("deploy/compose.yml")
 	if err != nil {

@@ -152,8 +152,8 @@ func (t *tally) counts() [6]int {
 	return [6]int{t.incidents, t.inTime, t.late, t.missed, t.resolved, t.falsePages}
 }
 
-// TestBenchmarkedStates checks that the fleet that make bench-rules measures is in the state that the table names. What it takes depends
-// on the machine, and is not checked here.
+// TestBenchmarkedStates checks that the fleet that make bench-rules measures is in the state that the table names. The cost depends
+// on the machine and is not checked here.
 func TestBenchmarkedStates(t *testing.T) {
 	const instances = 10
 	var out strings.Builder

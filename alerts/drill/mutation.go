@@ -135,7 +135,7 @@ func (s *suspect) noticed() bool {
 	return s.mistake != ""
 }
 
-// trial is the score of a suspect in one world. It has seen enough once the suspect is noticed, in whichever world.
+// trial is the score of a suspect in one world. It has seen enough once the suspect is noticed in any world.
 type trial struct {
 	*score
 	*suspect
@@ -146,11 +146,11 @@ func (t trial) observe(now time.Time, truth map[page]verdict, firing map[page]bo
 	return t.noticed()
 }
 
-// trials is the score of the rules as they are, and of the suspects that were not noticed before, in one world.
+// trials is the score of the unchanged rules, and of the suspects that were not noticed before, in one world.
 type trials struct {
 	*score
 	all      []trial
-	excluded map[mistake]bool // the rules as they are make it, too
+	excluded map[mistake]bool // the unchanged rules make it, too
 }
 
 type mistake struct {

@@ -293,8 +293,8 @@ func (o *oracle) take(i *instance, outcomes map[string]int, knows facts) {
 	}
 }
 
-// fade returns the verdict on what exporters have left unsaid for a time, though they read the instance, most of this time with no failure.
-// It lasts until they must have read it again.
+// fade returns the verdict on something that exporters have not reported for a time (unsaid), although they read the instance, for the
+// last part of it without a failure (good). The verdict lasts until they must have read it again.
 func fade(v verdict, unsaid, good, slack time.Duration) verdict {
 	switch {
 	case unsaid > slowHold+slowReread+slack && good > slowReread+slack:

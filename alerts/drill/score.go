@@ -54,7 +54,7 @@ func (s *score) tally(k kind) *tally {
 	return s.kinds[k]
 }
 
-// observe scores one evaluation. It never sees enough.
+// observe scores one evaluation. It always reports false: a score never has enough.
 func (s *score) observe(now time.Time, truth map[page]verdict, firing map[page]bool) (enough bool) {
 	s.last = now
 	for p := range truth {
@@ -116,7 +116,7 @@ func (t *tracker) observe(now time.Time, should verdict, fires bool, wait time.D
 		}
 		sum.delays = append(sum.delays, max(0, t.paged.Sub(t.firstCertain)))
 	}
-	// An alert may see a record an evaluation later: what resolves just after a doubt resolves because of it.
+	// An alert may see a record one evaluation later, so an alert that resolves just after a doubt resolves because of it.
 	if t.required && should == yes && !t.certainSince.Equal(now) && t.wasFiring && !fires {
 		sum.resolved++
 		mistake = "wrongly resolved"

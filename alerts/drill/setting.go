@@ -46,8 +46,8 @@ func (s setting) slack() time.Duration {
 	return slack
 }
 
-// early is how much sooner a page may fire: until the end of a condition is delivered, it seems to last; and after a scrape that is missed
-// while Prometheus restarts, an exporter seems to be gone once the sample before it is 5 minutes old.
+// early is how much sooner a page may fire. A condition seems to last until its end is delivered. If a scrape is missed while Prometheus
+// restarts, an exporter seems to be gone once the sample before it is 5 minutes old.
 func (s setting) early() time.Duration {
 	if s.late || s.scrape >= 5*minute {
 		return s.scrape

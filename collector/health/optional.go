@@ -29,10 +29,10 @@ func (p *Policies) ExpireDays() float64 {
 	return shortest
 }
 
-// longestTimeout is the longest timeout of a policy that is believed: an absurd one must not keep a task from being stuck.
+// longestTimeout is the longest timeout of a policy that is believed: with an absurd one, no task would ever count as stuck.
 const longestTimeout = 30 * secondsPerDay
 
-// TimeoutSeconds returns how long a task may run by the policy that waits longest; NaN if one policy does not say, or cannot be believed.
+// TimeoutSeconds returns the longest timeout of all policies; NaN if one policy does not say, or if it is longer than longestTimeout.
 func (p *Policies) TimeoutSeconds() float64 {
 	if p == nil || len(p.All) == 0 {
 		return math.NaN()
