@@ -55,7 +55,6 @@ var mutations = []mutation{
 	},
 	{"the chain ends with the list", record + "condition", "discovery_complete == 0", "discovery_complete == 2"},
 	{"the chain never ends", record + "condition", "and on (cluster, job, instance_id, region_id) (", "and on () ("},
-	{"the chain of what is read slowly never ends", record + "condition", "[7h10s]", "[700h]"},
 	{
 		"what is read slowly ends with an outage", record + "condition",
 		"avg_over_time(starrocks_backup_up[2h10s]) > 0.9", "starrocks_backup_up",
