@@ -80,10 +80,11 @@ type oracle struct {
 	world *world
 	// What is known of each instance: the verdicts of the newest read that says something.
 	memory   map[string]map[kind]verdict
-	unsaid   map[page]time.Time   // since when exporters that read an instance do not know of its policies or restores
-	failed   map[string]time.Time // by instance: when a read last failed
-	doubtful map[page]bool        // Prometheus may know nothing of it any more: it stopped for long, or the exporter was gone for long
-	released map[string]time.Time // since when nothing holds what is known of an instance
+	unsaid   map[page]time.Time          // since when exporters that read an instance do not know of its policies or restores
+	failed   map[string]time.Time        // by instance: when a read last failed
+	before   map[string]map[kind]verdict // memory before the last read, where that may arrive late
+	doubtful map[page]bool               // Prometheus may know nothing of it any more: it stopped for long, or the exporter was gone for long
+	released map[string]time.Time        // since when nothing holds what is known of an instance
 	targets  map[*exporter]target
 	back     map[*exporter]time.Time    // since when it answers
 	outages  map[page]time.Time         // since when most instances of a region certainly share a trouble
@@ -103,7 +104,7 @@ type target struct {
 
 func newOracle(w *world) *oracle {
 	return &oracle{
-		world: w, memory: map[string]map[kind]verdict{}, unsaid: map[page]time.Time{}, failed: map[string]time.Time{},
+		world: w, memory: map[string]map[kind]verdict{}, unsaid: map[page]time.Time{}, failed: map[string]time.Time{}, before: map[string]map[kind]verdict{},
 		doubtful: map[page]bool{},
 		released: map[string]time.Time{}, targets: map[*exporter]target{}, back: map[*exporter]time.Time{},
 		outages: map[page]time.Time{}, silent: map[*group][]*exporter{},
@@ -215,6 +216,14 @@ func (o *oracle) observe(g *group, i *instance, missing verdict) {
 		o.take(i, outcomes, knows)
 		return
 	}
+	if before := o.before[i.id]; before != nil { // an exporter that goes just after a late scrape may take along what that said
+		for k, v := range o.memory[i.id] {
+			if before[k] != v {
+				o.memory[i.id][k] = either
+			}
+		}
+		delete(o.before, i.id)
+	}
 	if held != no {
 		delete(o.released, i.id)
 	} else if o.released[i.id].IsZero() {
@@ -264,6 +273,9 @@ func (o *oracle) take(i *instance, outcomes map[string]int, knows facts) {
 		o.memory[i.id] = map[kind]verdict{}
 	}
 	known, good := o.memory[i.id], outcomes[""]
+	if o.world.late {
+		o.before[i.id] = maps.Clone(known)
+	}
 	if good < sum(outcomes) {
 		o.failed[i.id] = o.world.now
 	}
@@ -353,7 +365,7 @@ func (o *oracle) judgeOutage(cluster, region string, v map[page]verdict, whole k
 		if judged == yes {
 			surely++
 		}
-		if judged != no {
+		if judged != no || o.before[i.id][each[0]] != no { // the rules may still see what was said before
 			perhaps++
 		}
 		for _, k := range each {
