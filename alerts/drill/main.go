@@ -70,7 +70,8 @@ func drill(ctx context.Context, directory string, w *world, candidates []candida
 		if during(w.stops, w.now) {
 			continue
 		}
-		if stopped := w.stopEnding(); stopped > 0 {
+		stopped := w.stopEnding()
+		if stopped > 0 {
 			truth.resume(stopped)
 			scrapes.restart()
 			for _, p := range players {
@@ -86,7 +87,7 @@ func drill(ctx context.Context, directory string, w *world, candidates []candida
 		}
 		should := truth.judge()
 		e.add(w, sickOf(should))
-		if w.stopComing() { // what ends now may be noticed too late: then an alert waits as long as before
+		if stopped > 0 || w.stopComing() { // what ends now may go unnoticed: then an alert waits as long as before
 			for p, v := range before {
 				if v != no && should[p] == no {
 					should[p] = either

@@ -104,8 +104,8 @@ type target struct {
 
 func newOracle(w *world) *oracle {
 	return &oracle{
-		world: w, memory: map[string]map[kind]verdict{}, unsaid: map[page]time.Time{}, failed: map[string]time.Time{}, before: map[string]map[kind]verdict{},
-		doubtful: map[page]bool{},
+		world: w, memory: map[string]map[kind]verdict{}, unsaid: map[page]time.Time{}, failed: map[string]time.Time{},
+		before: map[string]map[kind]verdict{}, doubtful: map[page]bool{},
 		released: map[string]time.Time{}, targets: map[*exporter]target{}, back: map[*exporter]time.Time{},
 		outages: map[page]time.Time{}, silent: map[*group][]*exporter{},
 		used: map[*group]map[string]*use{}, listed: map[string]time.Time{}, never: map[string]bool{},
