@@ -150,7 +150,7 @@ or on (cluster, instance_id, region_id, condition) (
   (
     last_over_time(starrocks_backup:condition{condition=~"no_policy|restore_untested"}[` + chain + `])
     and on (cluster, job, instance_id, region_id) (
-      avg_over_time(starrocks_backup_up[` + reread + `]) > 0.9 and starrocks_backup_up offset 2h
+      avg_over_time(starrocks_backup_up[` + reread + `]) > 0.9 and starrocks_backup_up and starrocks_backup_up offset 2h
     )
     unless on (cluster, job, instance_id, region_id, condition)
     last_over_time(starrocks_backup_condition{condition=~"no_policy|restore_untested"}[` + slow + `])
