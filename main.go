@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
 
@@ -99,11 +101,20 @@ func run(o options, logger log.Logger) error {
 		"shard", o.shard.Index, "total_shards", o.shard.Total, "demo", o.demo, "playback", o.playback)
 
 	server := &http.Server{
-		Handler:           handlers(o, e, registry, logger),
+		Handler:           handlers(o, e, openMetrics(registry), logger),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: newServerLogger(newSlogLogger(o)),
 	}
 	return serve(server, o, e.reloader, logger)
+}
+
+// openMetrics leaves out the gauge go_memstats_alloc_bytes. In OpenMetrics, the counter go_memstats_alloc_bytes_total has the same name,
+// and strict parsers refuse the whole answer. go_memstats_heap_alloc_bytes has the same value as the gauge.
+func openMetrics(own prometheus.Gatherer) prometheus.Gatherer {
+	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		families, err := own.Gather()
+		return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "go_memstats_alloc_bytes" }), err
+	})
 }
 
 // serve runs until a termination signal. SIGHUP reloads.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -142,6 +144,7 @@ func TestDemo(t *testing.T) {
 		return err
 	})
 	lint(t, "the demo", exposition)
+	checkNames(t, "http://"+exporter+"/metrics")
 
 	configuration := filepath.Join(directory, "prometheus.yml")
 	text := fmt.Sprintf(
@@ -187,6 +190,38 @@ func TestDemo(t *testing.T) {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not show %q:\n%s", want, page)
 		}
+	}
+}
+
+// checkNames checks that no two families of an OpenMetrics answer have the same name. Prometheus accepts it, other parsers do not.
+func checkNames(t *testing.T, address string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/openmetrics-text;version=1.0.0")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for line := range strings.Lines(string(answer)) {
+		if family, ok := strings.CutPrefix(line, "# TYPE "); ok {
+			name := strings.Fields(family)[0]
+			if seen[name] {
+				t.Errorf("OpenMetrics has two families %s", name)
+			}
+			seen[name] = true
+		}
+	}
+	if !seen["starrocks_backup_up"] || !seen["go_memstats_alloc_bytes"] {
+		t.Errorf("OpenMetrics has only these families: %v", slices.Sorted(maps.Keys(seen)))
 	}
 }
 
