@@ -108,8 +108,9 @@ func run(o options, logger log.Logger) error {
 	return serve(server, o, e.reloader, logger)
 }
 
-// openMetrics leaves out the gauge go_memstats_alloc_bytes. In OpenMetrics, the counter go_memstats_alloc_bytes_total has the same name,
-// and strict parsers refuse the whole answer. go_memstats_heap_alloc_bytes has the same value as the gauge.
+// openMetrics leaves out the gauge go_memstats_alloc_bytes. In OpenMetrics, the family name of a counter has no _total, so that of
+// go_memstats_alloc_bytes_total is the same, and strict parsers reject the whole answer.
+// go_memstats_heap_alloc_bytes has the gauge's value.
 func openMetrics(own prometheus.Gatherer) prometheus.Gatherer {
 	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		families, err := own.Gather()

@@ -193,7 +193,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// checkNames checks that no two families of an OpenMetrics answer have the same name. Prometheus accepts it, other parsers do not.
+// checkNames checks that no two families of an OpenMetrics answer have the same name. Prometheus accepts that, strict parsers do not.
 func checkNames(t *testing.T, address string) {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodGet, address, nil)
