@@ -5,7 +5,6 @@ package test
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -306,21 +305,15 @@ func TestPageAsJSON(t *testing.T) {
 	binary, address := build(t), freeAddress(t)
 	start(t, binary, "--demo", "--web.listen-address="+address)
 	eventually(t, "the exporter", func() error { _, err := fetch(t, "http://"+address+"/-/ready"); return err })
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/", http.NoBody)
+	body, err := fetchAs(t, "http://"+address+"/", "application/json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Accept", "application/json")
-	res, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
 	var report struct {
 		State     string
 		Instances []struct{ Reasons []string }
 	}
-	if err := json.NewDecoder(res.Body).Decode(&report); err != nil || report.State != "unhealthy" || len(report.Instances) != 19 ||
+	if err := json.Unmarshal(body, &report); err != nil || report.State != "unhealthy" || len(report.Instances) != 19 ||
 		!strings.HasPrefix(report.Instances[0].Reasons[0], "Nothing to restore: ") {
 		t.Errorf("%v %+v", err, report)
 	}

@@ -121,7 +121,18 @@ func eventually(t *testing.T, what string, try func() error) {
 
 func fetch(t *testing.T, address string) ([]byte, error) {
 	t.Helper()
-	res, err := http.Get(address)
+	return fetchAs(t, address, "*/*")
+}
+
+// fetchAs fetches in a format that accept names.
+func fetchAs(t *testing.T, address, accept string) ([]byte, error) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", accept)
+	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -196,17 +207,7 @@ func TestDemo(t *testing.T) {
 // checkNames checks that no two families of an OpenMetrics answer have the same name. Prometheus accepts that, strict parsers do not.
 func checkNames(t *testing.T, address string) {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodGet, address, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Accept", "application/openmetrics-text;version=1.0.0")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
+	answer, err := fetchAs(t, address, "application/openmetrics-text;version=1.0.0")
 	if err != nil {
 		t.Fatal(err)
 	}
