@@ -73,7 +73,10 @@ func TestMoments(t *testing.T) {
 		fmt.Sprint(at.Unix()): {at, false}, fmt.Sprint(at.UnixMilli()): {at, false}, fmt.Sprint(at.UnixMicro()): {at, false},
 		fmt.Sprint(at.UnixNano()): {at, false}, fmt.Sprintf("%q", fmt.Sprint(at.Unix())): {at, false}, `"2026-03-04T20:00:00+08:00"`: {at, false},
 		`"2026-03-04T12:00:00Z"`: {at, false}, "1": {time.Unix(1, 0).UTC(), false}, "99999999999": {time.Unix(99999999999, 0).UTC(), false},
-		"100000000000": {time.UnixMilli(1e11).UTC(), false}, "253402300799000": {time.UnixMilli(253402300799000).UTC(), false}, // the year 9999
+		"100000000000": {time.UnixMilli(1e11).UTC(), false}, "253402300799000": {time.UnixMilli(253402300799000).UTC(), false},
+		// The year 9999 in seconds, and its neighbors, which are milliseconds in 1978.
+		"253370764800": {time.Unix(253370764800, 0).UTC(), false}, "253402300799": {time.Unix(253402300799, 0).UTC(), false},
+		"253370764799": {time.UnixMilli(253370764799).UTC(), false}, "253402300800": {time.UnixMilli(253402300800).UTC(), false},
 		`"2026-03-04 20:00:00+08:00"`: {at, false}, `" 2026-03-04t12:00:00z "`: {at, false},
 		`"1970-01-01T00:00:01Z"`: {time.Unix(1, 0).UTC(), false},
 		"0":                      {}, "-1": {}, "null": {}, `"null"`: {}, `""`: {}, `"0"`: {}, `" "`: {},

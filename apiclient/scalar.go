@@ -64,11 +64,16 @@ func (m *moment) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return nil
 }
 
-// epoch reads a time by its magnitude. It is zero for 0 and less, for NaN, and beyond the year 9999, which is still milliseconds.
+const year9999, year10000 = 253370764800, 253402300800 // their beginnings, in seconds
+
+// epoch reads a time by its magnitude. It is zero for 0 and less, for NaN, and beyond the year 9999. The year 9999 means never, also if
+// it is in seconds: an expiry that was read as milliseconds would be in 1978.
 func epoch(n float64) time.Time {
-	for _, unit := range []struct{ from, perMilli float64 }{{3e17, 1e6}, {3e14, 1e3}, {1e11, 1}, {0, 1e-3}} {
+	for _, unit := range []struct{ from, perMilli float64 }{
+		{3e17, 1e6}, {3e14, 1e3}, {year10000, 1}, {year9999, 1e-3}, {1e11, 1}, {0, 1e-3},
+	} {
 		if n > 0 && n >= unit.from {
-			if milli := n / unit.perMilli; milli <= 253402300799999 {
+			if milli := n / unit.perMilli; milli < year10000*1e3 {
 				return time.UnixMilli(int64(milli)).UTC()
 			}
 			break

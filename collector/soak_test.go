@@ -302,7 +302,7 @@ type soakRun struct {
 }
 
 // runsOf is an instance's backups at a time: one a day at an hour of its own, of 40 minutes, kept for 3 days; each third instance
-// fails every fourth, and the last has never had one.
+// fails every fourth, those of one never expire, and the last has never had one.
 func runsOf(i int, now time.Time) (runs []soakRun) {
 	if i == soakInstances-1 {
 		return nil
@@ -311,6 +311,9 @@ func runsOf(i int, now time.Time) (runs []soakRun) {
 		day := now.Truncate(24*time.Hour).AddDate(0, 0, -d)
 		r := soakRun{start: day.Add(time.Duration(3*i) * time.Hour)}
 		r.finish, r.expire, r.status = r.start.Add(40*time.Minute), r.start.Add(72*time.Hour), "COMPLETED"
+		if i == lastingInstance {
+			r.expire = never
+		}
 		h := fnv.New32()
 		_, _ = fmt.Fprint(h, i, day.Unix())
 		switch {
@@ -338,6 +341,11 @@ const absurdInstance = 2
 
 var absurd = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// The backups of one instance never expire, which the world writes in seconds.
+const lastingInstance = 4
+
+var never = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+
 // statusOf returns the exporter's word for the API's.
 func statusOf(word string) string {
 	return strings.Replace(strings.ToLower(word), "cancelled", "canceled", 1)
@@ -355,7 +363,10 @@ func tasksOf(runs []soakRun) (tasks []simulator.Task) {
 		if !r.finish.IsZero() {
 			t.Finish = simulator.Millis(r.finish)
 		}
-		if !r.expire.IsZero() {
+		switch {
+		case r.expire.Equal(never):
+			t.Expire = simulator.Seconds(r.expire)
+		case !r.expire.IsZero():
 			t.Expire = simulator.Millis(r.expire)
 		}
 		tasks = append(tasks, t)
