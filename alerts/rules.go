@@ -209,7 +209,7 @@ const (
 		"{{ . | first | label \"instance_name\" }} ({{ $labels.instance_id }}){{ else }}{{ $labels.instance_id }}{{ end }} " +
 		"in {{ $labels.region_id }}"
 	lastRead = of + "{{ with printf \"time() - max(starrocks_backup_last_read_timestamp_seconds{%s})\" $i | query }}" +
-		"{{ . | first | value | humanizeDuration }} ago{{ else }}not known, no exporter answers{{ end }}"
+		"{{ . | first | value | humanizeDuration }} ago{{ else }}unknown: the exporter does not answer, or has not read the instance since it started{{ end }}"
 )
 
 var (
@@ -231,7 +231,7 @@ var backupAlerts = []alert{
 		description: asked("time() - max(starrocks_backup_last_success_timestamp_seconds{%s})", "humanizeDuration",
 			"The newest good backup finished %s ago.") +
 			known("deadline_timestamp_seconds", "humanizeTimestamp", "A newer one was due by %s.") +
-			"Data written since then would be lost. Find out why no backup completed, and start one by hand.",
+			"What was written since the newest good backup is in no backup. Find out why none completed, and start one by hand.",
 	},
 	{
 		name: "StarRocksBackupMissing", severity: "critical", wait: "1h", expr: holds("missing"), lastRead: true,
@@ -246,7 +246,7 @@ var backupAlerts = []alert{
 	},
 	{
 		name: "StarRocksBackupFailingRepeatedly", severity: "critical", expr: holds("failing_repeatedly"), lastRead: true,
-		summary: "Backup fails again and again",
+		summary: "Backups keep failing",
 		description: failures + expires +
 			"It will not recover on its own. Read the task's error in the console, remove the cause, and start a backup by hand.",
 	},
@@ -261,7 +261,7 @@ var backupAlerts = []alert{
 	{
 		name: "StarRocksBackupExpiring", severity: "critical", expr: holds("expiring"), lastRead: true,
 		summary: "The last backup is about to expire",
-		description: expires + "After that there is nothing to restore, because no newer backup completes.\n" + newestGood +
+		description: expires + "Once the last backup expires, there is nothing to restore, and no newer one completes.\n" + newestGood +
 			"Start a backup by hand now and check that it completes.",
 	},
 	{
@@ -276,7 +276,8 @@ var backupAlerts = []alert{
 		summary: "Backup much smaller than before",
 		description: known("last_success_data_size_bytes", "humanize1024", "The newest good backup holds %sB.") +
 			known("data_size_baseline_bytes", "humanize1024", "The largest of the seven before it holds %sB.") +
-			"It lacks much of that data, or a database. Find out whether it was dropped on purpose, before the older backups expire.",
+			"The newest good backup holds much less data than earlier ones, or lacks a database. " +
+			"Find out whether the data was dropped on purpose, before the older backups expire.",
 	},
 	{
 		name: "StarRocksBackupTableFailed", severity: "warning", expr: holds("tables_failed"), lastRead: true,
@@ -316,7 +317,7 @@ var backupAlerts = []alert{
 	{
 		name: "StarRocksBackupRestoreUntested", severity: "warning", expr: holds("restore_untested"), lastRead: true,
 		comment: "Where restores are read and have a max_age.",
-		summary: "Restoring is untested",
+		summary: "Restore untested",
 		description: known("last_restore_timestamp_seconds", "humanizeTimestamp", "The newest restore completed at %s.") +
 			"Nobody knows whether the backups can be restored. Restore one to another instance and check the data.",
 	},
@@ -400,7 +401,7 @@ and on (cluster, job, account) last_over_time(starrocks_backup_credentials_provi
 		expr:    `sum by (cluster, region_id) (starrocks_backup:condition{condition="throttled"}) > 0`,
 		summary: "Reads are throttled in {{ $labels.region_id }}",
 		description: "Instances that could not be read because of throttling: {{ $value | humanize }}. " +
-			"The exporter sees their backups late or not at all.\nLower api.requests_per_second or scrape less often, " +
+			"The exporter sees their backups late or not at all.\nLower api.requests_per_second, set api.min_interval, or scrape less often, " +
 			"and check who else calls the API with this account.",
 	},
 	{
@@ -422,7 +423,7 @@ or max by (cluster, account, region_id, tags) (
 		description: "Account {{ $labels.account }}{{ with $labels.tags }}, tags {{ . }}{{ end }}: " +
 			"listing fails, or it returns fewer than half " +
 			"of the instances known within the last 26 hours. {{ $value | humanize }} are known; any others are not watched.\n" +
-			"The exporter's log says why; the RAM action is probably sr:DescribeInstances.",
+			"The exporter's log says why. If access is denied, the missing RAM action is probably sr:DescribeInstances.",
 	},
 	{
 		name: "StarRocksBackupDiscoveryFailed", severity: "critical", wait: "10m",
@@ -430,7 +431,7 @@ or max by (cluster, account, region_id, tags) (
 		summary: "Instances of {{ $labels.region_id }} have not been listed since the exporter started",
 		description: "Account {{ $labels.account }}{{ with $labels.tags }}, tags {{ . }}{{ end }}: " +
 			"nobody watches the instances that only this list names.\n" +
-			"The exporter's log says why; the RAM action is probably sr:DescribeInstances.",
+			"The exporter's log says why. If access is denied, the missing RAM action is probably sr:DescribeInstances.",
 	},
 	{
 		name: "StarRocksBackupConfigReloadFailed", severity: "warning", wait: "5m",
@@ -483,8 +484,8 @@ or (
 )
 or starrocks_backup:exporter:missing > 1 and on (cluster, job) starrocks_backup:exporter:missing offset 50m > 1`,
 		summary: "Backup exporter down: {{ with $labels.instance }}{{ . }} of {{ end }}{{ $labels.job }}",
-		description: "{{ if $labels.instance }}The target does not answer.{{ else }}Exporters that were there are no targets any more, " +
-			"there are fewer shards than configured, or shards have disagreed on their number for an hour.{{ end }}\n" +
+		description: "{{ if $labels.instance }}The target does not answer.{{ else }}Exporters are no longer targets, " +
+			"fewer shards answer than there are, or shards have disagreed on their number for an hour.{{ end }}\n" +
 			"Alerts on their instances stay as they were, for 26 hours at most. Start the exporter again; its log and " +
 			"the targets page of Prometheus say why it is down.",
 	}, nil
