@@ -71,6 +71,6 @@ func logLines(logger log.Logger, msg string, err error) {
 // logWarnings logs what is probably wrong with a configuration.
 func logWarnings(c *config.Config, logger log.Logger) {
 	for _, warning := range c.Warnings() {
-		level.Warn(logger).Log("msg", "the configuration is probably not what was meant", "warning", warning)
+		level.Warn(logger).Log("msg", "probable mistake in the configuration", "warning", warning)
 	}
 }

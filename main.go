@@ -60,7 +60,7 @@ func main() {
 	}
 	limitMemory(logger)
 	if err := run(o, logger); err != nil {
-		logLines(logger, "running failed", err)
+		logLines(logger, "the exporter failed, exiting", err)
 		os.Exit(1)
 	}
 }

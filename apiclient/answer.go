@@ -112,12 +112,12 @@ func notTheAPI(a *answer, err error) *Error {
 		if xml.Unmarshal(body, &gateway) == nil && gateway.Code != "" {
 			return apiError(a.status, &header{Code: text(gateway.Code), Message: text(gateway.Message), RequestID: text(gateway.RequestId)})
 		}
-		err = errors.New("it begins like HTML")
+		err = errors.New("it looks like HTML")
 		if bytes.HasPrefix(body, []byte("<?xml")) {
-			err = errors.New("it begins like XML")
+			err = errors.New("it looks like XML")
 		}
 	}
-	e := &Error{HTTPStatus: a.status, Err: fmt.Errorf("the body is not the API's: %s", oneLine(err.Error()))}
+	e := &Error{HTTPStatus: a.status, Err: fmt.Errorf("the answer is not the API's: %s", oneLine(err.Error()))}
 	if e.Reason, e.retry = classifyStatus(a.status); a.status < 300 {
 		e.Reason, e.retry = ReasonBadResponse, retryNever
 	}

@@ -39,15 +39,15 @@ func TestFailures(t *testing.T) {
 		says     string
 		requests int32
 	}{
-		"HTML with success": {200, `<html>portal</html>`, apiclient.ReasonBadResponse, "it begins like HTML", 1},
-		"XML with success":  {200, `<?xml version="1.0"?><Welcome/>`, apiclient.ReasonBadResponse, "it begins like XML", 1},
-		"HTML of an outage": {503, "  \n<html>down</html>", apiclient.ReasonServerError, "it begins like HTML", 3},
+		"HTML with success": {200, `<html>portal</html>`, apiclient.ReasonBadResponse, "it looks like HTML", 1},
+		"XML with success":  {200, `<?xml version="1.0"?><Welcome/>`, apiclient.ReasonBadResponse, "it looks like XML", 1},
+		"HTML of an outage": {503, "  \n<html>down</html>", apiclient.ReasonServerError, "it looks like HTML", 3},
 		"a gateway's XML": {
 			400, `<?xml version="1.0"?><Error><Code>Throttling.User</Code><Message>slow down</Message></Error>`,
 			apiclient.ReasonThrottled, "Throttling.User: slow down", 3,
 		},
-		"XML without a code": {403, `<Error><Message>no</Message></Error>`, apiclient.ReasonForbidden, "it begins like HTML", 1},
-		"cut XML":            {403, `<Error><Code>Throttling</Code>`, apiclient.ReasonForbidden, "it begins like HTML", 1},
+		"XML without a code": {403, `<Error><Message>no</Message></Error>`, apiclient.ReasonForbidden, "it looks like HTML", 1},
+		"cut XML":            {403, `<Error><Code>Throttling</Code>`, apiclient.ReasonForbidden, "it looks like HTML", 1},
 		"cut JSON":           {200, `{"Success":false,"ErrCode":"Throttling","Data":[{`, apiclient.ReasonBadResponse, "not the API's", 1},
 		"a bad signature": {
 			403, `{"Code":"SignatureDoesNotMatch","Message":"signed: canary"}`, apiclient.ReasonUnauthorized, "wrong access key secret", 1,

@@ -161,7 +161,7 @@ func TestPageOfManyInstances(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.click(hash + "sort-name")
-	b.until(`document.getElementById("lost").innerText.startsWith("The exporter does not answer since ")`)
+	b.until(`document.getElementById("lost").innerText.startsWith("The exporter has not answered since ")`)
 }
 
 // Without scripts, everything still works.

@@ -151,7 +151,7 @@ func (r *optionalReader) read(ctx context.Context, f *Fleet, j job) (goOn bool) 
 	if r.history.optionalErrors.add(j.Operation, reason) {
 		logged = level.Warn(r.logger)
 	}
-	logged.Log("msg", "an optional read failed, backups are read as before", "read", j.Subject, "operation", j.Operation,
+	logged.Log("msg", "reading policies or restores failed, backups are still read", "subject", j.Subject, "operation", j.Operation,
 		"instance_id", j.target.InstanceID, "region_id", j.target.RegionID, "account", j.target.Account, "reason", reason, "err", err)
 	return !slices.Contains([]apiclient.Reason{
 		apiclient.ReasonTimeout, apiclient.ReasonThrottled, apiclient.ReasonServerError, apiclient.ReasonNetwork,

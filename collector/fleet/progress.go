@@ -215,10 +215,10 @@ func (p *progress) unread(s *slot, now time.Time) *InstanceResult {
 		}
 	}
 	r := &InstanceResult{Instance: s.target.Instance}
-	cause := errors.New("its turn did not come before the scrape deadline")
+	cause := errors.New("not started before the scrape deadline")
 	if !s.began.IsZero() {
 		r.Duration = now.Sub(s.began)
-		cause = errors.New("not read by the scrape deadline")
+		cause = errors.New("not finished before the scrape deadline")
 	}
 	r.Err = &apiclient.Error{Operation: "DescribeBackups", Reason: apiclient.ReasonTimeout, Err: cause}
 	if h != nil && !s.timedOut {

@@ -211,7 +211,7 @@ func (s *Scraper) logFailures(r *Result, tooLong map[laneKey]bool, last map[lane
 		case len(now) < len(before) && len(now) == 0:
 			level.Info(s.logger).Log(append([]any{"msg", "reading backups works again"}, where...)...)
 		case len(now) < len(before):
-			level.Info(s.logger).Log(append([]any{"msg", "reading backups fails for fewer instances"}, append(where, "reasons", now.String())...)...)
+			level.Info(s.logger).Log(append([]any{"msg", "some instances can be read again, others still fail"}, append(where, "reasons", now.String())...)...)
 		}
 	}
 	return failing

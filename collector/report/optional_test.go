@@ -31,11 +31,11 @@ func TestSentencesOfOptionalReads(t *testing.T) {
 		condition health.Condition
 		want      string
 	}{
-		"no policy": {with(), []apiclient.Backup{task("completed", 40)}, health.NoPolicy, "No backup policy: nothing starts a backup of this " +
-			"instance, and the newest good one ended 2026-03-02 21:00 UTC (1 d 15 h ago)."},
+		"no policy": {with(), []apiclient.Backup{task("completed", 40)}, health.NoPolicy, "No backup policy: no backup starts " +
+			"automatically, and the newest good one ended 2026-03-02 21:00 UTC (1 d 15 h ago)."},
 		"no policy, no backup": {
 			with(), nil, health.NoPolicy,
-			"No backup policy: nothing starts a backup of this instance, and there is none.",
+			"No backup policy: no backup starts automatically, and there is no good one.",
 		},
 		"the policy's retention": {
 			with(policy),
@@ -51,13 +51,13 @@ func TestSentencesOfOptionalReads(t *testing.T) {
 			restored(),
 			[]apiclient.Backup{task("completed", 5)},
 			health.RestoreUntested,
-			"Restoring is untested: no completed restore is known (limit: 90 d).",
+			"Restore untested: no completed restore is known (limit: 90 d).",
 		},
 		"restored long ago": {
 			restored(apiclient.Operation{Status: "completed", End: ago(100 * 24)}),
 			[]apiclient.Backup{task("completed", 5)},
 			health.RestoreUntested,
-			"Restoring is untested: the newest restore completed 2025-11-24 12:00 UTC (100 d ago) (limit: 90 d).",
+			"Restore untested: the newest restore completed 2025-11-24 12:00 UTC (100 d ago) (limit: 90 d).",
 		},
 	} {
 		i := New(result(read(t, c.limits, c.tasks...)), noon).Instances[0]
@@ -84,9 +84,9 @@ func TestFailuresOfOptionalReads(t *testing.T) {
 	}
 	report := New(r, noon)
 	want := []string{
-		"The backup policies of 1 of 2 instances cannot be read: the API denies access. All else is read as before. " +
+		"The backup policies of 1 of 2 instances cannot be read: the API denies access. Backups are not affected. " +
 			"DescribeBackupPolicies: forbidden: NoPermission (HTTP status 403)",
-		"The restores of 2 of 2 instances cannot be read: the API did not answer in time. All else is read as before. timeout: slow",
+		"The restores of 2 of 2 instances cannot be read: the API did not answer in time. Backups are not affected. timeout: slow",
 	}
 	if report.State != "healthy" || !slices.Equal(report.Warnings, want) ||
 		!slices.Equal(report.MissingActions, []string{"sr:DescribePolicies"}) {

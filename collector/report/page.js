@@ -41,8 +41,8 @@
   function lost(error) {
     const text = byId("lost");
     if (text.hidden) {
-      text.textContent = "The exporter does not answer since " + new Date().toISOString().slice(0, 19).replace("T", " ") +
-        " UTC (" + error.message + "). What you see is from before.";
+      text.textContent = "The exporter has not answered since " + new Date().toISOString().slice(0, 19).replace("T", " ") +
+        " UTC (" + error.message + "). This is older data.";
     }
     text.hidden = false;
     document.body.classList.add("lost");

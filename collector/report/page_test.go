@@ -142,7 +142,7 @@ func TestFreshness(t *testing.T) {
 		s.last.Deadline = 30 * time.Second
 		go page.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))
 		synctest.Wait()
-		expect(2, patience, "Collected <b>1 min 6 s ago</b> ("+s.last.At.UTC().Format("2006-01-02 15:04:05 UTC")+"), being collected anew")
+		expect(2, patience, "Collected <b>1 min 6 s ago</b> ("+s.last.At.UTC().Format("2006-01-02 15:04:05 UTC")+"); collecting again")
 		time.Sleep(3 * time.Second)
 		expect(2, 0, "Collected <b>0 s ago</b>")
 		if s.deadlines[0] != 10*time.Second || s.deadlines[1] != 30*time.Second {

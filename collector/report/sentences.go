@@ -215,17 +215,17 @@ func subscriptionEnding(h *health.Health, _ *fleet.InstanceResult) string {
 
 func noPolicy(h *health.Health, _ *fleet.InstanceResult) string {
 	if h.LastSuccess.IsZero() {
-		return "No backup policy: nothing starts a backup of this instance, and there is none."
+		return "No backup policy: no backup starts automatically, and there is no good one."
 	}
-	return fmt.Sprintf("No backup policy: nothing starts a backup of this instance, and the newest good one ended %s.", when(h, h.LastSuccess))
+	return fmt.Sprintf("No backup policy: no backup starts automatically, and the newest good one ended %s.", when(h, h.LastSuccess))
 }
 
 func restoreUntested(h *health.Health, r *fleet.InstanceResult) string {
 	limit := roughly(r.Limits.RestoreMaxAge)
 	if r.Limits.Restores == nil || r.Limits.Restores.Last.IsZero() {
-		return fmt.Sprintf("Restoring is untested: no completed restore is known (limit: %s).", limit)
+		return fmt.Sprintf("Restore untested: no completed restore is known (limit: %s).", limit)
 	}
-	return fmt.Sprintf("Restoring is untested: the newest restore completed %s (limit: %s).", when(h, r.Limits.Restores.Last), limit)
+	return fmt.Sprintf("Restore untested: the newest restore completed %s (limit: %s).", when(h, r.Limits.Restores.Last), limit)
 }
 
 func durationOf(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

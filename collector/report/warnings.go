@@ -46,7 +46,7 @@ func warnings(r *fleet.Result) (all []string) {
 	}
 	for _, o := range r.Optional {
 		for _, f := range o.Failures {
-			all = append(all, fmt.Sprintf("The %s of %d of %s cannot be read: %s. All else is read as before. %s",
+			all = append(all, fmt.Sprintf("The %s of %d of %s cannot be read: %s. Backups are not affected. %s",
 				f.Subject, f.Instances, plural(len(r.Instances), "instance"), summary(f.Reason), strings.TrimSpace(message(f.Err))))
 		}
 	}
