@@ -90,7 +90,7 @@ func (p *progress) known(s *slot) health.Facts {
 }
 
 // due returns the slots to be read. An instance that was read young enough (api.min_interval), and since the last reload, is served from
-// that read and judged at the current time. If the time since then has changed what is wrong, it is read all the same: a backup may have
+// that read and judged at the current time. If the time since then has changed what is wrong, that says too little: a backup may have
 // completed just before its deadline.
 func (p *progress) due(slots []*slot) (due []*slot) {
 	now := p.now()
@@ -98,13 +98,12 @@ func (p *progress) due(slots []*slot) (due []*slot) {
 	defer p.history.Unlock()
 	for _, s := range slots {
 		before, changed := p.readBefore(s, p.fleet.MinInterval, now)
-		if before != nil {
-			before.ReadBefore = true
-			s.result = before
-		}
 		if before == nil || changed {
 			due = append(due, s)
+			continue
 		}
+		before.ReadBefore = true
+		s.result = before
 	}
 	return due
 }

@@ -593,28 +593,59 @@ func TestInstanceThatBeginsToHang(t *testing.T) {
 
 // An instance whose turn does not come, and that the clock alone makes overdue, is unknown: a backup may have completed since.
 func TestTurnThatDoesNotComeBeforeTheDeadlineOfABackup(t *testing.T) {
+	for _, interval := range []time.Duration{50 * time.Second, 10 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) { turnBeforeTheDeadline(t, interval) })
+	}
+}
+
+func turnBeforeTheDeadline(t *testing.T, interval time.Duration) {
+	t.Helper()
+	time.Sleep(20 * 365 * 24 * time.Hour) // there are no backups before 2015
+	w := newVirtualWorld(t, simulator.Options{})
+	for n := range 40 {
+		id := fmt.Sprintf("c-%02d", n)
+		w.set(id, 1, nil)
+		w.configure(id)
+		w.fleet.Targets[n].MaxAge = model.Duration(time.Hour + 30*time.Second)
+	}
+	w.fleet.MinInterval = interval
+	s := w.scraper()
+	for n := range 2 {
+		r := scrape(s, 2050*time.Millisecond)
+		for _, i := range r.Instances {
+			if i.Health != nil && i.Health.Conditions[health.Overdue] {
+				t.Errorf("scrape %d: %s is overdue", n, i.Instance.InstanceID)
+			}
+		}
+		if got := ups(r); got != 30 {
+			t.Errorf("scrape %d: %d up, want 30", n, got)
+		}
+		time.Sleep(time.Minute)
+	}
+}
+
+// So it is for a scrape that leaves while the instance is read.
+func TestReadThatDoesNotEndBeforeTheDeadlineOfABackup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(20 * 365 * 24 * time.Hour) // there are no backups before 2015
 		w := newVirtualWorld(t, simulator.Options{})
-		for n := range 40 {
-			id := fmt.Sprintf("c-%02d", n)
-			w.set(id, 1, nil)
-			w.configure(id)
-			w.fleet.Targets[n].MaxAge = model.Duration(time.Hour + 30*time.Second)
-		}
-		w.fleet.MinInterval = 50 * time.Second
+		hang, hanging := simulator.Hang(), false
+		w.set("c-0", 1, func(rw http.ResponseWriter, r *http.Request, n int) bool { return hanging && hang(rw, r, n) })
+		w.configure("c-0")
+		w.fleet.Targets[0].MaxAge = model.Duration(time.Hour + 30*time.Second)
+		w.fleet.MinInterval = 10 * time.Minute
 		s := w.scraper()
-		for n := range 2 {
-			r := scrape(s, 2050*time.Millisecond)
-			for _, i := range r.Instances {
-				if i.Health != nil && i.Health.Conditions[health.Overdue] {
-					t.Errorf("scrape %d: %s is overdue", n, i.Instance.InstanceID)
-				}
+		scrape(s, time.Second)
+		time.Sleep(time.Minute)
+		hanging = true
+		patient := make(chan *Result)
+		go func() { patient <- scrape(s, 9*time.Second) }()
+		synctest.Wait()
+		hasty := scrape(s, time.Second)
+		for _, r := range []*Result{hasty, <-patient} {
+			if i := r.Instances[0]; i.Reason() != apiclient.ReasonTimeout {
+				t.Errorf("deadline %v: %+v", r.Deadline, i)
 			}
-			if got := ups(r); got != 30 {
-				t.Errorf("scrape %d: %d up, want 30", n, got)
-			}
-			time.Sleep(time.Minute)
 		}
 	})
 }
