@@ -58,7 +58,7 @@ func (l *List) place(b apiclient.Backup) {
 		}
 	}
 	compared := isGood(&b, l.now) && newer <= shrunkWindow
-	_, cached := l.cached[b.TaskID]
+	cached := l.cached[b.TaskID].known()
 	if newest || newestEnded || compared && (newer == 0 || !cached) {
 		b.KeepSubTasks()
 	} else {

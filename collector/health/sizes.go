@@ -12,7 +12,8 @@ const (
 	shrunkFloor  = 10 << 30 // bytes; sizes are whole GiB, so smaller ones say too little
 )
 
-// Sizes caches what completed tasks hold, by BackupTaskId. A completed task does not change, so its subtasks are decoded once.
+// Sizes caches what completed tasks hold, by BackupTaskId. A completed task does not change, so its subtasks are decoded once, unless an
+// answer listed none.
 type Sizes map[string]taskSize
 
 type taskSize struct {
@@ -20,6 +21,9 @@ type taskSize struct {
 	bytes     float64  // NaN if unknown
 	databases []string // in order, without one that has no name
 }
+
+// known reports whether the API listed what the task holds: another answer may list it.
+func (s taskSize) known() bool { return s.listed && (len(s.databases) > 0 || !math.IsNaN(s.bytes)) }
 
 func sizeOf(b *apiclient.Backup, subtasks []apiclient.SubTask) taskSize {
 	s := taskSize{listed: b.ListsSubTasks(), bytes: math.NaN()}
@@ -40,8 +44,8 @@ func sizesOf(good []*apiclient.Backup, newest []apiclient.SubTask, cached Sizes)
 	newer := sizeOf(good[0], newest)
 	sizes := Sizes{good[0].TaskID: newer}
 	for _, b := range good[1:] {
-		s, ok := cached[b.TaskID]
-		if !ok {
+		s := cached[b.TaskID]
+		if !s.known() {
 			subtasks, err := b.SubTasks()
 			if err != nil {
 				return nil, err

@@ -299,3 +299,26 @@ func TestADeletedSuccessInBetween(t *testing.T) {
 		cached = f.Sizes
 	}
 }
+
+// A read whose answer lists no tables, as one that was cut or a summary, does not hide what the next one lists of the same backups.
+func TestTablesThatAreListedLater(t *testing.T) {
+	newest, before := task("a", apiclient.StatusCompleted, 3), task("b", apiclient.StatusCompleted, 27)
+	var cached Sizes
+	for n, tables := range []string{"", "[]", "full"} {
+		if tables == "full" {
+			newest.SetSubTasks(`[{"DataBase":"d","Size":10}]`)
+			before.SetSubTasks(`[{"DataBase":"d","Size":100}]`)
+		} else if tables != "" {
+			newest.SetSubTasks(tables)
+			before.SetSubTasks(tables)
+		}
+		f, err := Examine(listOf(cached, newest, before), tableLimit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h := f.Judge(limits(), noon); h.Conditions[Shrunk] != (n == 2) {
+			t.Errorf("read %d: %v, baseline %v", n, h.Holding(), f.BaselineBytes)
+		}
+		cached = f.Sizes
+	}
+}
