@@ -287,11 +287,39 @@ func TestListingIsNotTrusted(t *testing.T) {
 			}
 			before := lists()
 			now = now.Add(time.Hour)
-			w.get("/metrics")
+			body := w.get("/metrics")
 			if lists() == before {
 				t.Error("the listing is not tried again")
 			}
+			if values(t, body, "condition")["failing c-2"] != 1 {
+				t.Error("what was known of c-2 is forgotten")
+			}
 		})
+	}
+}
+
+// Once the read of one instance proves that the list is incomplete, no other is judged by it, in the same scrape.
+func TestAnIncompleteListingJudgesNobody(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, at(noon), strings.Replace(oneRegion, "cn-hangzhou", "cn-hangzhou, listing: region", 1))
+	for n := range 5 {
+		w.sim.Set(simulator.Instance{
+			InstanceID: fmt.Sprintf("c-%d", n), RegionID: "cn-hangzhou", Listed: func(all []simulator.Task) []simulator.Task {
+				all = slices.Clone(all)
+				for i := range all {
+					all[i].SubTasks = nil
+				}
+				return all
+			},
+			Tasks: lists(backup("bt-2", "COMPLETED", 5, sub("d", "t", 10, "success"), sub("d", "u", 0, "failed")),
+				backup("bt-1", "COMPLETED", 29, sub("d", "t", 100, "success"))),
+		})
+	}
+	for n := range 2 { // the second scrape reads what the list did not say of the older backups
+		for id, held := range holding(w.get("/metrics")) {
+			if got := strings.Join(held, " "); got != "shrunk tables_failed" {
+				t.Errorf("scrape %d: %s: %q", n, id, got)
+			}
+		}
 	}
 }
 

@@ -11,8 +11,9 @@ import (
 	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
 )
 
-// regionReader reads the backups of a whole region as one list. Lists may be incomplete, so it reads an instance that the list lacks
-// on its own, and in every scrape also one that the list contains. If the list fails, it reads each instance on its own.
+// regionReader reads the backups of a whole region as one list. Lists may be incomplete, so it reads an instance on its own if the list
+// lacks it or something that was known of it, and in every scrape also one of the others. If the list fails, or proves to be incomplete,
+// it reads each instance on its own.
 type regionReader struct {
 	instanceReader
 	discovery *Discovery
@@ -36,7 +37,11 @@ func (r regionReader) read(ctx context.Context, slots []*slot) {
 	r.noteList(l)
 	single := r.instanceReader
 	single.verify = func(s *slot, own *health.Facts, err error) bool { return r.verifyList(l, s, own, err) }
-	single.read(ctx, r.finishListed(l, slots))
+	alone, listed := r.finishListed(l, slots)
+	single.read(ctx, alone)
+	if r.takeBack(l, listed) {
+		r.instanceReader.read(ctx, listed)
+	}
 }
 
 // regionList is the backups of a region, as one list has them.
@@ -45,16 +50,33 @@ type regionList struct {
 	took  time.Duration
 	lists map[string]*health.List // by instance id, of the instances asked for; nil if the list has no task of it
 	tasks int                     // of all instances
+	taken map[*slot]bool          // the slots that were filled from it
 	err   error
 	// cutOff says that the list had not ended after its share of the scrape's deadline.
-	cutOff bool
+	cutOff     bool
+	incomplete bool // an instance's own read had more; guarded by the lock of history
 }
 
 func (l *regionList) has(s *slot) bool { return l.lists[s.target.InstanceID] != nil }
 
-// lacks reports whether an instance's own read has something that the list misses: a task that started before the list began and is not
-// there, one that had ended by then and is there with another status or without its times, or the tables of the newest success.
-func (l *regionList) lacks(s *slot, own *health.Facts) bool {
+// lacks reports whether an instance's own read after the list has something that the list misses: a task that started before the list
+// began and is not there, one that had ended by then and is there with another status or without its times, or the tables of the newest
+// success.
+func (l *regionList) lacks(s *slot, own *health.Facts) bool { return l.differs(s, own, l.misses) }
+
+// lost reports whether the list lacks something of a read before it: a task that has not expired, what one said that had ended, or the
+// tables of the newest success.
+func (l *regionList) lost(s *slot, before *health.Facts) bool {
+	return l.differs(s, before, func(listed *apiclient.Backup, known *health.Task) bool {
+		if listed == nil {
+			return known.Expire == 0 || known.Expire.Time().After(l.began)
+		}
+		return known.Status.Ended() && saysLess(listed, known)
+	})
+}
+
+// differs compares each task of a read with the listed one, nil if there is none, and the tables of the newest success.
+func (l *regionList) differs(s *slot, own *health.Facts, misses func(*apiclient.Backup, *health.Task) bool) bool {
 	listed := map[string]*apiclient.Backup{}
 	if list := l.lists[s.target.InstanceID]; list != nil {
 		tasks := list.Tasks()
@@ -63,7 +85,7 @@ func (l *regionList) lacks(s *slot, own *health.Facts) bool {
 		}
 	}
 	for i := range own.Tasks {
-		if l.misses(listed[own.Tasks[i].ID], &own.Tasks[i]) {
+		if misses(listed[own.Tasks[i].ID], &own.Tasks[i]) {
 			return true
 		}
 	}
@@ -88,14 +110,19 @@ func (l *regionList) misses(listed *apiclient.Backup, own *health.Task) bool {
 	case !listed.Status.Ended():
 		return own.Status.Ended() && earlier(own.Finish)
 	default:
-		lost := func(listed time.Time, own health.Instant) bool { return listed.IsZero() && own != 0 }
-		return listed.Status != own.Status ||
-			lost(listed.Start, own.Start) || lost(listed.Finish, own.Finish) || lost(listed.Expire, own.Expire)
+		return saysLess(listed, own)
 	}
 }
 
+// saysLess reports whether a listed task has another status than the instance's own, or lacks one of its times.
+func saysLess(listed *apiclient.Backup, own *health.Task) bool {
+	lacks := func(listed time.Time, own health.Instant) bool { return listed.IsZero() && own != 0 }
+	return listed.Status != own.Status ||
+		lacks(listed.Start, own.Start) || lacks(listed.Finish, own.Finish) || lacks(listed.Expire, own.Expire)
+}
+
 func (r regionReader) readList(ctx context.Context, slots []*slot) *regionList {
-	l := &regionList{began: r.now(), lists: map[string]*health.List{}}
+	l := &regionList{began: r.now(), lists: map[string]*health.List{}, taken: map[*slot]bool{}}
 	asked := map[string]*slot{}
 	for _, s := range slots {
 		asked[s.target.InstanceID] = s
@@ -147,23 +174,39 @@ func (r regionReader) noteList(l *regionList) {
 	}
 }
 
-// finishListed takes what was listed into the slots, and returns those to be read on their own: those that the list lacks, and as a
-// sample the one of the others whose turn came longest ago.
-func (r regionReader) finishListed(l *regionList, slots []*slot) (single []*slot) {
+// finishListed takes what was listed into the slots. It returns those to be read on their own: those of which the list lacks something,
+// and as a sample the one of the others whose turn came longest ago; and the rest.
+func (r regionReader) finishListed(l *regionList, slots []*slot) (alone, listed []*slot) {
 	sampled := false
 	for _, s := range r.inTurn(slots) {
-		listed := l.has(s)
-		if listed {
-			r.noteListed(s, l.began)
-			facts, err := health.Examine(l.lists[s.target.InstanceID], r.fleet.SubtaskLimit)
-			r.finish(s, facts, err)
+		known := r.known(s)
+		if !l.has(s) || l.lost(s, &known) {
+			alone = append(alone, s)
+			continue
 		}
-		if !listed || !sampled {
-			single = append(single, s)
+		r.noteListed(s, l.began)
+		facts, err := health.Examine(l.lists[s.target.InstanceID], r.fleet.SubtaskLimit)
+		r.finish(s, facts, err)
+		l.taken[s] = true
+		if sampled {
+			listed = append(listed, s)
+		} else {
+			alone, sampled = append(alone, s), true
 		}
-		sampled = sampled || listed
 	}
-	return single
+	return alone, listed
+}
+
+// takeBack reports whether the list proved to be incomplete. The slots that were filled from it are empty then.
+func (r regionReader) takeBack(l *regionList, slots []*slot) bool {
+	r.history.Lock()
+	defer r.history.Unlock()
+	if l.incomplete {
+		for _, s := range slots {
+			s.result = nil
+		}
+	}
+	return l.incomplete
 }
 
 // noteListed notes that an instance was read as part of a list that began at a time.
@@ -190,9 +233,12 @@ func (r regionReader) anyUp(slots []*slot) bool {
 func (r regionReader) verifyList(l *regionList, s *slot, own *health.Facts, err error) bool {
 	switch {
 	case err != nil:
-		return !l.has(s)
+		return !l.taken[s]
 	case l.lacks(s, own):
 		r.giveUp(true, "instance_id", s.target.InstanceID)
+		r.history.Lock()
+		l.incomplete = true
+		r.history.Unlock()
 	case l.has(s):
 		r.noteListed(s, l.began)
 	}

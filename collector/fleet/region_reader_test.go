@@ -100,6 +100,69 @@ func TestListLacks(t *testing.T) {
 	}
 }
 
+// What a list lacks of an earlier read: tasks may have begun and ended since, and expired ones are deleted.
+func TestListHasLost(t *testing.T) {
+	s := &slot{target: Target{Instance: config.Instance{InstanceID: "c-00"}}}
+	began := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	read := func(tasks ...apiclient.Backup) *health.List {
+		l := health.NewList(nil, len(tasks), began)
+		for _, b := range tasks {
+			l.Add(b)
+		}
+		return l
+	}
+	task := func(id string, status apiclient.Status, expire time.Time) apiclient.Backup {
+		b := apiclient.Backup{TaskID: id, Status: status, Start: began.Add(-time.Hour), Expire: expire}
+		if status.Ended() {
+			b.Finish = began.Add(-time.Minute)
+		}
+		return b
+	}
+	never := time.Time{}
+	other := task("b", apiclient.StatusCompleted, never)
+	for name, c := range map[string]struct {
+		known, listed apiclient.Backup
+		lost          bool
+	}{
+		"the same":          {other, other, false},
+		"a failed one":      {task("a", apiclient.StatusFailed, never), other, true},
+		"a running one":     {task("a", apiclient.StatusRunning, never), other, true},
+		"not expired":       {task("a", apiclient.StatusCompleted, began.Add(time.Second)), other, true},
+		"expired":           {task("a", apiclient.StatusCompleted, began), other, false},
+		"ended since":       {task("b", apiclient.StatusRunning, never), other, false},
+		"runs again":        {other, task("b", apiclient.StatusRunning, never), true},
+		"failed after all":  {other, task("b", apiclient.StatusFailed, never), true},
+		"without an expiry": {task("b", apiclient.StatusCompleted, began.Add(time.Hour)), other, true},
+	} {
+		l := &regionList{began: began, lists: map[string]*health.List{"c-00": read(c.listed)}}
+		known, err := health.Examine(read(c.known), 500)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.lost(s, known); got != c.lost {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// An instance of which the list has lost something is unknown if it cannot be read on its own either.
+func TestListHasLostAndTheReadFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(20 * 365 * 24 * time.Hour)
+		failed := apiclient.Backup{InstanceID: "c-0", TaskID: "f", Status: apiclient.StatusFailed, Start: time.Now().Add(-time.Hour)}
+		all := []apiclient.Backup{runningTask("c-0"), failed}
+		l := &fakeLister{fail: map[string]error{}, tasks: map[string][]apiclient.Backup{"": all, "c-0": all}}
+		s, _ := newTestScraper(fleetFoundBy(finds("c-0"), l, config.ListingRegion))
+		scrapeWithin(s, 10*time.Second)
+		time.Sleep(time.Minute)
+		l.tasks[""] = all[:1]
+		l.fail["c-0"] = &apiclient.Error{Reason: apiclient.ReasonServerError}
+		if r, _ := scrapeWithin(s, 10*time.Second); r.Instances[0].Reason() != apiclient.ReasonServerError || r.Discoveries[0].ReadsEach {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
 // A list that ends because all scrapes left says nothing about the list, however long it took.
 func TestListOfACanceledScrape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
