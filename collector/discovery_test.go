@@ -386,13 +386,22 @@ func TestShards(t *testing.T) {
 	}
 }
 
-// A list that lacks most of what is known is believed only when it comes three times: until then nobody leaves.
+// A list that lacks most of what is known is believed only when it comes three times over an interval: until then nobody leaves.
 func TestAnEmptyListIsNotBelievedAtOnce(t *testing.T) {
 	now, empty := noon, false
 	w := newWorld(t, simulator.Options{Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {
 		return empty && simulator.Raw(http.StatusOK, `{"Success":true,"Data":null}`)(rw, r, n)
 	}}, func() time.Time { return now }, oneRegion)
 	setMany(w, 5)
+	w.get("/metrics")
+	empty = true
+	now = now.Add(5 * time.Minute)
+	for range 5 { // several servers and readers of the page, within a second
+		if up := values(t, w.get("/metrics"), "up"); len(up) != 5 {
+			t.Errorf("%d instances", len(up))
+		}
+	}
+	empty = false
 	w.get("/metrics")
 	empty = true
 	for _, want := range []int{5, 5, 0} {
@@ -609,12 +618,12 @@ func TestListingAndAPendingTask(t *testing.T) {
 // Tasks of an instance of another region, and instances of another region, are not taken.
 func TestAnotherRegionsInstances(t *testing.T) {
 	answer := func(rw http.ResponseWriter, r *http.Request, n int) bool {
-		return simulator.Raw(http.StatusOK, `{"Success":true,"Total":2,"Data":[{"InstanceId":"c-1","RegionId":"cn-hangzhou"},`+
-			`{"InstanceId":"c-2","RegionId":"cn-shanghai"}]}`)(rw, r, n)
+		return simulator.Raw(http.StatusOK, `{"Success":true,"Total":3,"Data":[{"InstanceId":"c-1","RegionId":"cn-hangzhou"},`+
+			`{"InstanceId":"c-2","RegionId":"cn-shanghai"},{"InstanceId":"c-3","RegionId":"CN-Hangzhou"}]}`)(rw, r, n)
 	}
 	w := newWorld(t, simulator.Options{Fault: answer}, at(noon), oneRegion)
 	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou"})
-	if got := ids(values(t, w.get("/metrics"), "up")); got != "c-1" {
+	if got := ids(values(t, w.get("/metrics"), "up")); got != "c-1 c-3" { // however the region is spelled
 		t.Errorf("watched %s", got)
 	}
 }
@@ -686,6 +695,31 @@ func TestEntriesThatOverlap(t *testing.T) {
 	if values(t, body, "up")["c-1"] != 1 || values(t, body, "condition")["overdue c-1"] != 0 ||
 		values(t, body, "max_age_seconds")["c-1"] != 8*24*3600 {
 		t.Errorf("served:\n%s", families(body, "up", "condition", "max_age_seconds"))
+	}
+}
+
+// While the list of one entry fails, an instance that another entry finds belongs to the first by its tags: it has that entry's limits.
+func TestEntriesThatOverlapWhileAListFails(t *testing.T) {
+	failing := true
+	w := newWorld(t, simulator.Options{Fault: func(rw http.ResponseWriter, r *http.Request, n int) bool {
+		return failing && r.URL.Query().Get("Tag") != "" && simulator.Denied("sr:DescribeInstances")(rw, r, n)
+	}}, at(noon), strings.Replace(oneRegion, "[{",
+		"[{region_id: cn-hangzhou, tags: {backup: weekly}, exclude: {instance_ids: [c-3]}, max_age: 8d}, {", 1))
+	for id, cycle := range map[string]string{"c-1": "weekly", "c-2": "daily", "c-3": "weekly"} {
+		w.sim.Set(simulator.Instance{
+			InstanceID: id, RegionID: "cn-hangzhou", Tags: map[string]string{"backup": cycle}, Tasks: lists(backup("bt-1", "COMPLETED", 100)),
+		})
+	}
+	for range 2 {
+		body := w.get("/metrics")
+		for id, want := range map[string]float64{"c-1": 0, "c-2": 1, "c-3": 1} {
+			if values(t, body, "up")[id] != 1 || values(t, body, "condition")["overdue "+id] != want {
+				t.Errorf("%s, failing %v:\n%s", id, failing, families(body, "up", "max_age_seconds"))
+			}
+		}
+		failing = false
+		w.configure(strings.Replace(oneRegion, "[{",
+			"[{region_id: cn-hangzhou, tags: {backup: weekly}, exclude: {instance_ids: [c-3]}, max_age: 8d}, {", 1))
 	}
 }
 

@@ -104,7 +104,7 @@ func (c *collection) discover(ctx context.Context, d *Discovery) bool {
 	if c.history.fleet != c.fleet { // a reload came between; the new fleet runs its own discovery
 		return false
 	}
-	before := h.observe(found, err, c.now())
+	before := h.observe(found, err, time.Duration(d.RefreshInterval), c.now())
 	c.logDiscovery(d, h.result.Err, before)
 	c.history.keepInstances(c.history.targets())
 	return true

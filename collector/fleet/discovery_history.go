@@ -7,12 +7,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
 const (
-	// shrinksToBelieve is how many lists in a row must lack most of the known instances before those count as released: an API that
-	// answers "none" instead of "not allowed" must not end every alert.
+	// shrinksToBelieve is how many lists in a row must lack most of the known instances, for at least a refresh interval, before those
+	// count as released: an API that answers "none" instead of "not allowed" must not end every alert.
 	shrinksToBelieve = 3
 	// listFailuresTolerated is how many lists of a region's backups in a row may fail before each instance is read on its own, for
 	// as long as retryListAfter.
@@ -29,6 +31,7 @@ type discoveryHistory struct {
 	outdated   bool             // since a reload: the next list does not wait for the interval
 	reason     apiclient.Reason // why the last list of instances failed; empty if it did not
 	shrinks    int              // lists of instances in a row that lack most of the known ones
+	shrunkAt   time.Time        // when the first of them came
 
 	listFailures int       // of backups, in a row
 	retryList    time.Time // when a list of backups is tried again
@@ -58,11 +61,15 @@ func (h *discoveryHistory) beginRefresh(interval time.Duration, now time.Time) b
 
 // observe takes in a list of instances. It returns the reason why the list before failed, if it did; result.Err is why this one failed.
 // A list that failed or that lacks most of the known instances removes none.
-func (h *discoveryHistory) observe(f Found, err error, now time.Time) (before apiclient.Reason) {
+func (h *discoveryHistory) observe(f Found, err error, interval time.Duration, now time.Time) (before apiclient.Reason) {
 	if lacking := h.lacking(f); err == nil && 2*lacking > len(h.listed) {
-		if h.shrinks++; h.shrinks < shrinksToBelieve {
+		if h.shrinks++; h.shrinks == 1 {
+			h.shrunkAt = now
+		}
+		if h.shrinks < shrinksToBelieve || now.Sub(h.shrunkAt) < interval {
 			err = &apiclient.Error{Operation: "DescribeInstances", Reason: apiclient.ReasonBadResponse, Err: fmt.Errorf(
-				"%d of the %d known instances are missing; accepted after %d such lists in a row", lacking, len(h.listed), shrinksToBelieve)}
+				"%d of the %d known instances are missing; accepted after %d such lists in a row over at least %v",
+				lacking, len(h.listed), shrinksToBelieve, model.Duration(interval))}
 		}
 	} else {
 		h.shrinks = 0

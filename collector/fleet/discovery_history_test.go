@@ -65,7 +65,7 @@ func TestRefreshInterval(t *testing.T) {
 			return false
 		}
 		h.refreshing = false
-		h.observe(Found{}, err, at)
+		h.observe(Found{}, err, time.Hour, at)
 		return true
 	}
 	if !list(now, errors.New("no")) || !list(now, nil) || list(now.Add(time.Hour-time.Second), nil) || !list(now.Add(time.Hour), nil) {
@@ -73,15 +73,16 @@ func TestRefreshInterval(t *testing.T) {
 	}
 }
 
-// Lists that lack most instances count only in a row: a whole list between them starts over.
+// Lists that lack most instances count only in a row, and over an interval: a whole list between them starts over.
 func TestShrinksInARow(t *testing.T) {
-	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	now, interval := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC), 4*time.Minute
 	few, _ := finds("a")(t.Context())
 	many, _ := finds("a", "b", "c")(t.Context())
 	half, _ := finds("a", "b")(t.Context())
 	h := newDiscoveryHistory(discoveryKey{})
 	observe := func(f Found) int {
-		h.observe(Found{Instances: append([]FoundInstance(nil), f.Instances...)}, nil, now)
+		now = now.Add(2 * time.Minute)
+		h.observe(Found{Instances: append([]FoundInstance(nil), f.Instances...)}, nil, interval, now)
 		return len(h.instances)
 	}
 	for n, c := range []struct {
@@ -92,22 +93,29 @@ func TestShrinksInARow(t *testing.T) {
 			t.Errorf("list %d: %d instances known, want %d", n, known, c.known)
 		}
 	}
+	observe(many)
+	interval = 8 * time.Minute
+	for n, want := range []int{3, 3, 3, 3, 1} {
+		if known := observe(few); known != want {
+			t.Errorf("list %d of few: %d instances known, want %d", n, known, want)
+		}
+	}
 }
 
 // What a list says of an instance replaces what was known, even if the list is not complete.
 func TestIncompleteListUpdates(t *testing.T) {
 	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	h := newDiscoveryHistory(discoveryKey{})
-	h.observe(Found{Instances: []FoundInstance{{InstanceID: "b"}, {InstanceID: "a"}}}, nil, now)
+	h.observe(Found{Instances: []FoundInstance{{InstanceID: "b"}, {InstanceID: "a"}}}, nil, time.Hour, now)
 	failure := &apiclient.Error{Reason: apiclient.ReasonServerError}
-	h.observe(Found{Instances: []FoundInstance{{InstanceID: "b", Created: now}}}, failure, now.Add(time.Hour))
+	h.observe(Found{Instances: []FoundInstance{{InstanceID: "b", Created: now}}}, failure, time.Hour, now.Add(time.Hour))
 	if len(h.instances) != 2 || h.instances[0].InstanceID != "a" || !h.instances[1].Created.Equal(now) {
 		t.Errorf("instances %+v", h.instances)
 	}
 	if !h.result.LastSuccess.Equal(now) || h.result.Errors[apiclient.ReasonServerError] != 1 {
 		t.Errorf("%+v", h.result)
 	}
-	if before := h.observe(Found{}, failure, now); before != apiclient.ReasonServerError {
+	if before := h.observe(Found{}, failure, time.Hour, now); before != apiclient.ReasonServerError {
 		t.Errorf("the list before failed with %q", before)
 	}
 }

@@ -51,6 +51,17 @@ func (d *Discovery) key() discoveryKey { return discoveryKey{d.Account, d.Region
 
 func (d *Discovery) lane() laneKey { return laneKey{d.Account, d.RegionID} }
 
+// wants reports whether an instance that another entry of the same region found belongs to this one: it carries the tags, and is not
+// excluded.
+func (d *Discovery) wants(i FoundInstance) bool {
+	for key, value := range d.Tags {
+		if carried, has := i.Tags[key]; !has || carried != value {
+			return false
+		}
+	}
+	return !excludes(d.Exclude, i.InstanceID, i.Tags)
+}
+
 // target is a discovered instance.
 func (d *Discovery) target(i FoundInstance) Target {
 	return Target{

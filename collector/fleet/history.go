@@ -100,10 +100,20 @@ func (h *history) targets() []Target {
 	}
 	for _, d := range h.fleet.Discoveries {
 		for _, i := range h.discovery(d).instances {
-			add(d.target(i))
+			add(h.owner(d, i).target(i))
 		}
 	}
 	return all
+}
+
+// owner returns the discovery that an instance belongs to: the first that wants it, not the first whose list works.
+func (h *history) owner(finder *Discovery, i FoundInstance) *Discovery {
+	for _, d := range h.fleet.Discoveries {
+		if d == finder || d.lane() == finder.lane() && d.wants(i) {
+			return d
+		}
+	}
+	return finder
 }
 
 // instance returns the history of an instance, nil if the fleet does not contain it any more.

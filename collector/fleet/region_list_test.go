@@ -119,11 +119,11 @@ func TestFailedListOfInstancesIsNoShrink(t *testing.T) {
 	h := newDiscoveryHistory(discoveryKey{})
 	few, _ := finds("a")(t.Context())
 	many, _ := finds("a", "b", "c")(t.Context())
-	h.observe(many, nil, now)
+	h.observe(many, nil, time.Minute, now)
 	for range shrinksToBelieve {
-		h.observe(Found{}, &apiclient.Error{Reason: apiclient.ReasonThrottled}, now)
+		h.observe(Found{}, &apiclient.Error{Reason: apiclient.ReasonThrottled}, time.Minute, now)
 	}
-	h.observe(few, nil, now)
+	h.observe(few, nil, time.Minute, now)
 	errors := h.result.Errors
 	if len(h.instances) != 3 || errors[apiclient.ReasonThrottled] != shrinksToBelieve || errors[apiclient.ReasonBadResponse] != 1 {
 		t.Errorf("%d instances known, errors %v", len(h.instances), errors)

@@ -29,6 +29,7 @@ type FoundInstance struct {
 	InstanceID      string
 	Created         time.Time // zero if unknown
 	SubscriptionEnd time.Time // zero if unknown, and if the instance is not on subscription
+	Tags            map[string]string
 }
 
 // LeftOutReason says why an instance that was found is not watched. It is the label `reason` of the metric.
@@ -65,8 +66,8 @@ func (s regionSource) Instances(ctx context.Context) (Found, error) {
 		switch {
 		case err != nil:
 			return found, err
-		case i.RegionID != "" && i.RegionID != s.discovery.RegionID || !s.shard.Has(s.discovery.Instance(i.InstanceID)):
-		case s.excludes(i):
+		case i.RegionID != "" && !strings.EqualFold(i.RegionID, s.discovery.RegionID) || !s.shard.Has(s.discovery.Instance(i.InstanceID)):
+		case excludes(s.discovery.Exclude, i.InstanceID, i.Tags):
 			found.LeftOut[LeftOutExclude]++
 			found.Excluded = append(found.Excluded, i.InstanceID)
 		case slices.Contains([]string{"shared_data", "lakehouse"}, strings.ToLower(i.RunMode)):
@@ -74,7 +75,7 @@ func (s regionSource) Instances(ctx context.Context) (Found, error) {
 		case slices.Contains(statesWithoutInstance(), strings.ToLower(i.Status)):
 			found.LeftOut[LeftOutStatus]++
 		default:
-			found.Instances = append(found.Instances, FoundInstance{i.InstanceID, i.Created, i.SubscriptionEnd})
+			found.Instances = append(found.Instances, FoundInstance{i.InstanceID, i.Created, i.SubscriptionEnd, i.Tags})
 		}
 	}
 	return found, nil
@@ -86,12 +87,12 @@ func statesWithoutInstance() []string {
 	return []string{"not_init", "creating", "agent_creating", "creating_failed", "deleting", "deleted", "deleted_with_error"}
 }
 
-func (s regionSource) excludes(i apiclient.Instance) bool {
-	if slices.Contains(s.discovery.Exclude.InstanceIDs, i.InstanceID) {
+func excludes(e config.Exclude, instanceID string, tags map[string]string) bool {
+	if slices.Contains(e.InstanceIDs, instanceID) {
 		return true
 	}
-	for key, value := range s.discovery.Exclude.Tags {
-		if carried, has := i.Tags[key]; has && carried == value {
+	for key, value := range e.Tags {
+		if carried, has := tags[key]; has && carried == value {
 			return true
 		}
 	}
