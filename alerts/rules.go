@@ -297,7 +297,7 @@ var backupAlerts = []alert{
 	{
 		name: "StarRocksBackupImplausible", severity: "warning", expr: holds("implausible"), lastRead: true,
 		summary: "Implausible backup task",
-		description: "A task in the list contradicts itself or the clock, or has a time or size that cannot be read. " +
+		description: "A task in the list contradicts itself or the clock, has a time or size that cannot be read, or ended at an unknown time. " +
 			"It does not count as a backup.\n" +
 			newestGood + "Compare the newest tasks with the console, and check the clock of the exporter.",
 	},

@@ -25,6 +25,9 @@ func TestDecodePageRefuses(t *testing.T) {
 		"a task is a number": `{"Success":true,"Data":[1]}`,
 		"a task without id":  `{"Success":true,"Data":[{"Status":"COMPLETED"}]}`,
 		"cut subtasks":       `{"Success":true,"Data":[{"BackupTaskId":"a","SubTasks":[{"Size":1}`,
+		"subtasks, boxed":    `{"Success":true,"Data":[{"BackupTaskId":"a","SubTasks":{"SubTask":[{"Status":"failed"}]}}]}`,
+		"subtasks, quoted":   `{"Success":true,"Data":[{"BackupTaskId":"a","SubTasks":"[{\"Status\":\"failed\"}]"}]}`,
+		"subtasks, a number": `{"Success":true,"Data":[{"BackupTaskId":"a","SubTasks":2}]}`,
 		"invalid number":     `{"Success":true,"Data":[{"BackupTaskId":"a","Size":01}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -32,6 +35,15 @@ func TestDecodePageRefuses(t *testing.T) {
 				t.Errorf("decoded %+v", p)
 			}
 		})
+	}
+}
+
+func TestNoListOfSubTasks(t *testing.T) {
+	for _, subtasks := range []string{`null`, `""`, `" "`, `"null"`} {
+		body := `{"Success":true,"Data":[{"BackupTaskId":"a","SubTasks":` + subtasks + `}]}`
+		if p, _, err := decodePage[wireBackup, Backup]([]byte(body)); err != nil || p.items[0].ListsSubTasks() {
+			t.Errorf("%s: %v", subtasks, err)
+		}
 	}
 }
 
@@ -77,9 +89,11 @@ func TestMoments(t *testing.T) {
 		// The year 9999 in seconds, and its neighbors, which are milliseconds in 1978.
 		"253370764800": {time.Unix(253370764800, 0).UTC(), false}, "253402300799": {time.Unix(253402300799, 0).UTC(), false},
 		"253370764799": {time.UnixMilli(253370764799).UTC(), false}, "253402300800": {time.UnixMilli(253402300800).UTC(), false},
-		`"2026-03-04 20:00:00+08:00"`: {at, false}, `" 2026-03-04t12:00:00z "`: {at, false},
-		`"1970-01-01T00:00:01Z"`: {time.Unix(1, 0).UTC(), false},
-		"0":                      {}, "-1": {}, "null": {}, `"null"`: {}, `""`: {}, `"0"`: {}, `" "`: {},
+		`"2026-03-04 20:00:00+08:00"`: {at, false}, `"2026-03-04T12:00Z"`: {at, false}, `"2026-03-04T20:00+08:00"`: {at, false},
+		`"9999-12-31T23:59:59-08:00"`: {time.Unix(253402300799, 0).UTC(), false}, // the year 10000 in UTC
+		`" 2026-03-04t12:00:00z "`:    {at, false},
+		`"1970-01-01T00:00:01Z"`:      {time.Unix(1, 0).UTC(), false},
+		"0":                           {}, "-1": {}, "null": {}, `"null"`: {}, `""`: {}, `"0"`: {}, `" "`: {},
 		`"1970-01-01T00:00:00Z"`: {}, `"1970-01-01T08:00:00+08:00"`: {}, `"0001-01-01T00:00:00Z"`: {}, `"0001-01-01T00:00:00+08:05"`: {},
 		"1e308": {time.Time{}, true}, "253402300800000": {time.Time{}, true}, `"NaN"`: {time.Time{}, true}, `"yesterday"`: {time.Time{}, true},
 		`"2026-03-04"`: {time.Time{}, true}, "true": {time.Time{}, true}, "{}": {time.Time{}, true}, "[1]": {time.Time{}, true},

@@ -133,8 +133,9 @@ func (l *list[T]) passOf(ctx context.Context, size int, yield func(T, error) boo
 		switch {
 		case !going:
 			return nil, nil
-		// A short page does not end the list: the server may cap its pages below the size asked for.
-		case p.items == before, p.total > 0 && !p.short():
+		// A short page does not end the list: the server may cap its pages below the size asked for. Nor does a Total below the number of
+		// items, which is wrong.
+		case p.items == before, p.total > 0 && p.items == p.total:
 			return p, nil
 		case bytes > maxListBytes:
 			return p, badResponse(l.op.name, fmt.Errorf("the list does not end after %d MiB", bytes>>20))

@@ -45,7 +45,7 @@ func scripted(t *testing.T, pages ...string) (*apiclient.Client, *script) {
 	return c, s
 }
 
-// A list ends once it has as many items as its largest Total, or with a page that adds nothing. A list shorter than its Total is read
+// A list ends once it has exactly as many items as its largest Total, or with a page that adds nothing. A list shorter than its Total is read
 // twice. It fails if it may be incomplete.
 func TestListsAndTheirTotal(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -59,7 +59,8 @@ func TestListsAndTheirTotal(t *testing.T) {
 		"no Total":                         {"0: a b | 0: c | 0:", "a b c", ""},
 		"a page that repeats":              {"0: a b | 0: a b", "a b", ""},
 		"an item twice":                    {"3: a b | 3: b c", "a b c", ""},
-		"more than Total":                  {"1: a b", "a b", ""},
+		"more than Total":                  {"1: a b | 1: c | 1:", "a b c", ""},
+		"more than Total, then all":        {"1: a b | 3: c", "a b c", ""},
 		"Total is wrong in both":           {"3: a b | 3: | 3: a b | 3:", "a b", ""},
 		"Total without items":              {"3:", "", apiclient.ReasonBadResponse},
 		"both together reach Total":        {"3: a b | 3: | 3: a c | 3:", "a b c", ""},

@@ -35,7 +35,8 @@ func (t text) number() float64 {
 }
 
 // moment is a time: a number or a string with seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by magnitude, or
-// a string as RFC 3339 has it. Absent, null, empty and blank values are no time, nor is one that is not after 1970-01-01T00:00:00Z.
+// a string as RFC 3339 has it, with or without seconds. Absent, null, empty and blank values are no time, nor is one that is not after
+// 1970-01-01T00:00:00Z.
 type moment struct {
 	time       time.Time
 	unreadable bool // present, but not a time
@@ -52,11 +53,13 @@ func (m *moment) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if math.IsNaN(n) {
 		// RFC 3339 permits small letters, and a space instead of the T.
 		written := strings.Replace(strings.ToUpper(string(t)), " ", "T", 1)
-		if at, err := time.Parse(time.RFC3339, written); err == nil {
-			if at.Unix() > 0 { // 1970-01-01T00:00:00Z is how some write that there is none
-				m.time = at.UTC()
+		for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00"} {
+			if at, err := time.Parse(layout, written); err == nil {
+				if at.Unix() > 0 { // 1970-01-01T00:00:00Z is how some write that there is none
+					m.time = time.Unix(min(at.Unix(), year10000-1), int64(at.Nanosecond())).UTC() // JSON has no later time
+				}
+				return nil
 			}
-			return nil
 		}
 	}
 	m.time = epoch(n)

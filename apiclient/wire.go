@@ -86,8 +86,15 @@ func (w *wireBackup) toModel(body []byte, previous *wireBackup, model *Backup) (
 	if b.TaskID == "" {
 		return b, errors.New("a task without BackupTaskId")
 	}
-	if raw := w.SubTasks.of(body); raw.Kind() == '[' { // null and a string are no list
+	switch raw := w.SubTasks.of(body); raw.Kind() {
+	case '[':
 		b.subTasks = raw
+	case '{', 't', 'f', '0':
+		return b, fmt.Errorf("SubTasks of %s is not a list", b.TaskID)
+	case '"':
+		if s := strings.Trim(string(raw), `" `); s != "" && s != "null" {
+			return b, fmt.Errorf("SubTasks of %s is not a list", b.TaskID)
+		}
 	}
 	snapshot := w.Snapshot.of(body)
 	if previous != nil && bytes.Equal(previous.Snapshot.of(body), snapshot) { // mostly it is the same

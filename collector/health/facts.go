@@ -46,6 +46,7 @@ type Facts struct {
 	lastStart   time.Time // of the newest success; its end if the API does not say
 	firstRun    bool      // the very first backup is running
 	implausible bool      // a task contradicts itself or the clock
+	partialSize bool      // LastSuccessDataBytes lacks tables whose size is unknown
 }
 
 // LastStatus returns the status of the newest task, empty without any task.
@@ -76,6 +77,7 @@ func Examine(list *List, tables int) (*Facts, error) {
 	if len(good) > 0 {
 		f.describeSuccess(good[0])
 	}
+	f.implausible = f.implausible || f.Undated() != nil
 	for _, b := range good {
 		if s := secondsBetween(b.Start, b.Finish); s > f.LongestRun {
 			f.LongestRun = s
@@ -116,6 +118,18 @@ func (f *Facts) addTasks(tasks []apiclient.Backup) (good []*apiclient.Backup) {
 	}
 	f.firstRun = firstRunUnderway(f, tasks)
 	return good
+}
+
+// Undated returns a task that ended and does not say when: it may be newer than all others. Nil if there is none. A completed one counts
+// only without a good backup, whose deadline holds otherwise.
+func (f *Facts) Undated() *Task {
+	for i := range f.Tasks {
+		t := &f.Tasks[i]
+		if t.Status.Ended() && t.Start == 0 && t.Finish == 0 && (t.Status != apiclient.StatusCompleted || f.LastSuccess.IsZero()) {
+			return t
+		}
+	}
+	return nil
 }
 
 // firstRunUnderway reports whether the very first backup of the instance is running: no task has ended yet. A task that does not say
@@ -185,7 +199,8 @@ func (f *Facts) compareSizes(good []*apiclient.Backup, newest []apiclient.SubTas
 	if f.Sizes, err = sizesOf(good, newest, cached); err != nil {
 		return err
 	}
-	f.LastSuccessDataBytes, f.BaselineBytes = f.Sizes[good[0].TaskID].bytes, baseline(good, f.Sizes)
+	newestSize := f.Sizes[good[0].TaskID]
+	f.LastSuccessDataBytes, f.partialSize, f.BaselineBytes = newestSize.bytes, newestSize.partial, baseline(good, f.Sizes)
 	f.MissingDatabases = missingDatabases(good, f.Sizes)
 	return nil
 }

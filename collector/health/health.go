@@ -43,7 +43,7 @@ func (f *Facts) Judge(l Limits, now time.Time) *Health {
 		Expiring:          !h.RestorableUntil.IsZero() && h.RestorableUntil.Sub(now) <= l.ExpiringWithin && (overdue || failing),
 		RetentionTooShort: !f.LastSuccessExpire.IsZero() && f.LastSuccessExpire.Before(h.Deadline) ||
 			!h.Deadline.IsZero() && h.Deadline.Sub(f.LastSuccess).Seconds() > secondsPerDay*l.Policies.ExpireDays(),
-		Shrunk: f.BaselineBytes >= shrunkFloor && f.LastSuccessDataBytes < l.ShrunkBelow*f.BaselineBytes ||
+		Shrunk: f.BaselineBytes >= shrunkFloor && f.LastSuccessDataBytes < l.ShrunkBelow*f.BaselineBytes && !f.partialSize ||
 			len(f.MissingDatabases) > 0,
 		TablesFailed:       f.LackingTables.Total > 0,
 		StatusUnknown:      f.LastStatus() == apiclient.StatusUnknown || f.UnknownTables.Total > 0,
@@ -55,7 +55,9 @@ func (f *Facts) Judge(l Limits, now time.Time) *Health {
 		h.Conditions[NoPolicy] = none && (overdue || h.Conditions[Missing] && f.LastSuccess.IsZero())
 	}
 	if l.Restores != nil && l.RestoreMaxAge > 0 {
-		h.Conditions[RestoreUntested] = now.After(l.restoreDue(now))
+		if untested := now.After(l.restoreDue(now)); !untested || !l.Restores.Undated {
+			h.Conditions[RestoreUntested] = untested
+		}
 	}
 	return h
 }

@@ -53,6 +53,7 @@ type Restores struct {
 	Count        map[apiclient.Status]int
 	Last         time.Time // end, else start, of the newest completed one; zero if there is none
 	LastDuration float64   // of it, in seconds; NaN if unknown
+	Undated      bool      // a completed one has no time, or none that can be read: it may be newer than Last
 }
 
 // NewRestores sums up the restores that a read listed. One that ended after the read counts, but not as the newest.
@@ -64,6 +65,7 @@ func NewRestores(all []apiclient.Operation, readAt time.Time) *Restores {
 		if end.IsZero() {
 			end = o.Start
 		}
+		r.Undated = r.Undated || o.Status == apiclient.StatusCompleted && end.IsZero()
 		if o.Status == apiclient.StatusCompleted && end.After(r.Last) && !end.After(readAt.Add(clockTolerance)) {
 			r.Last, r.LastDuration = end, secondsBetween(o.Start, o.End)
 		}

@@ -166,3 +166,25 @@ func TestConditionsOfOptionalReadsAreUnknownWithoutThem(t *testing.T) {
 		}
 	}
 }
+
+// A completed restore without a time may be the newest: then nobody knows whether restoring is untested, unless another one proves it.
+func TestRestoreWithoutATime(t *testing.T) {
+	undated := apiclient.Operation{ID: "u", Status: apiclient.StatusCompleted}
+	for name, c := range map[string]struct {
+		operations     []apiclient.Operation
+		holds, unknown bool
+	}{
+		"none":      {nil, true, false},
+		"undated":   {[]apiclient.Operation{undated}, false, true},
+		"failed":    {[]apiclient.Operation{{ID: "f", Status: apiclient.StatusFailed}}, true, false},
+		"and old":   {[]apiclient.Operation{undated, {ID: "o", Status: apiclient.StatusCompleted, End: noon.AddDate(0, 0, -100)}}, false, true},
+		"and young": {[]apiclient.Operation{undated, {ID: "y", Status: apiclient.StatusCompleted, End: noon.AddDate(0, 0, -1)}}, false, false},
+	} {
+		l := limits()
+		l.RestoreMaxAge, l.Restores = 90*24*time.Hour, NewRestores(c.operations, noon)
+		holds, known := assess(t, l, task("a", apiclient.StatusCompleted, 5)).Conditions[RestoreUntested]
+		if holds != c.holds || known == c.unknown {
+			t.Errorf("%s: %v, known %v", name, holds, known)
+		}
+	}
+}

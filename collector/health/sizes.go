@@ -19,6 +19,7 @@ type Sizes map[string]taskSize
 type taskSize struct {
 	listed    bool     // the API listed subtasks, possibly none
 	bytes     float64  // NaN if unknown
+	partial   bool     // a table that did not fail has no size
 	databases []string // in order, without one that has no name
 }
 
@@ -29,6 +30,7 @@ func sizeOf(b *apiclient.Backup, subtasks []apiclient.SubTask) taskSize {
 	s := taskSize{listed: b.ListsSubTasks(), bytes: math.NaN()}
 	for _, t := range subtasks {
 		s.bytes = addKnown(s.bytes, t.Bytes)
+		s.partial = s.partial || math.IsNaN(t.Bytes) && !endedWithoutBackup(t.Status)
 		if t.Database != "" {
 			s.databases = append(s.databases, t.Database)
 		}

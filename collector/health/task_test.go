@@ -322,3 +322,44 @@ func TestTablesThatAreListedLater(t *testing.T) {
 		cached = f.Sizes
 	}
 }
+
+// A task that ended at an unknown time may be newer than all others, which hides a failure, or how old the backups are.
+func TestUndatedTasks(t *testing.T) {
+	undated := func(status apiclient.Status) apiclient.Backup {
+		return apiclient.Backup{TaskID: "u", Status: status, Expire: noon.AddDate(0, 0, 300)}
+	}
+	good := task("good", apiclient.StatusCompleted, 5)
+	for name, c := range map[string]struct {
+		tasks       []apiclient.Backup
+		implausible bool
+	}{
+		"failed":                   {[]apiclient.Backup{good, undated(apiclient.StatusFailed)}, true},
+		"canceled":                 {[]apiclient.Backup{good, undated(apiclient.StatusCanceled)}, true},
+		"pending":                  {[]apiclient.Backup{good, undated(apiclient.StatusPending)}, false},
+		"completed":                {[]apiclient.Backup{undated(apiclient.StatusCompleted)}, true},
+		"completed, beside a good": {[]apiclient.Backup{good, undated(apiclient.StatusCompleted)}, false},
+		"dated":                    {[]apiclient.Backup{good, task("f", apiclient.StatusFailed, 9)}, false},
+	} {
+		if h := assess(t, limits(), c.tasks...); h.Conditions[Implausible] != c.implausible || h.Conditions[Missing] {
+			t.Errorf("%s: %v", name, h.Holding())
+		}
+	}
+}
+
+// A size that is not known is not a size of 0: nothing has shrunk. A table that failed has no size.
+func TestTablesWithoutASize(t *testing.T) {
+	before := task("before", apiclient.StatusCompleted, 27)
+	before.SetSubTasks(`[{"DataBase":"d","Table":"a","Size":100},{"DataBase":"d","Table":"b","Size":1}]`)
+	for subtasks, shrunk := range map[string]bool{
+		`[{"DataBase":"d","Table":"a","Size":null,"Status":"success"},{"DataBase":"d","Table":"b","Size":1}]`: false,
+		`[{"DataBase":"d","Table":"a","Size":null,"Status":"failed"},{"DataBase":"d","Table":"b","Size":1}]`:  true,
+		`[{"DataBase":"d","Table":"a","Size":0,"Status":"success"},{"DataBase":"d","Table":"b","Size":1}]`:    true,
+		`[{"DataBase":"e","Table":"a","Size":null,"Status":"success"}]`:                                       true, // the database is missing
+	} {
+		newest := task("newest", apiclient.StatusCompleted, 3)
+		newest.SetSubTasks(subtasks)
+		if h := assess(t, limits(), newest, before); h.Conditions[Shrunk] != shrunk {
+			t.Errorf("%s: %v", subtasks, h.Holding())
+		}
+	}
+}

@@ -199,6 +199,9 @@ func implausible(h *health.Health, _ *fleet.InstanceResult) string {
 		}
 		return text
 	}
+	if t := h.Undated(); t != nil {
+		return fmt.Sprintf("Task %s is implausible: its status is %s, but it has no time. It may be newer than all others.", t.ID, t.Status)
+	}
 	return fmt.Sprintf("In the newest good backup, %s %s a time or size that cannot be read%s.",
 		plural(h.UnreadableTables.Total, "table"), has(h.UnreadableTables.Total), namesOf(h.UnreadableTables))
 }

@@ -182,6 +182,12 @@ func TestSentences(t *testing.T) {
 		"in the future": {daily(), []apiclient.Backup{ahead, task(completed, 20)}, health.Implausible, "Task bt--3 is implausible and " +
 			"does not count " +
 			"as a backup: it finished in the future, at 2026-03-04 16:00 UTC."},
+		"undated": {
+			daily(),
+			[]apiclient.Backup{{TaskID: "bt-0", Status: apiclient.StatusFailed}, task(completed, 4)},
+			health.Implausible,
+			"Task bt-0 is implausible: its status is failed, but it has no time. It may be newer than all others.",
+		},
 		"subscription": {subscribed, []apiclient.Backup{task(completed, 4)}, health.SubscriptionEnding, "The subscription ends 2026-03-05 " +
 			"08:00 UTC " +
 			"(in 20 h). The instance and its backups are released at 2026-03-12 08:00 UTC."},
