@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/internal/secretscan"
@@ -292,10 +293,10 @@ func (f lazy) String() string { return f() }
 
 // logAttempt logs a request and what came of it.
 func (l *list[T]) logAttempt(n, attempt int, took time.Duration, outcome ...any) {
-	level.Debug(l.client.o.Logger).Log(append([]any{
+	level.Debug(log.WithSuffix(l.client.o.Logger, outcome...)).Log(
 		"msg", "API request", "operation", l.op.name, "region_id", l.client.o.RegionID, "instance_id", l.key,
-		"page", l.first + n, "attempt", attempt, "duration", took,
-	}, outcome...)...)
+		"page", l.first+n, "attempt", attempt, "duration", took,
+	)
 }
 
 // release releases the place among the requests in flight, if there is one.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
@@ -143,15 +144,14 @@ func (c *collection) beginRefresh(d *Discovery) bool {
 // logDiscovery logs how a list of instances went; a failure at debug level if the list before failed for the same reason.
 func (c *collection) logDiscovery(d *Discovery, err error, before apiclient.Reason) {
 	reason := reasonOf(err)
-	where := []any{"region_id", d.RegionID, "account", d.Account, "tags", d.TagList()}
+	logger := log.WithSuffix(c.logger, "region_id", d.RegionID, "account", d.Account, "tags", d.TagList())
 	switch {
 	case err == nil && before == "":
 	case err == nil:
-		level.Info(c.logger).Log(append([]any{"msg", "listing instances works again", "previous_reason", before}, where...)...)
+		level.Info(logger).Log("msg", "listing instances works again", "previous_reason", before)
 	case reason == before:
-		level.Debug(c.logger).
-			Log(append([]any{"msg", "listing instances failed, keeping those known", "reason", reason, "err", err}, where...)...)
+		level.Debug(logger).Log("msg", "listing instances failed, keeping those known", "reason", reason, "err", err)
 	default:
-		level.Warn(c.logger).Log(append([]any{"msg", "listing instances failed, keeping those known", "reason", reason, "err", err}, where...)...)
+		level.Warn(logger).Log("msg", "listing instances failed, keeping those known", "reason", reason, "err", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
@@ -110,10 +111,12 @@ func (r instanceReader) noteForeign(s *slot, foreign int) {
 		return
 	}
 	h.foreign = foreign
-	where := []any{"instance_id", s.target.InstanceID, "region_id", s.target.RegionID, "account", s.target.Account, "tasks", foreign}
+	logger := log.WithSuffix(
+		r.logger, "instance_id", s.target.InstanceID, "region_id", s.target.RegionID, "account", s.target.Account, "tasks", foreign,
+	)
 	if foreign == 0 {
-		level.Info(r.logger).Log(append([]any{"msg", "the API no longer lists tasks of another instance"}, where...)...)
+		level.Info(logger).Log("msg", "the API no longer lists tasks of another instance")
 		return
 	}
-	level.Warn(r.logger).Log(append([]any{"msg", "the API lists tasks of another instance, dropping them"}, where...)...)
+	level.Warn(logger).Log("msg", "the API lists tasks of another instance, dropping them")
 }

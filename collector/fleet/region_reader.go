@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
@@ -250,9 +251,9 @@ func (r regionReader) giveUp(permanent bool, keyvals ...any) {
 	r.history.Lock()
 	defer r.history.Unlock()
 	if h := r.history.discovery(r.discovery); h != nil && h.listFailed(permanent, r.now()) {
-		level.Warn(r.logger).Log(append([]any{
+		level.Warn(log.WithSuffix(r.logger, keyvals...)).Log(
 			"msg", "the list of a region's backups failed or is incomplete, reading each instance on its own",
 			"region_id", r.discovery.RegionID, "account", r.discovery.Account, "retry_after", retryListAfter,
-		}, keyvals...)...)
+		)
 	}
 }

@@ -203,29 +203,33 @@ func (s *Scraper) logFailures(r *Result, tooLong map[laneKey]bool, last map[lane
 		}
 	}
 	for lane, instances := range read {
-		now, before := failing[lane], last[lane]
-		where := []any{"region_id", lane.regionID, "account", lane.account, "failed", len(now), "instances", instances}
+		current, previous := failing[lane], last[lane]
+		logger := log.WithSuffix(s.logger,
+			"region_id", lane.regionID, "account", lane.account, "failed", len(current), "instances", instances)
+		if len(current) > 0 {
+			logger = log.WithSuffix(logger, "reasons", current.String())
+		}
 		switch example := examples[lane]; {
 		case example != nil:
-			logFailure(s.logger, append([]any{"msg", "reading backups failed"}, append(where, "reasons", now.String())...), example)
-		case len(now) < len(before) && len(now) == 0:
-			level.Info(s.logger).Log(append([]any{"msg", "reading backups works again"}, where...)...)
-		case len(now) < len(before):
-			level.Info(s.logger).Log(append([]any{"msg", "some instances can be read again, others still fail"}, append(where, "reasons", now.String())...)...)
+			logFailure(logger, example)
+		case len(current) < len(previous) && len(current) == 0:
+			level.Info(logger).Log("msg", "reading backups works again")
+		case len(current) < len(previous):
+			level.Info(logger).Log("msg", "some instances can be read again, others still fail")
 		}
 	}
 	return failing
 }
 
 // logFailure logs a failure with the first instance that has it.
-func logFailure(logger log.Logger, keyvals []any, example *InstanceResult) {
-	keyvals = append(keyvals, "instance_id", example.Instance.InstanceID, "reason", example.Reason())
+func logFailure(logger log.Logger, example *InstanceResult) {
+	logger = log.WithSuffix(logger, "instance_id", example.Instance.InstanceID, "reason", example.Reason())
 	var e *apiclient.Error
 	if errors.As(example.Err, &e) && e.Attempts > 0 {
-		keyvals = append(keyvals, "attempts", e.Attempts)
+		logger = log.WithSuffix(logger, "attempts", e.Attempts)
 		if e.RequestID != "" {
-			keyvals = append(keyvals, "request_id", e.RequestID)
+			logger = log.WithSuffix(logger, "request_id", e.RequestID)
 		}
 	}
-	level.Warn(logger).Log(append(keyvals, "err", example.Err)...)
+	level.Warn(log.WithSuffix(logger, "err", example.Err)).Log("msg", "reading backups failed")
 }
