@@ -58,8 +58,8 @@ func TestTimeoutIsCountedOnce(t *testing.T) {
 	})
 }
 
-// A hasty scrape that lacks an instance replaces only a result that is old, or as hasty.
-func TestHastier(t *testing.T) {
+// A scrape that had no time for an instance replaces the last result only if that is old or had no longer deadline.
+func TestKeepsLast(t *testing.T) {
 	at := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	late := []InstanceResult{{Err: &apiclient.Error{Reason: apiclient.ReasonTimeout}}}
 	down := []InstanceResult{{Err: &apiclient.Error{Reason: apiclient.ReasonServerError}}}
@@ -69,15 +69,15 @@ func TestHastier(t *testing.T) {
 		want    bool
 	}{
 		"the first":          {&Result{At: at, Deadline: time.Second, Instances: late}, nil, false},
-		"hastier":            {&Result{At: at, Deadline: time.Second, Instances: late}, last, true},
-		"as patient":         {&Result{At: at, Deadline: 10 * time.Second, Instances: late}, last, false},
+		"a shorter deadline": {&Result{At: at, Deadline: time.Second, Instances: late}, last, true},
+		"the same deadline":  {&Result{At: at, Deadline: 10 * time.Second, Instances: late}, last, false},
 		"no deadline":        {&Result{At: at, Instances: late}, last, false},
 		"none before":        {&Result{At: at, Deadline: time.Second, Instances: late}, &Result{At: at}, true},
 		"five minutes later": {&Result{At: at.Add(5 * time.Minute), Deadline: time.Second, Instances: late}, last, true},
 		"later than that":    {&Result{At: at.Add(5*time.Minute + 1), Deadline: time.Second, Instances: late}, last, false},
 		"down, not late":     {&Result{At: at, Deadline: time.Second, Instances: down}, last, false},
 	} {
-		if got := hastier(c.r, c.last); got != c.want {
+		if got := keepsLast(c.last, c.r); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -136,19 +136,24 @@ func (s *Scraper) result(c *collection, deadline time.Duration) *Result {
 	r := c.result()
 	r.Deadline = deadline
 	s.log(r)
-	if s.history.fleet == c.fleet && !hastier(r, s.history.last) {
+	if s.history.fleet == c.fleet && !keepsLast(s.history.last, r) {
 		s.history.last = r
 	}
 	return r
 }
 
-// hastier reports whether a result lacks instances for want of time that a newer one with a longer deadline has.
-func hastier(r, last *Result) bool {
-	const newer = 5 * time.Minute
-	if last == nil || r.Deadline == 0 || last.Deadline != 0 && r.Deadline >= last.Deadline || r.At.Sub(last.At) > newer {
+// keptFor is how long the last result is shown instead of a less complete one.
+const keptFor = 5 * time.Minute
+
+// keepsLast reports whether the last result is still shown instead of r: it had a longer deadline, and r lacks instances for want of time.
+// After five minutes, r is shown anyway. Last is nil before the first scrape.
+func keepsLast(last, r *Result) bool {
+	if last == nil || r.At.Sub(last.At) > keptFor {
 		return false
 	}
-	return slices.ContainsFunc(r.Instances, func(i InstanceResult) bool { return i.Reason() == apiclient.ReasonTimeout })
+	lastHadLonger := r.Deadline != 0 && (last.Deadline == 0 || last.Deadline > r.Deadline) // 0 is no limit
+	timedOut := func(i InstanceResult) bool { return i.Reason() == apiclient.ReasonTimeout }
+	return lastHadLonger && slices.ContainsFunc(r.Instances, timedOut)
 }
 
 // maxDeadlines is how many deadlines the log tells apart. There is one for each Prometheus server and one for the page; clients can ask
