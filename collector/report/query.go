@@ -50,12 +50,18 @@ func filterParameters() []string {
 
 func (q query) get(parameter string) string { return q.values.Get(parameter) }
 
-// link returns the address of the page with one parameter changed; the parameter is dropped if the value is empty.
-func (q query) link(parameter, value string) string {
+// cloned returns a copy of the parameters, to be changed.
+func (q query) cloned() url.Values {
 	values := url.Values{}
 	for name, all := range q.values {
 		values[name] = slices.Clone(all)
 	}
+	return values
+}
+
+// link returns the address of the page with one parameter changed; the parameter is dropped if the value is empty.
+func (q query) link(parameter, value string) string {
+	values := q.cloned()
 	values.Del(pageParameter)
 	values.Set(parameter, value)
 	return address(values)
@@ -71,10 +77,7 @@ func (q query) toggle(parameter, value string) string {
 
 // toggleOpen returns the address of the page with a row opened, or closed if it is open.
 func (q query) toggleOpen(row string) string {
-	values := url.Values{}
-	for name, all := range q.values {
-		values[name] = slices.Clone(all)
-	}
+	values := q.cloned()
 	if i := slices.Index(values[openParameter], row); i >= 0 {
 		values[openParameter] = slices.Delete(values[openParameter], i, i+1)
 	} else {

@@ -27,7 +27,6 @@ func (r *Report) WriteTable(w io.Writer, color bool) error {
 	}
 	const name, account, region = 2, 4, 3
 	widths := fitWidths(rows, tableWidth, name, account, region)
-	count := map[string]int{}
 	var b strings.Builder
 	for n, cells := range rows {
 		line := joinCells(cells, widths)
@@ -36,7 +35,6 @@ func (r *Report) WriteTable(w io.Writer, color bool) error {
 			continue
 		}
 		i := &r.Instances[n-1]
-		count[i.State]++
 		b.WriteString(paint(i.State, i.State) + strings.TrimPrefix(line, i.State) + "\n")
 		for k, detail := range i.details() {
 			if k == 0 && displayWidth(i.InstanceName) > widths[name] {
@@ -46,10 +44,9 @@ func (r *Report) WriteTable(w io.Writer, color bool) error {
 		}
 	}
 	b.WriteString("\n")
-	for n, state := range []string{"unhealthy", "unknown", "healthy"} {
-		b.WriteString([]string{"", ", ", ", "}[n] + paint(fmt.Sprintf("%d %s", count[state], state), state))
-	}
-	b.WriteString("\n")
+	count := func(n int, state string) string { return paint(fmt.Sprintf("%d %s", n, state), state) }
+	b.WriteString(count(r.Summary.Unhealthy, "unhealthy") + ", " + count(r.Summary.Unknown, "unknown") + ", " +
+		count(r.Summary.Healthy, "healthy") + "\n")
 	if len(r.Instances) == 0 {
 		b.WriteString(r.Summary.Text + "\n")
 	}

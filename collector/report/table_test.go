@@ -12,7 +12,8 @@ func TestTableFits(t *testing.T) {
 	last, deadline, restorable := at.Add(-47*time.Hour-59*time.Minute), at.Add(-21*time.Hour-59*time.Minute), 1
 	long := strings.Repeat("订单仓库", 10)
 	r := &Report{
-		At: at, State: "unhealthy", Warnings: []string{strings.Repeat("A warning of many words. ", 20)},
+		At: at, State: "unhealthy", Summary: Summary{Unhealthy: 1, Unknown: 1},
+		Warnings:       []string{strings.Repeat("A warning of many words. ", 20)},
 		MissingActions: []string{"sr:DescribeBackups", "sr:DescribeInstances"},
 		Instances: []Instance{
 			{

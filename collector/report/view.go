@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"html/template"
 	"slices"
@@ -132,13 +131,11 @@ func (v *view) addFacets(q query) {
 	if age := v.At.Sub(oldest); age > 2*freshFor {
 		v.OldestRead = roughly(age)
 	}
-	for state, n := range map[fleet.State]int{
-		fleet.Unhealthy: v.Summary.Unhealthy, fleet.Unknown: v.Summary.Unknown, fleet.Healthy: v.Summary.Healthy,
-	} {
-		v.States = append(v.States, newFacet(q, stateParameter, state.String(), n))
+	v.States = []facet{
+		newFacet(q, stateParameter, fleet.Unhealthy.String(), v.Summary.Unhealthy),
+		newFacet(q, stateParameter, fleet.Unknown.String(), v.Summary.Unknown),
+		newFacet(q, stateParameter, fleet.Healthy.String(), v.Summary.Healthy),
 	}
-	slices.SortFunc(v.States, func(a, b facet) int { return -cmp.Compare(a.Title, b.Title) }) // unknown, unhealthy, healthy
-	v.States[0], v.States[1] = v.States[1], v.States[0]
 	for _, c := range byUrgency() {
 		if holding[c]+before[c] > 0 {
 			f := newFacet(q, conditionParameter, string(c), holding[c])
