@@ -209,14 +209,9 @@ func (d *decoder) merged(n *yaml.Node, path string) (content []*yaml.Node) {
 
 // fieldOf returns the field of a struct with a YAML name, the zero Value if there is none.
 func fieldOf(v reflect.Value, name string) reflect.Value {
-	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("yaml") == ",inline" {
-			if f := fieldOf(v.Field(i), name); f.IsValid() {
-				return f
-			}
-		}
-		if tag, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ","); tag == name && tag != "" {
-			return v.Field(i)
+	for known, f := range fields(v.Type()) {
+		if known == name {
+			return v.FieldByIndex(f.Index)
 		}
 	}
 	return reflect.Value{}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -96,20 +95,24 @@ func places() map[string][]string {
 
 // placesOf returns where a field belongs that was found where it is unknown; "" if nowhere.
 func placesOf(name string) string {
+	paths, known := places()[name]
 	var all []string
-	for _, path := range places()[name] {
+	for _, path := range paths {
 		if path != "" {
 			all = append(all, path)
 		}
 	}
-	if len(all) == 0 && places()[name] != nil {
+	if known && len(all) == 0 {
 		return "the top level"
 	}
 	return strings.Join(all, " or ")
 }
 
 // isField reports whether a field with this name exists anywhere in the file.
-func isField(name string) bool { return slices.Contains(slices.Collect(maps.Keys(places())), name) }
+func isField(name string) bool {
+	_, known := places()[name]
+	return known
+}
 
 var (
 	bareNumber = regexp.MustCompile(`^[0-9]+$`)
