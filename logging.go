@@ -75,7 +75,8 @@ type probesAtDebug struct{ slog.Handler }
 func (h probesAtDebug) Handle(ctx context.Context, r slog.Record) error {
 	local := strings.Contains(r.Message, "from 127.0.0.1:") || strings.Contains(r.Message, "from [::1]:")
 	if local && strings.HasSuffix(r.Message, "client didn't provide a certificate") {
-		if r.Level = slog.LevelDebug; !h.Enabled(ctx, r.Level) {
+		r.Level = slog.LevelDebug
+		if !h.Enabled(ctx, r.Level) {
 			return nil
 		}
 	}

@@ -118,7 +118,8 @@ func notTheAPI(a *answer, err error) *Error {
 		}
 	}
 	e := &Error{HTTPStatus: a.status, Err: fmt.Errorf("the answer is not the API's: %s", oneLine(err.Error()))}
-	if e.Reason, e.retry = classifyStatus(a.status); a.status < 300 {
+	e.Reason, e.retry = classifyStatus(a.status)
+	if a.status < 300 {
 		e.Reason, e.retry = ReasonBadResponse, retryNever
 	}
 	return e
@@ -128,7 +129,8 @@ func notTheAPI(a *answer, err error) *Error {
 func apiError(status int, h *header) *Error {
 	e := &Error{Code: oneLine(h.code()), Message: oneLine(h.message()), RequestID: oneLine(string(h.RequestID)), HTTPStatus: status}
 	var known bool
-	if e.Reason, e.retry, known = classifyCode(e.Code); !known {
+	e.Reason, e.retry, known = classifyCode(e.Code)
+	if !known {
 		e.Reason, e.retry = classifyStatus(status)
 	}
 	switch {

@@ -45,7 +45,8 @@ func families(result *fleet.Result) iter.Seq[*dto.MetricFamily] {
 			region.Name, region.Value = &r.regionID, &in.RegionID
 		}
 		for i := range metrics {
-			if r.render(&metrics[i], result); r.used > 0 && !yield(&r.family) {
+			r.render(&metrics[i], result)
+			if r.used > 0 && !yield(&r.family) {
 				return
 			}
 		}

@@ -52,7 +52,8 @@ func (r *Reloader) Reload() error {
 	}
 	r.current.Lock()
 	defer r.current.Unlock()
-	if r.current.failure = err; err != nil {
+	r.current.failure = err
+	if err != nil {
 		r.current.failedAt = r.now()
 		r.successful.Set(0)
 		return err

@@ -99,7 +99,8 @@ func (s *Schedule) After(start time.Time) time.Time {
 	start = start.Add(early)
 	// The parser gets a clock without jumps: at jumps it has other rules.
 	for wall := clock(start.In(s.location)); ; {
-		if wall = s.spec.Next(wall); wall.IsZero() {
+		wall = s.spec.Next(wall)
+		if wall.IsZero() {
 			return wall
 		}
 		if at := s.instant(wall); at.After(start) {

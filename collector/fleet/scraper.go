@@ -175,7 +175,8 @@ func (s *Scraper) logRequestTimes(r *Result, before map[laneKey]bool) (tooLong m
 	tooLong = map[laneKey]bool{}
 	for _, t := range r.RequestTimes {
 		k := laneKey{t.Account, t.RegionID}
-		if tooLong[k] = t.TooLong(r.Deadline); tooLong[k] && !before[k] {
+		tooLong[k] = t.TooLong(r.Deadline)
+		if tooLong[k] && !before[k] {
 			level.Warn(s.logger).Log("msg", "the scrape deadline is too short for the requests of a region, some instances will time out",
 				"region_id", t.RegionID, "account", t.Account, "requests", t.Requests, "needed", t.Time, "deadline", r.Deadline, "hint", TooLongHint)
 		}

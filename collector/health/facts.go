@@ -96,7 +96,8 @@ func (f *Facts) addTasks(tasks []apiclient.Backup) (good []*apiclient.Backup) {
 		b := &tasks[i]
 		ahead := isAhead(b, f.ReadAt)
 		absurd := ahead || contradictsItself(b)
-		f.Certain, f.implausible = f.Certain && !ahead, f.implausible || absurd
+		f.Certain = f.Certain && !ahead
+		f.implausible = f.implausible || absurd
 		f.Count[b.Status]++
 		f.Tasks = append(f.Tasks, newTask(b, absurd))
 		switch {

@@ -33,7 +33,8 @@ func runeWidth(r rune) int {
 func split(s string, most int) (head, rest string) {
 	n := 0
 	for i, r := range s {
-		if n += runeWidth(r); n > most {
+		n += runeWidth(r)
+		if n > most {
 			return s[:i], s[i:]
 		}
 	}

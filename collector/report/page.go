@@ -125,7 +125,8 @@ func (p *Page) view(report *Report, q query, collecting bool) *view {
 	v := newView(report, q, p.options.Links)
 	v.Style, v.Script = template.CSS(pageCSS), template.JS(pageJS) //nolint:gosec // our own files
 	const calm, soon = 30, 3
-	if v.Refresh = calm; collecting {
+	v.Refresh = calm
+	if collecting {
 		v.Collecting, v.Refresh = true, soon
 	}
 	return v

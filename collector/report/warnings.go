@@ -75,8 +75,9 @@ func unlisted(d *fleet.DiscoveryResult) string {
 	if d.Tags != "" {
 		where += ", tags " + d.Tags
 	}
+	where += ")"
 	text := ""
-	switch where += ")"; {
+	switch {
 	case d.LastSuccess.IsZero():
 		text = fmt.Sprintf("The instances of %s have not been listed yet. Instances found only there are not watched.", where)
 	case d.Err != nil:
