@@ -96,37 +96,44 @@ func (r transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// write writes a request and its outcome to a file, which gets its name only when it is complete.
+// write writes a request and its outcome to a file.
 func (r transport) write(began time.Time, req *http.Request, result string, answer []byte) {
-	name := fmt.Sprintf(
-		"%s-%s-%06d-%s-%s.http",
-		began.UTC().Format("20060102T150405.000Z"),
-		r.run,
-		r.written.Add(1),
-		req.Header.Get("x-acs-action"),
-		result,
+	operation := req.Header.Get("x-acs-action")
+	name := fmt.Sprintf("%s-%s-%06d-%s-%s.http", began.UTC().Format("20060102T150405.000Z"), r.run, r.written.Add(1), operation, result)
+	path := filepath.Join(r.directory, name)
+	var content bytes.Buffer
+	fmt.Fprintf(
+		&content,
+		"%s %s HTTP/1.1\r\nDate: %s\r\nX-Account: %s\r\n",
+		req.Method,
+		req.URL.RequestURI(),
+		began.UTC().Format(http.TimeFormat),
+		url.QueryEscape(r.account),
 	)
-	file, err := os.CreateTemp(r.directory, ".writing")
-	if err == nil {
-		fmt.Fprintf(
-			file,
-			"%s %s HTTP/1.1\r\nDate: %s\r\nX-Account: %s\r\n",
-			req.Method,
-			req.URL.RequestURI(),
-			began.UTC().Format(http.TimeFormat),
-			url.QueryEscape(r.account),
-		)
-		writeHeaders(file, req.Header, recordedOfRequest)
-		_, _ = io.WriteString(file, "\r\n")
-		_, err = file.Write(answer)
-		err = errors.Join(err, file.Close())
+	writeHeaders(&content, req.Header, recordedOfRequest)
+	content.WriteString("\r\n")
+	content.Write(answer)
+	if err := writeFile(path, content.Bytes()); err != nil {
+		level.Error(r.logger).Log("msg", "recording an API request failed, it is missing from the recording",
+			"file", path, "operation", operation, "err", err)
 	}
+}
+
+// writeFile writes a file that gets its name only when it is complete. If that fails, it leaves no file behind.
+func writeFile(path string, content []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(path), ".writing")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	err = errors.Join(err, file.Close())
 	if err == nil {
-		err = os.Rename(file.Name(), filepath.Join(r.directory, name))
+		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {
-		level.Error(r.logger).Log("msg", "recording an answer of the API failed", "err", err)
+		return errors.Join(err, os.Remove(file.Name()))
 	}
+	return nil
 }
 
 func writeHeaders(w io.Writer, h http.Header, names []string) {

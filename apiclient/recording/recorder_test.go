@@ -235,8 +235,26 @@ func TestRecorderThatCannotWrite(t *testing.T) {
 	if err := os.RemoveAll(directory); err != nil {
 		t.Fatal(err)
 	}
-	if ids, err := read(c); err != nil || len(ids) != 1 || !strings.Contains(logged.String(), "recording an answer of the API failed") {
-		t.Errorf("%v, %v: %s", ids, err, logged.String())
+	if ids, err := read(c); err != nil || len(ids) != 1 {
+		t.Errorf("%v, %v", ids, err)
+	}
+	for _, want := range []string{"it is missing from the recording", "file=" + directory, "operation=DescribeBackups"} {
+		if !strings.Contains(logged.String(), want) {
+			t.Errorf("%q is not logged: %s", want, logged.String())
+		}
+	}
+}
+
+// A file that cannot get its name is removed.
+func TestIncompleteFileIsRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "taken.http")
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	err := writeFile(path, []byte("complete"))
+	files, readErr := os.ReadDir(filepath.Dir(path))
+	if err == nil || readErr != nil || len(files) != 1 {
+		t.Errorf("%d files, %v, %v", len(files), err, readErr)
 	}
 }
 
