@@ -44,7 +44,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	compressed, err := h.render(format, result)
 	if err != nil {
-		level.Error(h.logger).Log("msg", "rendering metrics failed", "err", err)
+		level.Error(h.logger).Log("msg", "rendering metrics failed, answering with status 500", "err", err)
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
@@ -68,7 +68,7 @@ func (h *Handler) render(format expfmt.Format, result *fleet.Result) (*bytes.Buf
 	defer h.mu.Unlock()
 	own, err := h.own.Gather()
 	if err != nil {
-		level.Error(h.logger).Log("msg", "gathering the exporter's own metrics failed", "err", err)
+		level.Error(h.logger).Log("msg", "gathering the exporter's own metrics failed, serving those that were gathered", "err", err)
 	}
 	compressed := &bytes.Buffer{}
 	h.gzip.Reset(compressed)
