@@ -7,8 +7,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/go-kit/log"
-	"github.com/go-kit/log/level"
 	"github.com/prometheus/exporter-toolkit/web"
 
 	"git.example.com/starrocks/starrocks_backup_exporter/config"
@@ -60,17 +58,3 @@ var (
 	inLine   = regexp.MustCompile(`: (?:yaml: | +)line (\d+): `)
 	notFound = regexp.MustCompile(`field (\S+) not found in type \S+$`)
 )
-
-// logLines logs an error that has a line for each mistake.
-func logLines(logger log.Logger, msg string, err error) {
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		level.Error(logger).Log("msg", msg, "err", line)
-	}
-}
-
-// logWarnings logs what is probably wrong with a configuration.
-func logWarnings(c *config.Config, logger log.Logger) {
-	for _, warning := range c.Warnings() {
-		level.Warn(logger).Log("msg", "probable mistake in the configuration", "warning", warning)
-	}
-}

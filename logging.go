@@ -11,6 +11,8 @@ import (
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 	sloggokit "github.com/tjhop/slog-gokit"
+
+	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
 // newLogger returns a logger to standard error that begins each line as Prometheus' own programs do: ts, caller, level.
@@ -81,4 +83,18 @@ func (h probesAtDebug) Handle(ctx context.Context, r slog.Record) error {
 		}
 	}
 	return h.Handler.Handle(ctx, r)
+}
+
+// logLines logs an error that has a line for each mistake.
+func logLines(logger log.Logger, msg string, err error) {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		level.Error(logger).Log("msg", msg, "err", line)
+	}
+}
+
+// logWarnings logs what is probably wrong with a configuration.
+func logWarnings(c *config.Config, logger log.Logger) {
+	for _, warning := range c.Warnings() {
+		level.Warn(logger).Log("msg", "probable mistake in the configuration", "warning", warning)
+	}
 }
