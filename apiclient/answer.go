@@ -37,8 +37,8 @@ type wireItem[W, T any] interface {
 	toModel(body []byte, previous *W, model *T) (T, error)
 }
 
-// decodePage decodes a whole body. It is an error if the body is not exactly one JSON object, or if a part that counts has another
-// shape. The Data of a failure does not count.
+// decodePage decodes a whole body. It returns an error if the body is not exactly one JSON object, or if a field that it reads has the
+// wrong type. In a body that reports a failure, Data may have any type.
 func decodePage[W, T any, P wireItem[W, T]](body []byte) (*page[T], *header, error) {
 	var wire struct {
 		header

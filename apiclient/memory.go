@@ -31,8 +31,8 @@ func largestBody(size int) int {
 	return taskBytes
 }
 
-// Memory limits the memory of answers in flight, over all clients, and reuses it. One body that finds none left may exceed it: bodies that
-// arrive side by side would otherwise all wait for each other.
+// Memory limits the memory of answers in flight, over all clients, and reuses it. One body at a time may exceed the limit: otherwise,
+// bodies that have each arrived in part could all wait for one another.
 type Memory struct {
 	limit *semaphore.Weighted
 	bytes int64

@@ -71,7 +71,7 @@ type Backups struct {
 	Thresholds   `yaml:",inline"`
 }
 
-// Thresholds is from when on conditions hold. A zero value of an instance or a discovery means that of backups.
+// Thresholds are the limits at which conditions begin to hold. A zero value in an instance or a discovery means the value in backups.
 type Thresholds struct {
 	StuckAfter     model.Duration `yaml:"stuck_after,omitempty"`     // a shorter run is never stuck
 	ExpiringWithin model.Duration `yaml:"expiring_within,omitempty"` // time before the last expiry

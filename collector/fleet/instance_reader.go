@@ -50,8 +50,8 @@ func (r instanceReader) readOne(ctx context.Context, s *slot, place *apiclient.P
 	}
 }
 
-// took notes the turn of an instance and the requests of its read. A read that was getting on when the time was up keeps its place in the
-// order, unless it was the first: then there will never be time for it, and others go first.
+// took notes the turn of an instance and the requests of its read. A read that was cut short after an answer keeps its place in the order,
+// to finish next time. If it was the first, it will never fit, and moves to the end.
 func (r instanceReader) took(s *slot, p apiclient.Progress, first bool, err error) {
 	r.history.Lock()
 	defer r.history.Unlock()

@@ -89,9 +89,9 @@ func (p *progress) known(s *slot) health.Facts {
 	return health.Facts{}
 }
 
-// due returns the slots to be read. An instance that was read young enough (api.min_interval), and since the last reload, is served from
-// that read and judged at the current time. If the time since then has changed what is wrong, that says too little: a backup may have
-// completed just before its deadline.
+// due returns the slots to be read. An instance that was read less than api.min_interval ago, and since the last reload, is served from
+// that read and judged at the current time. If the passing of time alone has changed its conditions since, it is read again: a backup may
+// have completed just before its deadline.
 func (p *progress) due(slots []*slot) (due []*slot) {
 	now := p.now()
 	p.history.Lock()
@@ -108,8 +108,8 @@ func (p *progress) due(slots []*slot) (due []*slot) {
 	return due
 }
 
-// readBefore returns what an earlier read says of an instance at a time, nil if it is not younger than an age, and whether the clock alone
-// has changed since what is wrong. The caller holds the lock.
+// readBefore returns what an earlier read says of an instance at a time, nil if it is not younger than an age, and whether the passing of
+// time alone has changed its conditions since. The caller holds the lock.
 func (p *progress) readBefore(s *slot, age time.Duration, now time.Time) (before *InstanceResult, changed bool) {
 	h := p.history.instance(s.target)
 	if h == nil || h.facts == nil || h.fleet != p.fleet || !h.facts.Certain || now.Before(h.facts.ReadAt) || now.Sub(h.facts.ReadAt) >= age {
@@ -204,8 +204,8 @@ func (p *progress) result() *Result {
 }
 
 // unread returns the result of an instance that is not read yet. With api.min_interval, one whose turn did not come is served from its last
-// read a little longer, unless a read failed since or the clock has changed what is wrong: otherwise it would be down for one scrape now
-// and then. The caller holds the lock.
+// read a little longer: it would otherwise be down for one scrape now and then. It is down if a read failed since, or if the passing of
+// time alone has changed its conditions. The caller holds the lock.
 func (p *progress) unread(s *slot, now time.Time) *InstanceResult {
 	h := p.history.instance(s.target)
 	if s.began.IsZero() && h != nil && !h.failing {

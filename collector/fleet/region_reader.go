@@ -29,7 +29,8 @@ func (r regionReader) read(ctx context.Context, slots []*slot) {
 		reason := apiclient.ReasonOf(l.err)
 		permanent := reason == apiclient.ReasonForbidden || reason == apiclient.ReasonInvalidRequest || reason == apiclient.ReasonNotFound
 		r.instanceReader.read(ctx, slots)
-		// A hasty scrape says nothing about the list, nor does an API that answers nothing else either.
+		// The list is given up only if it is at fault: the scrape left it enough time, and either the API rejects the request for it, or
+		// a read of an instance succeeded.
 		if ctx.Err() == nil && (!l.cutOff || r.hadTimeFor(l)) && (permanent || r.anyUp(slots)) {
 			r.giveUp(permanent, "err", l.err)
 		}
