@@ -38,11 +38,13 @@ else
 	step vet . go vet ./...
 	step vet-system . go vet -tags=system ./...
 	step test . go test "${others[@]}"
-	step system . "${uncached[@]}" -tags=system -skip='^TestHeavy' "${system[@]}"
+	# The system tests mostly wait for servers, so the separate modules are tested beside them.
+	(failed=() && step system . "${uncached[@]}" -tags=system -skip='^TestHeavy' "${system[@]}" && ((${#failed[@]} == 0))) &
 	for module; do
 		step "$module/vet" "$module" go vet ./...
 		step "$module/test" "$module" "${uncached[@]}" ./...
 	done
+	wait $! || failed+=(system)
 fi
 
 if ((${#failed[@]} > 0)); then
