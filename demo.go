@@ -35,10 +35,10 @@ func startDemo() (load func() (*config.Config, error), err error) {
 	for _, d := range simulator.DemoFleet() {
 		sim.Set(d.Instance)
 		c.Instances = append(c.Instances, config.Instance{
-			InstanceID: d.InstanceID, RegionID: d.RegionID, Account: "default", MaxAge: model.Duration(d.MaxAge),
-			Thresholds: c.Backups.Thresholds,
+			InstanceID: d.InstanceID, RegionID: d.RegionID, Expectations: config.Expectations{MaxAge: model.Duration(d.MaxAge)},
 		})
 	}
+	c.FillDefaults()
 	return func() (*config.Config, error) { return c, nil }, nil
 }
 
@@ -69,25 +69,19 @@ func startPlayback(directory string) (load func() (*config.Config, error), now f
 		return name
 	}
 	for _, r := range playback.Instances() {
-		c.Instances = append(
-			c.Instances,
-			config.Instance{
-				InstanceID: r.InstanceID, RegionID: r.RegionID, Account: account(r.Account), MaxAge: c.Backups.MaxAge,
-				Thresholds: c.Backups.Thresholds,
-			},
-		)
+		c.Instances = append(c.Instances, config.Instance{InstanceID: r.InstanceID, RegionID: r.RegionID, Account: account(r.Account)})
 	}
 	listed := playback.Regions("DescribeBackups")
 	for _, r := range playback.Regions("DescribeInstances") {
 		d := config.Discovery{
-			RegionID: r.RegionID, Account: account(r.Account), Tags: tags(r.Tag), MaxAge: c.Backups.MaxAge, Listing: config.ListingInstance,
-			RefreshInterval: model.Duration(24 * time.Hour), Thresholds: c.Backups.Thresholds,
+			RegionID: r.RegionID, Account: account(r.Account), Tags: tags(r.Tag), RefreshInterval: model.Duration(24 * time.Hour),
 		}
 		if slices.ContainsFunc(listed, func(l recording.Recorded) bool { return l.RegionID == r.RegionID && l.Account == r.Account }) {
 			d.Listing = config.ListingRegion
 		}
 		c.Discovery = append(c.Discovery, d)
 	}
+	c.FillDefaults()
 	began := time.Now()
 	return func() (*config.Config, error) { return c, nil }, func() time.Time { return playback.Start.Add(time.Since(began)) }, nil
 }

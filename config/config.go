@@ -103,16 +103,10 @@ type Account struct {
 
 // Instance is an instance whose backups are watched.
 type Instance struct {
-	InstanceID string         `yaml:"instance_id"`
-	RegionID   string         `yaml:"region_id"`
-	Account    string         `yaml:"account,omitempty"`
-	MaxAge     model.Duration `yaml:"max_age,omitempty"` // 0 if only the schedule counts
-	Schedule   string         `yaml:"schedule,omitempty"`
-	TimeZone   string         `yaml:"time_zone,omitempty"` // of the schedule
-	Grace      model.Duration `yaml:"grace,omitempty"`     // time from the scheduled start until the backup must have finished
-	Thresholds `yaml:",inline"`
-
-	timetable *schedule.Schedule
+	InstanceID   string `yaml:"instance_id"`
+	RegionID     string `yaml:"region_id"`
+	Account      string `yaml:"account,omitempty"`
+	Expectations `yaml:",inline"`
 }
 
 // Discovery names a region of an account. Every instance found there is watched.
@@ -120,14 +114,19 @@ type Discovery struct {
 	RegionID        string            `yaml:"region_id"`
 	Account         string            `yaml:"account,omitempty"`
 	Tags            map[string]string `yaml:"tags,omitempty"` // an instance must carry all of them
-	MaxAge          model.Duration    `yaml:"max_age,omitempty"`
-	Schedule        string            `yaml:"schedule,omitempty"`
-	TimeZone        string            `yaml:"time_zone,omitempty"`
-	Grace           model.Duration    `yaml:"grace,omitempty"`
 	Exclude         Exclude           `yaml:"exclude,omitempty"`
-	Thresholds      `yaml:",inline"`
-	Listing         Listing        `yaml:"listing"`
-	RefreshInterval model.Duration `yaml:"refresh_interval"`
+	Expectations    `yaml:",inline"`  // of every instance found
+	Listing         Listing           `yaml:"listing"`
+	RefreshInterval model.Duration    `yaml:"refresh_interval"`
+}
+
+// Expectations is what the backups of an instance must meet.
+type Expectations struct {
+	MaxAge     model.Duration `yaml:"max_age,omitempty"` // 0 if only the schedule counts
+	Schedule   string         `yaml:"schedule,omitempty"`
+	TimeZone   string         `yaml:"time_zone,omitempty"` // of the schedule
+	Grace      model.Duration `yaml:"grace,omitempty"`     // time from the scheduled start until the backup must have finished
+	Thresholds `yaml:",inline"`
 
 	timetable *schedule.Schedule
 }
@@ -149,14 +148,11 @@ const (
 
 // Instance returns a discovered instance.
 func (d Discovery) Instance(id string) Instance {
-	return Instance{
-		InstanceID: id, RegionID: d.RegionID, Account: d.Account,
-		MaxAge: d.MaxAge, Schedule: d.Schedule, TimeZone: d.TimeZone, Grace: d.Grace, Thresholds: d.Thresholds, timetable: d.timetable,
-	}
+	return Instance{InstanceID: id, RegionID: d.RegionID, Account: d.Account, Expectations: d.Expectations}
 }
 
 // Timetable returns the parsed schedule, nil if there is none.
-func (i Instance) Timetable() *schedule.Schedule { return i.timetable }
+func (e Expectations) Timetable() *schedule.Schedule { return e.timetable }
 
 // Default returns the configuration of an empty file.
 func Default() *Config {

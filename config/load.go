@@ -55,30 +55,32 @@ func parse(name string, content []byte) (c *Config, warnings []string, err error
 	if err := f.err(); err != nil {
 		return nil, f.warnings(), err
 	}
-	c.inherit()
+	c.FillDefaults()
 	c.warnings = f.warnings()
 	return c, c.warnings, nil
 }
 
-// inherit fills in what instances and discoveries leave out.
-func (c *Config) inherit() {
+// FillDefaults fills in what instances and discoveries leave out. Load and Parse call it.
+func (c *Config) FillDefaults() {
 	for i := range c.Instances {
 		in := &c.Instances[i]
 		in.Account = cmp.Or(in.Account, DefaultAccount)
-		in.inherit(c.Backups.Thresholds)
-		if in.Schedule == "" {
-			in.MaxAge = cmp.Or(in.MaxAge, c.Backups.MaxAge)
-		}
+		in.inherit(c.Backups)
 	}
 	for i := range c.Discovery {
 		e := &c.Discovery[i]
 		e.Account = cmp.Or(e.Account, DefaultAccount)
 		e.Listing = cmp.Or(e.Listing, ListingInstance)
 		e.RefreshInterval = cmp.Or(e.RefreshInterval, defaultRefreshInterval)
-		e.inherit(c.Backups.Thresholds)
-		if e.Schedule == "" {
-			e.MaxAge = cmp.Or(e.MaxAge, c.Backups.MaxAge)
-		}
+		e.inherit(c.Backups)
+	}
+}
+
+// inherit fills in what is not set. With a schedule, a maximum age counts only if it is set.
+func (e *Expectations) inherit(from Backups) {
+	e.Thresholds.inherit(from.Thresholds)
+	if e.Schedule == "" {
+		e.MaxAge = cmp.Or(e.MaxAge, from.MaxAge)
 	}
 }
 
@@ -209,15 +211,14 @@ func (c *Config) checkDiscovery(f *findings) {
 	for i := range c.Discovery {
 		e := &c.Discovery[i]
 		path := fmt.Sprintf("discovery[%d]", i)
-		found := e.Instance("any")
-		found.check(f, path)
+		checkRegionID(f, path, e.RegionID)
+		e.check(f, path)
 		for n, id := range e.Exclude.InstanceIDs {
 			if strings.TrimSpace(id) == "" {
 				f.fail(fmt.Sprintf("%s.exclude.instance_ids[%d]", path, n), "missing")
 			}
 		}
-		found.setSchedule(f, path)
-		e.Grace, e.timetable = found.Grace, found.timetable
+		e.setSchedule(f, path)
 		c.checkAccount(f, path, e.Account)
 		if e.Listing != "" && e.Listing != ListingInstance && e.Listing != ListingRegion {
 			f.fail(path+".listing", "must be %s or %s", ListingInstance, ListingRegion)
@@ -256,29 +257,37 @@ func (i *Instance) check(f *findings, path string) {
 	if strings.TrimSpace(i.InstanceID) != i.InstanceID {
 		f.fail(path+".instance_id", "must not begin or end with a space")
 	}
+	checkRegionID(f, path, i.RegionID)
+	i.Expectations.check(f, path)
+}
+
+func checkRegionID(f *findings, path, id string) {
 	switch {
-	case i.RegionID == "":
+	case id == "":
 		f.fail(path+".region_id", "missing")
-	case !regionID.MatchString(i.RegionID) || len(i.RegionID) > 63:
-		f.fail(path+".region_id", "%q is not a region id (lower-case letters, digits and hyphens)", i.RegionID)
+	case !regionID.MatchString(id) || len(id) > 63:
+		f.fail(path+".region_id", "%q is not a region id (lower-case letters, digits and hyphens)", id)
 	}
-	if _, given := f.lines[path+".max_age"]; given && i.MaxAge <= 0 {
+}
+
+func (e *Expectations) check(f *findings, path string) {
+	if _, given := f.lines[path+".max_age"]; given && e.MaxAge <= 0 {
 		f.fail(path+".max_age", "must be above 0")
 	}
-	i.Thresholds.check(f, path)
+	e.Thresholds.check(f, path)
 }
 
 // setSchedule parses the schedule and fills in its defaults.
-func (i *Instance) setSchedule(f *findings, path string) {
+func (e *Expectations) setSchedule(f *findings, path string) {
 	_, hasGrace := f.lines[path+".grace"]
-	if hasGrace && i.Grace < 0 {
+	if hasGrace && e.Grace < 0 {
 		f.fail(path+".grace", "must not be negative")
 	}
-	if i.Schedule == "" {
+	if e.Schedule == "" {
 		if f.isBroken(path + ".schedule") {
 			return
 		}
-		if i.TimeZone != "" {
+		if e.TimeZone != "" {
 			f.fail(path+".time_zone", "needs a schedule")
 		}
 		if hasGrace {
@@ -287,15 +296,15 @@ func (i *Instance) setSchedule(f *findings, path string) {
 		return
 	}
 	if !hasGrace {
-		i.Grace = defaultGrace
+		e.Grace = defaultGrace
 	}
-	i.TimeZone = cmp.Or(i.TimeZone, "UTC")
-	location, err := time.LoadLocation(i.TimeZone)
-	if err != nil || i.TimeZone == "Local" { // Local differs from machine to machine
-		f.fail(path+".time_zone", "unknown time zone %q", i.TimeZone)
+	e.TimeZone = cmp.Or(e.TimeZone, "UTC")
+	location, err := time.LoadLocation(e.TimeZone)
+	if err != nil || e.TimeZone == "Local" { // Local differs from machine to machine
+		f.fail(path+".time_zone", "unknown time zone %q", e.TimeZone)
 		location = time.UTC // to check the schedule all the same
 	}
-	if i.timetable, err = schedule.Parse(i.Schedule, location); err != nil {
+	if e.timetable, err = schedule.Parse(e.Schedule, location); err != nil {
 		f.fail(path+".schedule", "%v", err)
 	}
 }

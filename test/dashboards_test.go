@@ -202,7 +202,10 @@ func writeHistory(
 		sim.Set(d.Instance)
 		c.Instances = append(
 			c.Instances,
-			config.Instance{InstanceID: d.InstanceID, RegionID: d.RegionID, Account: "default", MaxAge: model.Duration(d.MaxAge)},
+			config.Instance{
+				InstanceID: d.InstanceID, RegionID: d.RegionID, Account: "default",
+				Expectations: config.Expectations{MaxAge: model.Duration(d.MaxAge)},
+			},
 		)
 	}
 	f, err := fleet.NewBuilder(collector.NewAPIMetrics(prometheus.NewRegistry()), clock, fleet.Shard{}, log.NewNopLogger()).Build(c)

@@ -59,7 +59,7 @@ func newDetail(i *Instance, links Links) *detail {
 		add("Max age", roughly(limits.MaxAge))
 	}
 	if limits.Schedule != nil {
-		add("Schedule", fmt.Sprintf("%s (%s), grace %s", i.Schedule, zone(i.judged.Instance.TimeZone), roughly(limits.Grace)))
+		add("Schedule", fmt.Sprintf("%s (%s), grace %s", i.Schedule, i.judged.Instance.TimeZone, roughly(limits.Grace)))
 	}
 	add("Next good backup due by", clock(h.Deadline))
 	if sizeInWords(h.LastSuccessDataBytes) != "" {
@@ -109,13 +109,6 @@ func policiesInWords(p *health.Policies) string {
 		text += ", a task may run for " + roughly(durationOf(timeout))
 	}
 	return text
-}
-
-func zone(name string) string {
-	if name == "" {
-		return "UTC"
-	}
-	return name
 }
 
 func (d *detail) addTasks(h *health.Health, cancellations *health.Cancellations) {
