@@ -10,8 +10,8 @@ import (
 
 func describeBackups() operation[Backup] {
 	return operation[Backup]{
-		name: "DescribeBackups", path: "/webapi/backup/manage/describe", decode: decodePage[wireBackup, Backup],
-		id: func(b *Backup) itemID { return itemID{b.InstanceID, b.TaskID} },
+		name: "DescribeBackups", path: "/webapi/backup/manage/describe", rank: backupRank,
+		decode: decodePage[wireBackup, Backup], id: func(b *Backup) itemID { return itemID{b.InstanceID, b.TaskID} },
 	}
 }
 

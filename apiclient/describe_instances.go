@@ -15,9 +15,8 @@ const instancesPageSize = 100
 
 func describeInstances() operation[Instance] {
 	return operation[Instance]{
-		name: "DescribeInstances", path: "/webapi/starrocks/describeInstances", rank: 1, decode: decodePage[wireInstance,
-			Instance],
-		id: func(i *Instance) itemID { return itemID{i.InstanceID, ""} },
+		name: "DescribeInstances", path: "/webapi/starrocks/describeInstances", rank: discoveryRank,
+		decode: decodePage[wireInstance, Instance], id: func(i *Instance) itemID { return itemID{i.InstanceID, ""} },
 	}
 }
 

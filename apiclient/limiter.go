@@ -8,12 +8,12 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limiter limits our own requests to a region with an account: so many a second, and so many in flight, over all scrapes.
+// Limiter limits the exporter's own requests to a region with an account, over all scrapes: their number a second and those in flight.
 // A request holds its place from the moment it may be sent until it is answered. A read that waits for a retry holds none.
 //
-// One request at a time waits for the rate, the others wait for their turn: if many wait for a rate.Limiter and give up together, only
-// the last returns its token, and the debt of the others starves later requests. Reads go first that began first: a read of many pages
-// ends before others take its time, and if there is too little time for all, some end.
+// Only one request at a time waits on rate.Limiter; the others queue. If many waited there and gave up together, only the last would
+// return its token, and the debt of the others would delay later requests. Of equal rank, the read that began first goes first: a read of
+// many pages ends before later reads take its time, and if time is too short for all reads, some of them end.
 type Limiter struct {
 	rate *rate.Limiter
 
@@ -22,19 +22,25 @@ type Limiter struct {
 	inFlight int
 	granted  bool // a request has the turn
 	waiting  turns
-	reads    int     // that began
-	retries  float64 // that may still be made
+	reads    int // that began
+	retries  int // that may still be made
 }
 
 const (
 	leastRetries     = 20
-	retriesBySuccess = 1.0 // so retries stop if most attempts fail
-	optionalRank     = -1  // of operations that nothing waits for: whatever a scrape asks for goes first
+	retriesBySuccess = 1 // so retries stop if most attempts fail
+)
+
+// The ranks of operations. The highest goes first.
+const (
+	discoveryRank = 1 // finds the instances whose backups are read
+	backupRank    = 0
+	optionalRank  = -1 // no scrape waits for these
 )
 
 // NewLimiter returns a limit of so many requests a second, in bursts of burst, and of so many in flight.
 func NewLimiter(limit rate.Limit, burst, inFlight int) *Limiter {
-	return &Limiter{rate: rate.NewLimiter(limit, burst), places: inFlight, retries: float64(max(leastRetries, inFlight))}
+	return &Limiter{rate: rate.NewLimiter(limit, burst), places: inFlight, retries: max(leastRetries, inFlight)}
 }
 
 // Set changes the limits.
@@ -106,8 +112,8 @@ func (l *Limiter) takeTurn(ctx context.Context, rank, read int) (int, error) {
 	return 0, ctx.Err()
 }
 
-// grant gives the turn, and a place with it, to the first of those who wait. What nothing waits for leaves one place free: a scrape would
-// wait for an answer that hangs. The caller holds the lock.
+// grant lets the next waiter proceed and reserves its place. Optional reads leave one of several places free: a hanging optional request
+// must not block a scrape. The caller holds the lock.
 func (l *Limiter) grant() {
 	if l.granted || len(l.waiting) == 0 {
 		return
@@ -127,19 +133,19 @@ func (l *Limiter) grant() {
 func (l *Limiter) succeeded() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.retries = min(float64(max(leastRetries, l.places)), l.retries+retriesBySuccess)
+	l.retries = min(max(leastRetries, l.places), l.retries+retriesBySuccess)
 }
 
-// mayRetry takes a retry from the budget, and reports whether there was one left: an API that is down gets no retries. What nothing waits
-// for leaves half of them to scrapes.
+// mayRetry spends one retry and reports whether one was left, so that an API that is down is not retried. Optional reads leave the last ten
+// to scrapes.
 func (l *Limiter) mayRetry(rank int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	left := 0.0
+	left := 0
 	if rank <= optionalRank {
 		left = leastRetries / 2
 	}
-	if l.retries < left+1 {
+	if l.retries <= left {
 		return false
 	}
 	l.retries--

@@ -122,11 +122,11 @@ func TestLimiterSet(t *testing.T) {
 func TestRetryBudgetCoversTheRequestsInFlight(t *testing.T) {
 	l := NewLimiter(rate.Inf, 1, 10*leastRetries)
 	for n := range 10 * leastRetries {
-		if !l.mayRetry(0) {
+		if !l.mayRetry(backupRank) {
 			t.Fatalf("%d retries", n)
 		}
 	}
-	if l.mayRetry(0) {
+	if l.mayRetry(backupRank) {
 		t.Error("no end")
 	}
 }
@@ -136,7 +136,7 @@ func TestRetryBudget(t *testing.T) {
 	l := NewLimiter(rate.Inf, 1, 1)
 	allowed := 0
 	for range 100 {
-		if l.mayRetry(0) {
+		if l.mayRetry(backupRank) {
 			allowed++
 		}
 	}
@@ -144,7 +144,7 @@ func TestRetryBudget(t *testing.T) {
 		t.Errorf("%d retries during an outage", allowed)
 	}
 	l.succeeded()
-	if !l.mayRetry(0) || l.mayRetry(0) {
+	if !l.mayRetry(backupRank) || l.mayRetry(backupRank) {
 		t.Error("a success allows one retry")
 	}
 	for range leastRetries / 2 {
