@@ -22,8 +22,11 @@ func Statuses() []Status {
 
 // Ended reports whether the status of a task is final.
 func (s Status) Ended() bool {
-	return s == StatusCompleted || s == StatusFailed || s == StatusCanceled
+	return s == StatusCompleted || s.EndedWithoutBackup()
 }
+
+// EndedWithoutBackup reports whether a task or a subtask ended and produced no backup. StarRocks ends a job that failed as CANCELLED.
+func (s Status) EndedWithoutBackup() bool { return s == StatusFailed || s == StatusCanceled }
 
 // parseStatus maps a word of the API (Status of a task or a subtask) to a status. The API's list is unpublished: these are the words seen,
 // those of sibling calls, and synonyms.

@@ -103,7 +103,7 @@ func (l *regionList) differs(s *slot, own *health.Facts, misses func(*apiclient.
 
 // misses reports whether a listed task, nil if there is none, lacks something of the instance's own.
 func (l *regionList) misses(listed *apiclient.Backup, own *health.Task) bool {
-	earlier := func(at health.Instant) bool { return at != 0 && at.Time().Before(l.began.Add(-clockTolerance)) }
+	earlier := func(at health.Instant) bool { return at != 0 && at.Time().Before(l.began.Add(-health.ClockTolerance)) }
 	switch {
 	case listed == nil && own.Start == 0:
 		return earlier(own.Finish)
@@ -154,8 +154,6 @@ func (r regionReader) readList(ctx context.Context, slots []*slot) *regionList {
 const (
 	// listShare is the part of a scrape's deadline that a list may take: the rest must do for each instance on its own.
 	listShare = 0.5
-	// clockTolerance is how far the clocks of the API and of the exporter may differ.
-	clockTolerance = 15 * time.Minute
 	// listPatience is the time in which a list that has never ended should.
 	listPatience = 2 * time.Second
 )

@@ -95,15 +95,15 @@ func (f *Facts) addTasks(tasks []apiclient.Backup) (good []*apiclient.Backup) {
 	for i := range tasks {
 		b := &tasks[i]
 		ahead := isAhead(b, f.ReadAt)
-		absurd := ahead || contradictsItself(b)
+		implausible := ahead || contradictsItself(b)
 		f.Certain = f.Certain && !ahead
-		f.implausible = f.implausible || absurd
+		f.implausible = f.implausible || implausible
 		f.Count[b.Status]++
-		f.Tasks = append(f.Tasks, newTask(b, absurd))
+		f.Tasks = append(f.Tasks, newTask(b, implausible))
 		switch {
-		case b.Status == apiclient.StatusCompleted && !absurd && !EndOf(b).IsZero():
+		case isGood(b, f.ReadAt):
 			good = append(good, b)
-		case endedWithoutBackup(b.Status) && !ahead: // one that ends in the future says nothing about what is newest
+		case b.Status.EndedWithoutBackup() && !ahead: // one that ends in the future says nothing about what is newest
 			if len(good) == 0 {
 				f.ConsecutiveFailures++
 			}

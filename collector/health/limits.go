@@ -30,14 +30,14 @@ type Limits struct {
 // stuckAfter returns after how many seconds a running task is stuck. The policy's timeout ends a task itself, unless one has taken longer.
 func (l Limits) stuckAfter(longestRun float64) float64 {
 	if timeout := l.Policies.TimeoutSeconds(); !math.IsNaN(timeout) {
-		return max(timeout, longestRun) + clockTolerance.Seconds()
+		return max(timeout, longestRun) + ClockTolerance.Seconds()
 	}
 	return max(l.StuckAfter.Seconds(), stuckFactor*longestRun)
 }
 
 // created returns when the instance was created; zero if unknown. An absurd creation must not silence the instance.
 func (l Limits) created(now time.Time) time.Time {
-	if l.Created.After(now.Add(clockTolerance)) {
+	if l.Created.After(now.Add(ClockTolerance)) {
 		return time.Time{}
 	}
 	return l.Created

@@ -66,7 +66,7 @@ func NewRestores(all []apiclient.Operation, readAt time.Time) *Restores {
 			end = o.Start
 		}
 		r.Undated = r.Undated || o.Status == apiclient.StatusCompleted && end.IsZero()
-		if o.Status == apiclient.StatusCompleted && end.After(r.Last) && !end.After(readAt.Add(clockTolerance)) {
+		if o.Status == apiclient.StatusCompleted && end.After(r.Last) && !end.After(readAt.Add(ClockTolerance)) {
 			r.Last, r.LastDuration = end, secondsBetween(o.Start, o.End)
 		}
 	}

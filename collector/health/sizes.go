@@ -30,7 +30,7 @@ func sizeOf(b *apiclient.Backup, subtasks []apiclient.SubTask) taskSize {
 	s := taskSize{listed: b.ListsSubTasks(), bytes: math.NaN()}
 	for _, t := range subtasks {
 		s.bytes = addKnown(s.bytes, t.Bytes)
-		s.partial = s.partial || math.IsNaN(t.Bytes) && !endedWithoutBackup(t.Status)
+		s.partial = s.partial || math.IsNaN(t.Bytes) && !t.Status.EndedWithoutBackup()
 		if t.Database != "" {
 			s.databases = append(s.databases, t.Database)
 		}

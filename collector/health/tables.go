@@ -89,7 +89,7 @@ func tablesWith(subtasks []apiclient.SubTask, limit int, is func(apiclient.SubTa
 
 // failedTables lists the tables with a subtask that ended without a backup.
 func failedTables(subtasks []apiclient.SubTask, limit int) TableList {
-	return tablesWith(subtasks, limit, func(s apiclient.SubTask) bool { return endedWithoutBackup(s.Status) })
+	return tablesWith(subtasks, limit, func(s apiclient.SubTask) bool { return s.Status.EndedWithoutBackup() })
 }
 
 func byName(a, b Table) int {

@@ -7,8 +7,8 @@ import (
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
-// clockTolerance is how far the clocks of the API and of the exporter may differ.
-const clockTolerance = 15 * time.Minute
+// ClockTolerance is how far the clocks of the API and of the exporter may differ.
+const ClockTolerance = 15 * time.Minute
 
 // pendingTolerance is how far ahead a task may be planned: a monthly policy has its next run in the list for a month.
 const pendingTolerance = 32 * 24 * time.Hour
@@ -31,7 +31,7 @@ func contradictsItself(b *apiclient.Backup) bool {
 
 // isAhead reports whether a task contradicts the clock: it has times that have not come yet. A pending task may start later.
 func isAhead(b *apiclient.Backup, now time.Time) bool {
-	future := func(t time.Time) bool { return t.After(now.Add(clockTolerance)) }
+	future := func(t time.Time) bool { return t.After(now.Add(ClockTolerance)) }
 	switch {
 	case b.Status.Ended():
 		return future(b.Start) || future(b.Finish)
@@ -47,11 +47,6 @@ func isAhead(b *apiclient.Backup, now time.Time) bool {
 // isGood reports whether a task completed at a known and plausible time.
 func isGood(b *apiclient.Backup, now time.Time) bool {
 	return b.Status == apiclient.StatusCompleted && !EndOf(b).IsZero() && !isAhead(b, now) && !contradictsItself(b)
-}
-
-// endedWithoutBackup reports whether a task ended and produced no backup. StarRocks ends a job that failed as CANCELLED.
-func endedWithoutBackup(s apiclient.Status) bool {
-	return s == apiclient.StatusFailed || s == apiclient.StatusCanceled
 }
 
 // EndOf returns when a task ended. A task without a finish time counts as ended at its start, which errs on the old side.

@@ -121,7 +121,7 @@ func (d *detail) addTasks(h *health.Health, cancellations *health.Cancellations)
 		switch {
 		case t.Implausible:
 			row.Status, row.Class = row.Status+", implausible", "bad"
-		case t.Status == apiclient.StatusFailed, t.Status == apiclient.StatusCanceled:
+		case t.Status.EndedWithoutBackup():
 			row.Status, row.Class = row.Status+byHand(cancellations.Of(t, h.Tasks)), "bad"
 		case t.Status == apiclient.StatusUnknown:
 			row.Status, row.Class = fmt.Sprintf("%s (%s)", t.Status, printable(t.StatusWord)), "bad"

@@ -70,7 +70,7 @@ func failing(h *health.Health, r *fleet.InstanceResult) string {
 	var failed []*health.Task
 	for i := range h.Tasks {
 		t := &h.Tasks[i]
-		if ended := t.Status == apiclient.StatusFailed || t.Status == apiclient.StatusCanceled; ended && len(failed) < h.ConsecutiveFailures {
+		if t.Status.EndedWithoutBackup() && len(failed) < h.ConsecutiveFailures {
 			failed = append(failed, t)
 		}
 	}
