@@ -65,7 +65,8 @@ func perInstance(metric string, more ...string) string {
 
 const (
 	// hold is how long single values are held; the conditions are held by the rules, for as long as the instance is configured.
-	hold = "26h"
+	hold        = "26h"
+	holdSeconds = 26 * 60 * 60
 	// holdOfOne is the same for one instance: of a thousand, Prometheus would read too much.
 	holdOfOne = "14d"
 )

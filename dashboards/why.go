@@ -69,9 +69,8 @@ func unwatched() string {
 
 // forgotten are the instances that cannot be read and have not been for so long that their last values are not held any more.
 func forgotten() string {
-	const seconds = 26 * 60 * 60 // hold
 	unread := or(paren("%s == 0", perInstance("up")), unwatched())
-	return paren("%s unless on (%s) ((time() - %s) <= %d)", unread, identity, lastKnown("last_read_timestamp_seconds"), seconds)
+	return paren("%s unless on (%s) ((time() - %s) <= %d)", unread, identity, lastKnown("last_read_timestamp_seconds"), holdSeconds)
 }
 
 // notListed matches the conditions that urgency does not list.
