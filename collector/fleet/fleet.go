@@ -89,21 +89,22 @@ type OptionalRead struct {
 	Subject   string        // what is read, in words; two reads of one operation have different ones
 	Operation string        // in the API's words
 	Interval  time.Duration // between two reads of an instance
-	// about returns what the read is to explain; empty if there is nothing. A new question is asked at once. Nil reads every instance.
-	about func(*health.Facts) string
-	// read returns what puts the outcome among the limits of an instance.
-	read func(ctx context.Context, t Target, now func() time.Time) (know func(*health.Limits), err error)
+	// findTrigger returns the trigger: the id of the task that makes the read necessary; empty if there is none. A new trigger makes the read
+	// due at once. If findTrigger is nil, every instance is read.
+	findTrigger func(*health.Facts) string
+	// read returns a function that applies the outcome to the limits of an instance.
+	read func(ctx context.Context, t Target, now func() time.Time) (apply func(*health.Limits), err error)
 }
 
-// question returns what a read of an instance with some facts, nil if there are none, is to explain, and whether there is anything.
-func (o OptionalRead) question(f *health.Facts) (about string, wanted bool) {
-	if o.about == nil {
+// triggerOf returns the trigger of a read of an instance with some facts, nil if there are none, and whether the read is wanted.
+func (o OptionalRead) triggerOf(f *health.Facts) (trigger string, wanted bool) {
+	if o.findTrigger == nil {
 		return "", true
 	}
 	if f != nil {
-		about = o.about(f)
+		trigger = o.findTrigger(f)
 	}
-	return about, about != ""
+	return trigger, trigger != ""
 }
 
 // Identity says where the credentials of an account come from: *apiclient.Credentials.

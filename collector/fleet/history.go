@@ -124,7 +124,7 @@ func (h *history) optionalResults() (all []OptionalResult) {
 	for _, o := range h.fleet.Optional {
 		var instances []*optionalHistory
 		for _, one := range h.instances {
-			if _, wanted := o.question(one.facts); wanted {
+			if _, wanted := o.triggerOf(one.facts); wanted {
 				instances = append(instances, one.optionalRead(o.Subject))
 			}
 		}

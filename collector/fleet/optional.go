@@ -13,8 +13,8 @@ import (
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 )
 
-// optionalReader makes the optional reads of a fleet. A scrape that has its result starts a round, unless one is under way: so the
-// requests come after the scrape's own, nothing is read for nobody, and there is no timer that a reload would have to end.
+// optionalReader makes the optional reads of a fleet. A scrape that has its result starts a round, unless one is under way, so that
+// optional requests follow the scrape's own, an exporter that nobody scrapes reads nothing, and a reload has no timer to stop.
 type optionalReader struct {
 	logger  log.Logger
 	now     func() time.Time
@@ -35,9 +35,9 @@ const (
 // job is a read that is due.
 type job struct {
 	OptionalRead
-	target   Target
-	question string // what the read is about
-	tried    time.Time
+	target  Target
+	trigger string // see OptionalRead
+	tried   time.Time
 }
 
 // start makes a round in the background.
@@ -93,9 +93,9 @@ func (r *optionalReader) due(o OptionalRead, instances []Target, now time.Time) 
 		if h == nil {
 			continue
 		}
-		question, wanted := o.question(h.facts)
-		if one := h.optionalRead(o.Subject); wanted && one.due(question, o.Interval, now) {
-			jobs = append(jobs, job{o, t, question, one.tried})
+		trigger, wanted := o.triggerOf(h.facts)
+		if one := h.optionalRead(o.Subject); wanted && one.due(trigger, o.Interval, now) {
+			jobs = append(jobs, job{o, t, trigger, one.tried})
 		}
 	}
 	slices.SortStableFunc(jobs, func(a, b job) int { return a.tried.Compare(b.tried) })
@@ -131,7 +131,7 @@ func (r *optionalReader) round(ctx context.Context, f *Fleet, jobs [][]job) {
 func (r *optionalReader) read(ctx context.Context, f *Fleet, j job) (goOn bool) {
 	ctx, cancel := context.WithTimeout(ctx, optionalPatience)
 	defer cancel()
-	know, err := j.read(ctx, j.target, r.now)
+	apply, err := j.read(ctx, j.target, r.now)
 	now := r.now()
 	r.history.Lock()
 	defer r.history.Unlock()
@@ -142,7 +142,7 @@ func (r *optionalReader) read(ctx context.Context, f *Fleet, j job) (goOn bool) 
 	if h == nil {
 		return true
 	}
-	h.optionalRead(j.Subject).observe(j.question, know, err, now)
+	h.optionalRead(j.Subject).observe(j.trigger, apply, err, now)
 	if err == nil {
 		return true
 	}

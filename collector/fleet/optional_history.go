@@ -16,33 +16,33 @@ const (
 
 // optionalHistory is what is known of an optional read of one instance. Only history uses it.
 type optionalHistory struct {
-	tried time.Time // end of the last read
-	about string    // what it was to explain
-	at    time.Time // end of the last complete read
-	err   error     // of the last read
-	know  func(*health.Limits)
+	tried   time.Time // end of the last read
+	trigger string    // of the last read
+	at      time.Time // end of the last complete read
+	err     error     // of the last read
+	apply   func(*health.Limits)
 }
 
-// due reports whether the instance is to be read, to explain something.
-func (h *optionalHistory) due(about string, interval time.Duration, now time.Time) bool {
+// due reports whether the instance is to be read, with a trigger.
+func (h *optionalHistory) due(trigger string, interval time.Duration, now time.Time) bool {
 	if h.err != nil {
 		interval /= readsAfterFailure
 	}
-	return h.tried.IsZero() || about != h.about || now.Sub(h.tried) >= interval || now.Before(h.tried)
+	return h.tried.IsZero() || trigger != h.trigger || now.Sub(h.tried) >= interval || now.Before(h.tried)
 }
 
-// observe takes in the outcome of a read that was to explain something.
-func (h *optionalHistory) observe(about string, know func(*health.Limits), err error, now time.Time) {
-	h.about, h.tried, h.err = about, now, err
+// observe takes in the outcome of a read with a trigger.
+func (h *optionalHistory) observe(trigger string, apply func(*health.Limits), err error, now time.Time) {
+	h.trigger, h.tried, h.err = trigger, now, err
 	if err == nil {
-		h.at, h.know = now, know
+		h.at, h.apply = now, apply
 	}
 }
 
-// addTo puts what is known among the limits, unless it is too old.
+// addTo applies the last complete read to the limits, unless it is too old.
 func (h *optionalHistory) addTo(l *health.Limits, interval time.Duration, now time.Time) {
-	if h.know != nil && now.Sub(h.at) <= intervalsToForget*interval {
-		h.know(l)
+	if h.apply != nil && now.Sub(h.at) <= intervalsToForget*interval {
+		h.apply(l)
 	}
 }
 

@@ -29,7 +29,7 @@ func ReadRestores(interval time.Duration) OptionalRead {
 func ReadCancellations(interval time.Duration) OptionalRead {
 	return OptionalRead{
 		Subject: "cancellations", Operation: listOperationHistory, Interval: interval,
-		about: func(f *health.Facts) string {
+		findTrigger: func(f *health.Facts) string {
 			if i := slices.IndexFunc(f.Tasks, func(t health.Task) bool { return t.Status == apiclient.StatusCanceled }); i >= 0 {
 				return f.Tasks[i].ID
 			}

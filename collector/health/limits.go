@@ -9,7 +9,7 @@ import (
 
 const stuckFactor = 3 // of the longest run
 
-// Limits is what an instance's backups are compared with.
+// Limits is what an instance's backups are compared with. It also carries what is known of the instance itself.
 type Limits struct {
 	MaxAge          time.Duration      // an older newest success is overdue; 0 if only the schedule counts
 	Schedule        *schedule.Schedule // nil if only MaxAge counts
