@@ -90,7 +90,7 @@ func (c *collection) discover(ctx context.Context, d *Discovery) bool {
 		return false
 	}
 	listing, cancel := ctx, func() {}
-	if c.knows(d.lane()) {
+	if c.hasTargets(d.lane()) {
 		listing, cancel = c.share(ctx, discoveryShare) // what is known must be read, too
 	}
 	defer cancel()
@@ -127,8 +127,8 @@ func (c *collection) addFound(d *Discovery) []*slot {
 	return c.add(own)
 }
 
-// knows reports whether instances of a lane are configured, or were found by an earlier list.
-func (c *collection) knows(lane laneKey) bool {
+// hasTargets reports whether instances of a lane are configured, or were found by an earlier list.
+func (c *collection) hasTargets(lane laneKey) bool {
 	c.history.Lock()
 	defer c.history.Unlock()
 	return slices.ContainsFunc(c.history.targets(), func(t Target) bool { return t.lane() == lane })

@@ -74,7 +74,7 @@ func (r instanceReader) took(s *slot, p apiclient.Progress, first bool, err erro
 
 // facts reads all tasks of an instance. If the answer is that of the last read, so are the facts.
 func (r instanceReader) facts(ctx context.Context, s *slot, place *apiclient.Place, p *apiclient.Progress) (*health.Facts, error) {
-	known, now := r.known(s), r.now()
+	known, now := r.lastFacts(s), r.now()
 	list := health.NewList(known.Sizes, len(known.Tasks), now)
 	foreign := 0
 	request := apiclient.DescribeBackupsRequest{InstanceID: s.target.InstanceID, Place: place, Progress: p}

@@ -75,7 +75,7 @@ func (r *optionalReader) begin(all bool) (f *Fleet, jobs [][]job) {
 		for _, o := range f.Optional {
 			due := r.due(o, instances, now)
 			if !all {
-				due = due[:min(len(due), share(len(instances), o.Interval, now.Sub(r.last)))]
+				due = due[:min(len(due), readsPerRound(len(instances), o.Interval, now.Sub(r.last)))]
 			}
 			if len(due) > 0 {
 				jobs = append(jobs, due)
@@ -102,8 +102,8 @@ func (r *optionalReader) due(o OptionalRead, instances []Target, now time.Time) 
 	return jobs
 }
 
-// share returns how many of some instances to read when a time has passed since the last round.
-func share(instances int, interval, passed time.Duration) int {
+// readsPerRound returns how many of some instances to read when a time has passed since the last round.
+func readsPerRound(instances int, interval, passed time.Duration) int {
 	part := min(1, max(0, passed.Seconds()/interval.Seconds()))
 	return max(leastOptionalReads, int(math.Ceil(part*float64(instances))))
 }

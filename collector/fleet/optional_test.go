@@ -144,7 +144,7 @@ func TestOptionalReadsAreSpread(t *testing.T) {
 		passed    time.Duration
 		want      int
 	}{{3, time.Minute, 10}, {1000, time.Minute, 17}, {1000, time.Hour, 1000}, {1000, 100 * time.Hour, 1000}, {1000, -time.Hour, 10}} {
-		if got := share(c.instances, time.Hour, c.passed); got != c.want {
+		if got := readsPerRound(c.instances, time.Hour, c.passed); got != c.want {
 			t.Errorf("%+v: %d", c, got)
 		}
 	}

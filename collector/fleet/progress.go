@@ -79,8 +79,8 @@ func (p *progress) begin(s *slot) {
 	}
 }
 
-// known returns the facts of the last complete read of an instance; empty before the first.
-func (p *progress) known(s *slot) health.Facts {
+// lastFacts returns the facts of the last complete read of an instance; empty before the first.
+func (p *progress) lastFacts(s *slot) health.Facts {
 	p.history.Lock()
 	defer p.history.Unlock()
 	if h := p.history.instance(s.target); h != nil && h.facts != nil {

@@ -32,7 +32,7 @@ func (r regionReader) read(ctx context.Context, slots []*slot) {
 		// The list is given up only if it is at fault: the scrape left it enough time, and either the API rejects the request for it, or
 		// a read of an instance succeeded.
 		if ctx.Err() == nil && (!l.cutOff || r.hadTimeFor(l)) && (permanent || r.anyUp(slots)) {
-			r.giveUp(permanent, "err", l.err)
+			r.noteListFailure(permanent, "err", l.err)
 		}
 		return
 	}
@@ -142,7 +142,7 @@ func (r regionReader) readList(ctx context.Context, slots []*slot) *regionList {
 			continue
 		}
 		if l.lists[b.InstanceID] == nil {
-			known := r.known(s)
+			known := r.lastFacts(s)
 			l.lists[b.InstanceID] = health.NewList(known.Sizes, len(known.Tasks), l.began)
 		}
 		l.lists[b.InstanceID].Add(b)
@@ -179,7 +179,7 @@ func (r regionReader) noteList(l *regionList) {
 func (r regionReader) finishListed(l *regionList, slots []*slot) (alone, listed []*slot) {
 	sampled := false
 	for _, s := range r.inTurn(slots) {
-		known := r.known(s)
+		known := r.lastFacts(s)
 		if !l.has(s) || l.lost(s, &known) {
 			alone = append(alone, s)
 			continue
@@ -235,7 +235,7 @@ func (r regionReader) verifyList(l *regionList, s *slot, own *health.Facts, err 
 	case err != nil:
 		return !l.taken[s]
 	case l.lacks(s, own):
-		r.giveUp(true, "instance_id", s.target.InstanceID)
+		r.noteListFailure(true, "instance_id", s.target.InstanceID)
 		r.history.Lock()
 		l.incomplete = true
 		r.history.Unlock()
@@ -245,8 +245,8 @@ func (r regionReader) verifyList(l *regionList, s *slot, own *health.Facts, err 
 	return true
 }
 
-// giveUp notes that a list failed or lacks something, and logs if that ends its use for now.
-func (r regionReader) giveUp(permanent bool, keyvals ...any) {
+// noteListFailure notes that a list failed or lacks something, and logs if that ends its use for now.
+func (r regionReader) noteListFailure(permanent bool, keyvals ...any) {
 	r.history.Lock()
 	defer r.history.Unlock()
 	if h := r.history.discovery(r.discovery); h != nil && h.listFailed(permanent, r.now()) {
