@@ -13,13 +13,13 @@ import (
 // The windows. None is a multiple of a usual scrape or evaluation interval: whether a sample on the edge of a window counts differs between
 // Prometheus 2 and 3.
 const (
-	chain  = "14m50s" // the value of a moment ago: a gap in the evaluation of up to this length loses nothing
-	recent = "2m25s"  // bridges a scrape that arrives in several batches, and records that become visible an evaluation late
-	scrape = "6m10s"  // the last scrape: intervals of up to 5 minutes
-	gap    = "10m10s" // the last scrape but one
-	day    = "26h10s"
-	slow   = "7h10s" // policies and restores are read again: after a restart, nothing is known of them for a while
-	reread = "2h10s" // the same, while nine of ten reads of the instance work
+	chain      = "14m50s" // the value of a moment ago: a gap in the evaluation of up to this length loses nothing
+	recent     = "2m25s"  // bridges a scrape that arrives in several batches, and records that become visible an evaluation late
+	scrape     = "6m10s"  // the last scrape: intervals of up to 5 minutes
+	gap        = "10m10s" // the last scrape but one
+	remembered = "26h10s" // how long an exporter that is gone is remembered, and what exporters said
+	slow       = "7h10s"  // policies and restores are read again: after a restart, nothing is known of them for a while
+	reread     = "2h10s"  // the same, while nine of ten reads of the instance work
 )
 
 // parameters are what a user may change without touching an expression.
@@ -108,8 +108,8 @@ var records = []record{
 		comment: `1 for each target that was an exporter and does not answer, for as long as it is a target.`,
 		expr: `
 group by (cluster, job, instance) (
-  last_over_time(starrocks_backup_exporter_build_info[` + day + `]) and on (cluster, job, instance) up
-  or last_over_time(starrocks_backup:exporter:down[` + day + `]) and on (cluster, job, instance) (up or up offset 70s) == 0
+  last_over_time(starrocks_backup_exporter_build_info[` + remembered + `]) and on (cluster, job, instance) up
+  or last_over_time(starrocks_backup:exporter:down[` + remembered + `]) and on (cluster, job, instance) (up or up offset 70s) == 0
 )
 unless on (cluster, job, instance) starrocks_backup_exporter_build_info`,
 	},
@@ -120,11 +120,11 @@ unless on (cluster, job, instance) starrocks_backup_exporter_build_info`,
 Above 1: exporters disagree on the number of shards, which is being changed.`,
 		expr: `
 group by (cluster, job) (
-  last_over_time(starrocks_backup_exporter_build_info[` + day + `])
+  last_over_time(starrocks_backup_exporter_build_info[` + remembered + `])
   unless on (cluster, job) starrocks_backup_exporter_build_info
 )
 or group by (cluster, job) (
-  last_over_time(starrocks_backup_exporter_build_info[` + day + `])
+  last_over_time(starrocks_backup_exporter_build_info[` + remembered + `])
   unless on (cluster, job, instance) starrocks_backup_exporter_build_info
   and on (cluster, job, instance) up
 )
@@ -389,8 +389,8 @@ var exporterAlerts = []alert{
 		comment: "For an hour after a change: a provider that the job's account did not use before, though it used another.",
 		expr: `
 group by (cluster, job, account, provider) (last_over_time(starrocks_backup_credentials_provider_info[` + gap + `]))
-unless on (cluster, job, account, provider) last_over_time(starrocks_backup_credentials_provider_info[` + day + `] offset 1h)
-and on (cluster, job, account) last_over_time(starrocks_backup_credentials_provider_info[` + day + `] offset 1h)`,
+unless on (cluster, job, account, provider) last_over_time(starrocks_backup_credentials_provider_info[` + remembered + `] offset 1h)
+and on (cluster, job, account) last_over_time(starrocks_backup_credentials_provider_info[` + remembered + `] offset 1h)`,
 		summary: "Credentials of account {{ $labels.account }} come from {{ $labels.provider }}",
 		description: "Until an hour ago they came from elsewhere. If nobody changed them on purpose, the exporter may read with " +
 			"another identity. The alert ends by itself an hour after the change.",
@@ -415,9 +415,10 @@ max by (cluster, account, region_id, tags) (
     last_over_time(starrocks_backup_discovery_last_success_timestamp_seconds[` + gap + `]) > time() - 60 * 60
 )
 or max by (cluster, account, region_id, tags) (
-  last_over_time(starrocks_backup_discovered_instances[` + gap + `]) < max_over_time(starrocks_backup_discovered_instances[` + day + `]) / 2
+  last_over_time(starrocks_backup_discovered_instances[` + gap + `]) < max_over_time(starrocks_backup_discovered_instances[` +
+			remembered + `]) / 2
   unless on (cluster, job, instance)
-    max_over_time(starrocks_backup_total_shards[` + day + `]) > min_over_time(starrocks_backup_total_shards[` + day + `])
+    max_over_time(starrocks_backup_total_shards[` + remembered + `]) > min_over_time(starrocks_backup_total_shards[` + remembered + `])
 )`,
 		summary: "Instances of {{ $labels.region_id }} are not listed",
 		description: "Account {{ $labels.account }}{{ with $labels.tags }}, tags {{ . }}{{ end }}: " +
@@ -436,7 +437,7 @@ or max by (cluster, account, region_id, tags) (
 	{
 		name: "StarRocksBackupConfigReloadFailed", severity: "warning", wait: "5m",
 		expr: `
-max by (cluster, job, instance) (last_over_time(starrocks_backup_exporter_config_last_reload_successful[` + day + `])) == 0
+max by (cluster, job, instance) (last_over_time(starrocks_backup_exporter_config_last_reload_successful[` + remembered + `])) == 0
 and on (cluster, job, instance) last_over_time(up[` + scrape + `])`,
 		summary: "Configuration not reloaded by {{ $labels.instance }}",
 		description: "The exporter keeps its previous configuration. Changes since then have no effect, " +
@@ -477,9 +478,9 @@ or (
     )
     + on (cluster, job) (
       count by (cluster, job) (group by (cluster, job, shard) (starrocks_backup_shard_instances))
-      or max by (cluster, job) (last_over_time(starrocks_backup_total_shards[` + day + `])) * 0
+      or max by (cluster, job) (last_over_time(starrocks_backup_total_shards[` + remembered + `])) * 0
     )
-    >= on (cluster, job) max by (cluster, job) (last_over_time(starrocks_backup_total_shards[` + day + `]))
+    >= on (cluster, job) max by (cluster, job) (last_over_time(starrocks_backup_total_shards[` + remembered + `]))
   )
 )
 or starrocks_backup:exporter:missing > 1 and on (cluster, job) starrocks_backup:exporter:missing offset 50m > 1`,
