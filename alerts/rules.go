@@ -209,7 +209,7 @@ const (
 		"{{ . | first | label \"instance_name\" }} ({{ $labels.instance_id }}){{ else }}{{ $labels.instance_id }}{{ end }} " +
 		"in {{ $labels.region_id }}"
 	lastRead = of + "{{ with printf \"time() - max(starrocks_backup_last_read_timestamp_seconds{%s})\" $i | query }}" +
-		"{{ . | first | value | humanizeDuration }} ago{{ else }}unknown: the exporter does not answer, or has not read the instance since it started{{ end }}"
+		"{{ . | first | value | humanizeDuration }} ago{{ else }}unknown: no exporter answers, or none has read it yet{{ end }}"
 )
 
 var (

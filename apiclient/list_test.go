@@ -45,8 +45,8 @@ func scripted(t *testing.T, pages ...string) (*apiclient.Client, *script) {
 	return c, s
 }
 
-// A list ends once it has exactly as many items as its largest Total, or with a page that adds nothing. A list shorter than its Total is read
-// twice. It fails if it may be incomplete.
+// A list ends once it has exactly as many items as its largest Total, or with a page that adds nothing. A list shorter than its Total is
+// read twice. It fails if it may be incomplete.
 func TestListsAndTheirTotal(t *testing.T) {
 	for name, c := range map[string]struct {
 		pages  string // separated by |

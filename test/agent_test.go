@@ -51,7 +51,7 @@ func TestAlertsThroughAgent(t *testing.T) {
 	wantDown := maps.Clone(want)
 	wantDown[down] = "pager"
 	p.settles(t, wantDown)
-	p.tells(t, removed, `^Backup overdue: `+removed.InstanceID+` in cn-shanghai$`, `^unknown: the exporter does not answer, or has not read the instance since it started$`)
+	p.tells(t, removed, `^Backup overdue: `+removed.InstanceID+` in cn-shanghai$`, `^unknown: no exporter answers, or none has read it yet$`)
 	eventually(t, "an outage longer than the window that bridges batches", func() error {
 		return server.expect("last_over_time(starrocks_backup_up["+bridged+"])", 0)
 	})

@@ -142,8 +142,8 @@ type RequestTime struct {
 func (t RequestTime) TooLong(deadline time.Duration) bool { return deadline > 0 && t.Time > deadline }
 
 // TooLongHint says what helps if the requests take longer than a scrape's deadline.
-const TooLongHint = "raise Prometheus' scrape_timeout (and scrape_interval) or api.requests_per_second, set api.min_interval or listing: region, " +
-	"or use more shards (each shard lists the whole region)"
+const TooLongHint = "raise Prometheus' scrape_timeout (and scrape_interval) or api.requests_per_second, " +
+	"set api.min_interval or listing: region, or use more shards (each shard lists the whole region)"
 
 // OptionalResult is how the optional reads of an operation go.
 type OptionalResult struct {
