@@ -567,6 +567,15 @@ func TestTurnThatDoesNotComeIsNoFailure(t *testing.T) {
 	})
 }
 
+// scrapeTwice returns what two scrapes of one collection got: of one that leaves early, and of one that waits.
+func scrapeTwice(s *Scraper) []*Result {
+	patient := make(chan *Result)
+	go func() { patient <- scrape(s, 9*time.Second) }()
+	synctest.Wait()
+	hasty := scrape(s, time.Second)
+	return []*Result{hasty, <-patient}
+}
+
 // An instance that does not answer in time is down, however young its last read is, also for a scrape that leaves before its read ends.
 func TestInstanceThatBeginsToHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -579,11 +588,7 @@ func TestInstanceThatBeginsToHang(t *testing.T) {
 		scrape(s, time.Second)
 		time.Sleep(time.Minute)
 		hanging = true
-		patient := make(chan *Result)
-		go func() { patient <- scrape(s, 9*time.Second) }()
-		synctest.Wait()
-		hasty := scrape(s, time.Second)
-		for _, r := range []*Result{hasty, <-patient} {
+		for _, r := range scrapeTwice(s) {
 			if r.Instances[0].Reason() != apiclient.ReasonTimeout {
 				t.Errorf("deadline %v: %+v", r.Deadline, r.Instances[0])
 			}
@@ -638,11 +643,7 @@ func TestReadThatDoesNotEndBeforeTheDeadlineOfABackup(t *testing.T) {
 		scrape(s, time.Second)
 		time.Sleep(time.Minute)
 		hanging = true
-		patient := make(chan *Result)
-		go func() { patient <- scrape(s, 9*time.Second) }()
-		synctest.Wait()
-		hasty := scrape(s, time.Second)
-		for _, r := range []*Result{hasty, <-patient} {
+		for _, r := range scrapeTwice(s) {
 			if i := r.Instances[0]; i.Reason() != apiclient.ReasonTimeout {
 				t.Errorf("deadline %v: %+v", r.Deadline, i)
 			}
