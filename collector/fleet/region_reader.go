@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-kit/log"
@@ -37,13 +38,16 @@ func (r regionReader) read(ctx context.Context, slots []*slot) {
 		return
 	}
 	r.noteList(l)
+	alone, listed := r.finishListed(l, slots)
+	var again sync.WaitGroup
+	defer again.Wait()
+	l.incomplete = sync.OnceFunc(func() { // at once: another read may hang until the deadline
+		r.empty(listed)
+		again.Go(func() { r.instanceReader.read(ctx, listed) })
+	})
 	single := r.instanceReader
 	single.verify = func(s *slot, own *health.Facts, err error) bool { return r.verifyList(l, s, own, err) }
-	alone, listed := r.finishListed(l, slots)
 	single.read(ctx, alone)
-	if r.takeBack(l, listed) {
-		r.instanceReader.read(ctx, listed)
-	}
 }
 
 // regionList is the backups of a region, as one list has them.
@@ -56,7 +60,7 @@ type regionList struct {
 	err   error
 	// cutOff says that the list had not ended after its share of the scrape's deadline.
 	cutOff     bool
-	incomplete bool // an instance's own read had more; guarded by the lock of history
+	incomplete func() // is told that an instance's own read had more
 }
 
 func (l *regionList) has(s *slot) bool { return l.lists[s.target.InstanceID] != nil }
@@ -197,16 +201,13 @@ func (r regionReader) finishListed(l *regionList, slots []*slot) (alone, listed 
 	return alone, listed
 }
 
-// takeBack reports whether the list proved to be incomplete. The slots that were filled from it are empty then.
-func (r regionReader) takeBack(l *regionList, slots []*slot) bool {
+// empty takes back what the slots were filled with.
+func (r regionReader) empty(slots []*slot) {
 	r.history.Lock()
 	defer r.history.Unlock()
-	if l.incomplete {
-		for _, s := range slots {
-			s.result = nil
-		}
+	for _, s := range slots {
+		s.result = nil
 	}
-	return l.incomplete
 }
 
 // noteListed notes that an instance was read as part of a list that began at a time.
@@ -236,9 +237,7 @@ func (r regionReader) verifyList(l *regionList, s *slot, own *health.Facts, err 
 		return !l.taken[s]
 	case l.lacks(s, own):
 		r.noteListFailure(true, "instance_id", s.target.InstanceID)
-		r.history.Lock()
-		l.incomplete = true
-		r.history.Unlock()
+		l.incomplete()
 	case l.has(s):
 		r.noteListed(s, l.began)
 	}
