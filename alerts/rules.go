@@ -15,6 +15,7 @@ import (
 const (
 	chain      = "14m50s" // the value of a moment ago: a gap in the evaluation of up to this length loses nothing
 	recent     = "2m25s"  // bridges a scrape that arrives in several batches, and records that become visible an evaluation late
+	before     = "2m10s"  // about as long, also where a scrape has ended in the middle and nothing says that its series ended
 	scrape     = "6m10s"  // the last scrape: intervals of up to 5 minutes
 	gap        = "10m10s" // the last scrape but one
 	remembered = "26h10s" // how long an exporter that is gone is remembered, and what exporters said
@@ -140,7 +141,7 @@ or max by (cluster, job) (starrocks_backup_total_shards) > min by (cluster, job)
 configured but unreadable, or its exporter is missing, or its region has not been listed yet.
 Of a pair, one exporter that can read suffices.
 What policies and restores said is -1 once it has not been read for hours, although the instance has: nobody reads it any more.
-Once an instance is removed, unreadable is -1 for a moment, so that nothing brings it back.`,
+Once a scrape no longer has an instance, unreadable is -1 for a moment, so that nothing brings it back.`,
 		expr: `
 (
   min by (cluster, job, instance_id, region_id, condition) (starrocks_backup_read_condition{condition="unreadable"})
@@ -158,7 +159,7 @@ or on (cluster, instance_id, region_id, condition) (
   or last_over_time(starrocks_backup:condition[` + chain + `])
   and on (cluster, job, instance_id, region_id) (
     starrocks_backup_up
-    or last_over_time(starrocks_backup_up[` + recent + `])
+    or starrocks_backup_up offset ` + before + `
     or last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `]) >= 0
     and on (cluster, job) last_over_time(starrocks_backup:exporter:missing[` + recent + `])
     or last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `]) >= 0
@@ -166,7 +167,8 @@ or on (cluster, instance_id, region_id, condition) (
   )
 )
 or (last_over_time(starrocks_backup:condition{condition="unreadable"}[` + chain + `]) >= 0) * 0 - 1
-unless last_over_time(starrocks_backup:condition{condition="unreadable"}[` + recent + `])`,
+unless last_over_time(starrocks_backup:condition{condition="unreadable"}[` + recent + `])
+and on (cluster, job) last_over_time(starrocks_backup_exporter_build_info[` + recent + `])`,
 	},
 }
 
@@ -437,7 +439,10 @@ or max by (cluster, account, region_id, tags) (
 	{
 		name: "StarRocksBackupConfigReloadFailed", severity: "warning", wait: "5m",
 		expr: `
-max by (cluster, job, instance) (last_over_time(starrocks_backup_exporter_config_last_reload_successful[` + remembered + `])) == 0
+(
+  max by (cluster, job, instance) (starrocks_backup_exporter_config_last_reload_successful)
+  or max by (cluster, job, instance) (last_over_time(starrocks_backup_exporter_config_last_reload_successful[` + remembered + `]))
+) == 0
 and on (cluster, job, instance) last_over_time(up[` + scrape + `])`,
 		summary: "Configuration not reloaded by {{ $labels.instance }}",
 		description: "The exporter keeps its previous configuration. Changes since then have no effect, " +
@@ -472,18 +477,24 @@ or (
   starrocks_backup:exporter:missing == 1
   and on (cluster, job) starrocks_backup:condition{condition="unreadable"}
   unless on (cluster, job) (
-    count by (cluster, job) (
-      starrocks_backup:exporter:down and starrocks_backup:exporter:down offset ` + quietFor + `
-      unless on (cluster, job, instance) starrocks_backup_exporter_build_info
+    (
+      count by (cluster, job) (
+        starrocks_backup:exporter:down and starrocks_backup:exporter:down offset ` + quietFor + `
+        unless on (cluster, job, instance) starrocks_backup_exporter_build_info
+      )
+      or max by (cluster, job) (last_over_time(starrocks_backup_total_shards[` + remembered + `])) * 0
     )
     + on (cluster, job) (
       count by (cluster, job) (group by (cluster, job, shard) (starrocks_backup_shard_instances))
       or max by (cluster, job) (last_over_time(starrocks_backup_total_shards[` + remembered + `])) * 0
     )
-    >= on (cluster, job) max by (cluster, job) (last_over_time(starrocks_backup_total_shards[` + remembered + `]))
+    >= on (cluster, job) (
+      max by (cluster, job) (starrocks_backup_total_shards)
+      or max by (cluster, job) (last_over_time(starrocks_backup_total_shards[` + remembered + `]))
+    )
   )
 )
-or starrocks_backup:exporter:missing > 1 and on (cluster, job) starrocks_backup:exporter:missing offset 50m > 1`,
+or starrocks_backup:exporter:missing > 1 and on (cluster, job) max_over_time(starrocks_backup:exporter:missing[10m10s] offset 50m) > 1`,
 		summary: "Backup exporter down: {{ with $labels.instance }}{{ . }} of {{ end }}{{ $labels.job }}",
 		description: "{{ if $labels.instance }}The target does not answer.{{ else }}Exporters are no longer targets, " +
 			"fewer shards answer than there are, or shards have disagreed on their number for an hour.{{ end }}\n" +
