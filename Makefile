@@ -61,7 +61,7 @@ lint: lint-tools
 	else printf '%s\n' "$$output"; exit $$status; fi
 
 # Every fuzz target of every package, one after the other. FUZZTIME is a number of inputs: with a duration, Go below 1.27 may report
-# its own deadline as a failure (golang/go#75804). Making an input smaller gets few tries: where one takes long, as a scrape does, it
+# its own deadline as a failure (golang/go#75804). Minimization gets few tries: where an input is slow, such as a scrape, it
 # would take most of the time.
 fuzz:
 	@found=0; \

@@ -233,7 +233,7 @@ var backupAlerts = []alert{
 		description: asked("time() - max(starrocks_backup_last_success_timestamp_seconds{%s})", "humanizeDuration",
 			"The newest good backup finished %s ago.") +
 			known("deadline_timestamp_seconds", "humanizeTimestamp", "A newer one was due by %s.") +
-			"What was written since the newest good backup is in no backup. Find out why none completed, and start one by hand.",
+			"Data written since the newest good backup is in no backup. Find out why none completed, and start one by hand.",
 	},
 	{
 		name: "StarRocksBackupMissing", severity: "critical", wait: "1h", expr: holds("missing"), lastRead: true,
@@ -263,7 +263,7 @@ var backupAlerts = []alert{
 	{
 		name: "StarRocksBackupExpiring", severity: "critical", expr: holds("expiring"), lastRead: true,
 		summary: "The last backup is about to expire",
-		description: expires + "Once the last backup expires, there is nothing to restore, and no newer one completes.\n" + newestGood +
+		description: expires + "No newer backup completes. Once the last one expires, there is nothing to restore.\n" + newestGood +
 			"Start a backup by hand now and check that it completes.",
 	},
 	{
@@ -497,7 +497,7 @@ or (
 or starrocks_backup:exporter:missing > 1 and on (cluster, job) max_over_time(starrocks_backup:exporter:missing[10m10s] offset 50m) > 1`,
 		summary: "Backup exporter down: {{ with $labels.instance }}{{ . }} of {{ end }}{{ $labels.job }}",
 		description: "{{ if $labels.instance }}The target does not answer.{{ else }}Exporters are no longer targets, " +
-			"fewer shards answer than there are, or shards have disagreed on their number for an hour.{{ end }}\n" +
+			"some shards do not answer, or shards have disagreed on their number for an hour.{{ end }}\n" +
 			"Alerts on their instances stay as they were, for 26 hours at most. Start the exporter again; its log and " +
 			"the targets page of Prometheus say why it is down.",
 	}, nil

@@ -117,7 +117,7 @@ func notTheAPI(a *answer, err error) *Error {
 			err = errors.New("it looks like XML")
 		}
 	}
-	e := &Error{HTTPStatus: a.status, Err: fmt.Errorf("the answer is not the API's: %s", oneLine(err.Error()))}
+	e := &Error{HTTPStatus: a.status, Err: fmt.Errorf("not a valid API response: %s", oneLine(err.Error()))}
 	e.Reason, e.retry = classifyStatus(a.status)
 	if a.status < 300 {
 		e.Reason, e.retry = ReasonBadResponse, retryNever

@@ -48,7 +48,7 @@ func TestFailures(t *testing.T) {
 		},
 		"XML without a code": {403, `<Error><Message>no</Message></Error>`, apiclient.ReasonForbidden, "it looks like HTML", 1},
 		"cut XML":            {403, `<Error><Code>Throttling</Code>`, apiclient.ReasonForbidden, "it looks like HTML", 1},
-		"cut JSON":           {200, `{"Success":false,"ErrCode":"Throttling","Data":[{`, apiclient.ReasonBadResponse, "not the API's", 1},
+		"cut JSON":           {200, `{"Success":false,"ErrCode":"Throttling","Data":[{`, apiclient.ReasonBadResponse, "not a valid API response", 1},
 		"a bad signature": {
 			403, `{"Code":"SignatureDoesNotMatch","Message":"signed: canary"}`, apiclient.ReasonUnauthorized, "wrong access key secret", 1,
 		},
@@ -63,7 +63,7 @@ func TestFailures(t *testing.T) {
 		"a redirect":        {300, `{"Success":true,"Data":[]}`, apiclient.ReasonBadResponse, "HTTP status 300", 1},
 		"Success: false":    {200, `{"Success":false,"ErrCode":"Success"}`, apiclient.ReasonInvalidRequest, "", 1},
 		"a failure's Data":  {200, `{"Success":false,"ErrCode":"InvalidParams","Data":{}}`, apiclient.ReasonInvalidRequest, "InvalidParams", 1},
-		"odd Data":          {200, `{"Success":true,"Data":{}}`, apiclient.ReasonBadResponse, "not the API's", 1},
+		"odd Data":          {200, `{"Success":true,"Data":{}}`, apiclient.ReasonBadResponse, "not a valid API response", 1},
 		"a code and a task": {200, `{"Success":true,"ErrCode":"InternalError","Data":{}}`, apiclient.ReasonServerError, "InternalError", 3},
 	} {
 		t.Run(name, func(t *testing.T) {

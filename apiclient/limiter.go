@@ -8,7 +8,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limiter limits the exporter's own requests to a region with an account, over all scrapes: their number a second and those in flight.
+// Limiter limits the exporter's requests per second and in flight, per account and region, over all scrapes.
 // A request holds its place from the moment it may be sent until it is answered. A read that waits for a retry holds none.
 //
 // Only one request at a time waits on rate.Limiter; the others queue. If many waited there and gave up together, only the last would

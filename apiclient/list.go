@@ -84,7 +84,7 @@ func (l *list[T]) read(ctx context.Context, yield func(T, error) bool) {
 	case second == nil || second.total > 0 && !second.short() || len(l.listed) >= max(first.total, second.total):
 	case second.items == first.items && len(l.listed) == first.items: // the same items
 	default:
-		yield(none, badResponse(l.op.name, fmt.Errorf("two reads returned %d and %d entries, together %d; Total is %d",
+		yield(none, badResponse(l.op.name, fmt.Errorf("two reads returned %d and %d entries, %d distinct; Total is %d",
 			first.items, second.items, len(l.listed), max(first.total, second.total))))
 	}
 }
@@ -139,10 +139,10 @@ func (l *list[T]) passOf(ctx context.Context, size int, yield func(T, error) boo
 		case p.items == before, p.total > 0 && p.items == p.total:
 			return p, nil
 		case bytes > maxListBytes:
-			return p, badResponse(l.op.name, fmt.Errorf("the list does not end after %d MiB", bytes>>20))
+			return p, badResponse(l.op.name, fmt.Errorf("the list exceeds %d MiB", bytes>>20))
 		}
 	}
-	return p, badResponse(l.op.name, fmt.Errorf("the list does not end after %d pages", maxPages))
+	return p, badResponse(l.op.name, fmt.Errorf("the list exceeds %d pages", maxPages))
 }
 
 // note counts an answered request.

@@ -35,8 +35,8 @@ func (t text) number() float64 {
 }
 
 // moment is a time: a number or a string with seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by magnitude, or
-// a string as RFC 3339 has it, with or without seconds. Absent, null, empty and blank values are no time, nor is one that is not after
-// 1970-01-01T00:00:00Z.
+// a string as RFC 3339 has it, with or without seconds. Absent, null, empty and blank values mean no time, and so
+// does any time up to 1970-01-01T00:00:00Z.
 type moment struct {
 	time       time.Time
 	unreadable bool // present, but not a time
@@ -55,7 +55,7 @@ func (m *moment) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		written := strings.Replace(strings.ToUpper(string(t)), " ", "T", 1)
 		for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00"} {
 			if at, err := time.Parse(layout, written); err == nil {
-				if at.Unix() > 0 { // 1970-01-01T00:00:00Z is how some write that there is none
+				if at.Unix() > 0 { // some write 1970-01-01T00:00:00Z for no time
 					m.time = time.Unix(min(at.Unix(), year10000-1), int64(at.Nanosecond())).UTC() // JSON has no later time
 				}
 				return nil
@@ -69,8 +69,8 @@ func (m *moment) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 
 const year9999, year10000 = 253370764800, 253402300800 // their beginnings, in seconds
 
-// epoch reads a time by its magnitude. It is zero for 0 and less, for NaN, and beyond the year 9999. The year 9999 means never, also if
-// it is in seconds: an expiry that was read as milliseconds would be in 1978.
+// epoch reads a time by its magnitude. It is zero for 0 and less, for NaN, and beyond the year 9999. The year 9999 means never, even in
+// seconds: read as milliseconds, it would be in 1978.
 func epoch(n float64) time.Time {
 	for _, unit := range []struct{ from, perMilli float64 }{
 		{3e17, 1e6}, {3e14, 1e3}, {year10000, 1}, {year9999, 1e-3}, {1e11, 1}, {0, 1e-3},

@@ -25,7 +25,7 @@ func (s Status) Ended() bool {
 	return s == StatusCompleted || s.EndedWithoutBackup()
 }
 
-// EndedWithoutBackup reports whether a task or a subtask ended and produced no backup. StarRocks ends a job that failed as CANCELLED.
+// EndedWithoutBackup reports whether a task or a subtask ended and produced no backup. StarRocks reports a failed job as CANCELLED.
 func (s Status) EndedWithoutBackup() bool { return s == StatusFailed || s == StatusCanceled }
 
 // parseStatus maps a word of the API (Status of a task or a subtask) to a status. The API's list is unpublished: these are the words seen,

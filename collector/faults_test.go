@@ -108,7 +108,7 @@ func TestFaults(t *testing.T) {
 			}
 			if l := w.log.String(); strings.Count(l, "level=warn") != 1 || strings.Contains(l, "canary") ||
 				!strings.Contains(l, " account=default failed=1 instances=1 reasons=\""+c.reason+"=1\"") ||
-				strings.HasPrefix(name, "HTML") != strings.Contains(l, "the answer is not the API's: it looks like HTML") {
+				strings.HasPrefix(name, "HTML") != strings.Contains(l, "not a valid API response: it looks like HTML") {
 				t.Errorf("log:\n%s", l)
 			}
 		})

@@ -44,7 +44,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	compressed, err := h.render(format, result)
 	if err != nil {
-		level.Error(h.logger).Log("msg", "rendering metrics failed, answering with status 500", "err", err)
+		level.Error(h.logger).Log("msg", "rendering metrics failed, returning status 500", "err", err)
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}

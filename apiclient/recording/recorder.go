@@ -114,7 +114,7 @@ func (r transport) write(began time.Time, req *http.Request, result string, answ
 	content.WriteString("\r\n")
 	content.Write(answer)
 	if err := writeFile(path, content.Bytes()); err != nil {
-		level.Error(r.logger).Log("msg", "recording an API request failed, it is missing from the recording",
+		level.Error(r.logger).Log("msg", "recording an API request failed, leaving it out of the recording",
 			"file", path, "operation", operation, "err", err)
 	}
 }

@@ -238,7 +238,7 @@ func TestRecorderThatCannotWrite(t *testing.T) {
 	if ids, err := read(c); err != nil || len(ids) != 1 {
 		t.Errorf("%v, %v", ids, err)
 	}
-	for _, want := range []string{"it is missing from the recording", "file=" + directory, "operation=DescribeBackups"} {
+	for _, want := range []string{"leaving it out of the recording", "file=" + directory, "operation=DescribeBackups"} {
 		if !strings.Contains(logged.String(), want) {
 			t.Errorf("%q is not logged: %s", want, logged.String())
 		}

@@ -149,7 +149,7 @@ func (b *Builder) identityChanged(account string) func(provider, before string) 
 			level.Info(b.logger).Log("msg", "credentials obtained", "account", account, "provider", provider)
 			return
 		}
-		level.Warn(b.logger).Log("msg", "credentials now come from another provider, which may not see the same instances",
+		level.Warn(b.logger).Log("msg", "credentials now come from another provider, which may see different instances",
 			"account", account, "provider", provider, "previous_provider", before)
 	}
 }

@@ -68,7 +68,7 @@ func (h *discoveryHistory) observe(f Found, err error, interval time.Duration, n
 		}
 		if h.shrinks < shrinksToBelieve || now.Sub(h.shrunkAt) < interval {
 			err = &apiclient.Error{Operation: "DescribeInstances", Reason: apiclient.ReasonBadResponse, Err: fmt.Errorf(
-				"%d of the %d known instances are missing; accepted after %d such lists in a row over at least %v",
+				"the list lacks %d of the %d known instances; it counts after %d such lists in a row over at least %v",
 				lacking, len(h.listed), shrinksToBelieve, model.Duration(interval))}
 		}
 	} else {

@@ -96,7 +96,7 @@ type OptionalRead struct {
 	read func(ctx context.Context, t Target, now func() time.Time) (apply func(*health.Limits), err error)
 }
 
-// triggerOf returns the trigger of a read of an instance with some facts, nil if there are none, and whether the read is wanted.
+// triggerOf returns the trigger of an instance's read, and whether the read is wanted. The facts are nil if there are none.
 func (o OptionalRead) triggerOf(f *health.Facts) (trigger string, wanted bool) {
 	if o.findTrigger == nil {
 		return "", true

@@ -70,7 +70,7 @@ func (l *regionList) has(s *slot) bool { return l.lists[s.target.InstanceID] != 
 // success.
 func (l *regionList) lacks(s *slot, own *health.Facts) bool { return l.differs(s, own, l.misses) }
 
-// lost reports whether the list lacks something of a read before it: a task that has not expired, what one said that had ended, or the
+// lost reports whether the list lacks something that an earlier read had: an unexpired task, the status or a time of an ended one, or the
 // tables of the newest success.
 func (l *regionList) lost(s *slot, before *health.Facts) bool {
 	return l.differs(s, before, func(listed *apiclient.Backup, known *health.Task) bool {
@@ -178,8 +178,8 @@ func (r regionReader) noteList(l *regionList) {
 	}
 }
 
-// finishListed takes what was listed into the slots. It returns those to be read on their own: those of which the list lacks something,
-// and as a sample the one of the others whose turn came longest ago; and the rest.
+// finishListed fills the slots from the list. It returns those to be read on their own, and the rest. The former are those for which the
+// list is incomplete, and as a sample the one of the others whose turn came longest ago.
 func (r regionReader) finishListed(l *regionList, slots []*slot) (alone, listed []*slot) {
 	sampled := false
 	for _, s := range r.inTurn(slots) {

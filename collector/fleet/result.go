@@ -143,7 +143,7 @@ func (t RequestTime) TooLong(deadline time.Duration) bool { return deadline > 0 
 
 // TooLongHint says what helps if the requests take longer than a scrape's deadline.
 const TooLongHint = "raise Prometheus' scrape_timeout (and scrape_interval) or api.requests_per_second, " +
-	"set api.min_interval or listing: region, or use more shards (each shard lists the whole region)"
+	"set api.min_interval or listing: region, or use more shards (with listing: region, each still lists the whole region)"
 
 // OptionalResult is how the optional reads of an operation go.
 type OptionalResult struct {

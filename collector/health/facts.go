@@ -122,7 +122,7 @@ func (f *Facts) addTasks(tasks []apiclient.Backup) (good []*apiclient.Backup) {
 }
 
 // Undated returns a task that ended and does not say when: it may be newer than all others. Nil if there is none. A completed one counts
-// only without a good backup, whose deadline holds otherwise.
+// only if there is no good backup; otherwise that backup's deadline applies.
 func (f *Facts) Undated() *Task {
 	for i := range f.Tasks {
 		t := &f.Tasks[i]

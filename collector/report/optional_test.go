@@ -35,7 +35,7 @@ func TestSentencesOfOptionalReads(t *testing.T) {
 			"automatically, and the newest good one ended 2026-03-02 21:00 UTC (1 d 15 h ago)."},
 		"no policy, no backup": {
 			with(), nil, health.NoPolicy,
-			"No backup policy: no backup starts automatically, and there is no good one.",
+			"No backup policy: no backup starts automatically, and there is no good backup.",
 		},
 		"the policy's retention": {
 			with(policy),

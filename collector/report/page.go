@@ -82,7 +82,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := p.render(r, result, collecting)
 	if err != nil {
-		level.Error(p.options.Logger).Log("msg", "rendering the page failed, answering with status 500", "err", err)
+		level.Error(p.options.Logger).Log("msg", "rendering the page failed, returning status 500", "err", err)
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}

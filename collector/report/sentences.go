@@ -218,7 +218,7 @@ func subscriptionEnding(h *health.Health, _ *fleet.InstanceResult) string {
 
 func noPolicy(h *health.Health, _ *fleet.InstanceResult) string {
 	if h.LastSuccess.IsZero() {
-		return "No backup policy: no backup starts automatically, and there is no good one."
+		return "No backup policy: no backup starts automatically, and there is no good backup."
 	}
 	return fmt.Sprintf("No backup policy: no backup starts automatically, and the newest good one ended %s.", when(h, h.LastSuccess))
 }
