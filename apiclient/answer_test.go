@@ -48,7 +48,7 @@ func TestFailures(t *testing.T) {
 		},
 		"XML without a code": {403, `<Error><Message>no</Message></Error>`, apiclient.ReasonForbidden, "it looks like HTML", 1},
 		"cut XML":            {403, `<Error><Code>Throttling</Code>`, apiclient.ReasonForbidden, "it looks like HTML", 1},
-		"cut JSON":           {200, `{"Success":false,"ErrCode":"Throttling","Data":[{`, apiclient.ReasonBadResponse, "not a valid API response", 1},
+		"cut JSON":           {200, `{"Success":false,"ErrCode":"Throttling","Data":[{`, apiclient.ReasonBadResponse, "not a valid API", 1},
 		"a bad signature": {
 			403, `{"Code":"SignatureDoesNotMatch","Message":"signed: canary"}`, apiclient.ReasonUnauthorized, "wrong access key secret", 1,
 		},
