@@ -251,7 +251,7 @@ func checkedInstances(t *testing.T, args ...string) (status int, instances strin
 	return status, strings.Join(all, "")
 }
 
-// So is a fleet of two accounts, whose regions were listed by tags, of which some answers never came.
+// So is a fleet of two accounts whose regions were listed by tags. Some answers never came.
 func TestPlayBackAListing(t *testing.T) {
 	sims := map[string]http.Handler{}
 	began := time.Now().Add(-2 * time.Hour)

@@ -697,8 +697,7 @@ func (s *soak) settle() {
 	s.t.Error(missing)
 }
 
-// resources are goroutines, open files and live memory; without connections that are kept for the next scrape, of which there are
-// more or fewer.
+// resources are goroutines, open files and live memory. Connections kept for the next scrape do not count: their number varies.
 func (s *soak) resources() (goroutines, files int, heap uint64) {
 	http.DefaultClient.CloseIdleConnections()
 	s.api.CloseClientConnections()

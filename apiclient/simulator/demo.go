@@ -153,7 +153,7 @@ func faulty(name, regionID string, f Fault) DemoInstance {
 	return d
 }
 
-// series is a schedule's runs, newest first, of which the newest may still be running.
+// series is a schedule's runs, newest first. The newest may still be running.
 func series(now time.Time, period time.Duration, n int, retention time.Duration) []run {
 	const offset, took = 2 * time.Hour, 50 * time.Minute
 	newest := now.Add(-offset).Truncate(period).Add(offset)

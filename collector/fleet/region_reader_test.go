@@ -145,7 +145,7 @@ func TestListHasLost(t *testing.T) {
 	}
 }
 
-// An instance of which the list has lost something is unknown if it cannot be read on its own either.
+// If the list lacks something that was known of an instance, and its own read fails, the instance is unknown.
 func TestListHasLostAndTheReadFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(20 * 365 * 24 * time.Hour)
