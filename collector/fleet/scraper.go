@@ -145,8 +145,8 @@ func (s *Scraper) result(c *collection, deadline time.Duration) *Result {
 // keptFor is how long the last result is shown instead of a less complete one.
 const keptFor = 5 * time.Minute
 
-// keepsLast reports whether the last result is still shown instead of r: it had a longer deadline, and r ran out of time for some instances.
-// After five minutes, r is shown anyway. Last is nil before the first scrape.
+// keepsLast reports whether the last result is still shown instead of r: it had a longer deadline, and r ran out of time for
+// some instances. After five minutes, r is shown anyway. Last is nil before the first scrape.
 func keepsLast(last, r *Result) bool {
 	if last == nil || r.At.Sub(last.At) > keptFor {
 		return false
