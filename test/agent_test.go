@@ -40,6 +40,9 @@ func TestAlertsThroughAgent(t *testing.T) {
 	began := time.Now()
 	p.tells(t, removed, `^Backup overdue: stock-overdue \(`+removed.InstanceID+`\) in cn-shanghai$`, `s ago$`)
 
+	eventually(t, "instances known for long enough", func() error {
+		return server.expect("starrocks_backup_up offset "+reported, len(fleet))
+	})
 	gate.slow.Store(true)
 	eventually(t, "a scrape that has arrived in part", func() error { // up is its last series
 		return server.expect("max(timestamp(starrocks_backup_condition)) > max(timestamp(up))", 1)
@@ -114,9 +117,12 @@ func configure(t *testing.T, file, api string, fleet []simulator.DemoInstance) {
 	}
 }
 
-// bridged is the window in which the rules bridge scrapes that arrive in batches, shortened so that the test can outlast it. It is far
-// longer than a change takes to arrive.
-const bridged = "40s"
+// How long the rules bridge scrapes that arrive in batches, shortened so that the test can outlast it. Both are far longer than a change
+// takes to arrive.
+const (
+	bridged  = "40s" // the window in which a record is remembered
+	reported = "35s" // how long ago an instance must have been reported
+)
 
 // newPipelineWithAgent starts the pipeline with an agent that sends a scrape in four batches. It sends a batch when it is full, so the
 // last samples of a scrape wait for the next scrape.
@@ -124,6 +130,7 @@ func newPipelineWithAgent(t *testing.T, hook *webhook, exporter string) (*pipeli
 	t.Helper()
 	rules := shorterRules(t)
 	replaceText(t, rules, "[2m25s]", "["+bridged+"]")
+	replaceText(t, rules, "offset 2m10s", "offset "+reported)
 	p := &pipeline{alertmanager: startAlertmanager(t, hook), hook: hook}
 	p.startRuler(t, "", rules, "--web.enable-remote-write-receiver")
 	g := newBatchGate(t, prometheusServer(p.prometheus))
