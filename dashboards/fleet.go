@@ -28,12 +28,13 @@ func countOf(value int) string {
 
 const (
 	watchdog = `ALERTS{alertname="StarRocksBackupWatchdog",alertstate="firing"}`
-	noRules  = "rules not loaded"
+	noRules  = "rules not evaluated"
 )
 
-// rulesLoaded is a series if the alert rules are loaded: the watchdog, which need not be among them, fires a minute after the first record.
-func rulesLoaded() string {
-	return paren("(group(%s)) or (group(starrocks_backup:condition{%s}))", watchdog, exporters)
+// rulesEvaluated is a series if every alert rule has been evaluated twice, a minute apart: Prometheus notifies Alertmanager the first time,
+// but writes ALERTS only from the second time on. The watchdog need not be among the rules.
+func rulesEvaluated() string {
+	return paren("(group(%s offset 1m)) or (group(starrocks_backup:condition{%s} offset 2m))", watchdog, exporters)
 }
 
 // alerts are the chosen alerts of a severity that fire. Those on a region or an exporter have no instance.
@@ -50,7 +51,7 @@ func alerts(metric, severity string) string {
 func canISleep() row {
 	const none = "no instance seen"
 	firing := func(severity string) string {
-		return orElse(paren("count(%s)", alerts("ALERTS", severity)), paren("0 * %s", rulesLoaded()))
+		return orElse(paren("count(%s)", alerts("ALERTS", severity)), paren("0 * %s", rulesEvaluated()))
 	}
 	unloaded := orElse(
 		paren(`count((group by (cluster, job) (starrocks_backup_up{%s})) unless on (cluster, job) starrocks_backup:condition{%[1]s})`, selected),
@@ -110,8 +111,8 @@ func whatPages() object {
 		column{title: "Alert", label: "alertname", config: wide(280)},
 		column{title: "On", label: "on", config: wide(225)},
 		column{title: "Since", expr: milliseconds(orElse(on(firing),
-			sayIf(rulesLoaded(), "alertname", "nothing pages"),
-			say("alertname", "not known: the alert rules are not loaded"))), config: fromNow()},
+			sayIf(rulesEvaluated(), "alertname", "nothing pages"),
+			say("alertname", "not known: the alert rules have not been evaluated"))), config: fromNow()},
 		column{title: "ID", label: "instance_id", config: wide(165).with(toInstance)}, regionColumn(),
 	).sorted("Since", true).high(6)
 }
