@@ -99,6 +99,21 @@ func TestJudgedWhenShown(t *testing.T) {
 	lacks(t, body, "1 of 1 instance is unhealthy.", "Overdue by")
 }
 
+// A shard's page says that it does not have every instance.
+func TestShardOnThePage(t *testing.T) {
+	r := result(read(t, daily(), task(apiclient.StatusCompleted, 4)))
+	const shard = "This exporter is shard 1 of 3, counted from 0, and reads only its share of the instances."
+	r.Shard = fleet.Shard{Index: 1, Total: 3}
+	for _, format := range []string{"", "?format=json"} {
+		body, _ := get(t, at(r, noon), format)
+		lacks(t, body, shard)
+	}
+	r.Shard = fleet.Shard{}
+	if body, _ := get(t, at(r, noon), ""); strings.Contains(body, "This exporter is shard") {
+		t.Error("an exporter of the whole fleet says that it is a shard")
+	}
+}
+
 // An instance need not be read in every collection (api.min_interval); then the page says how old the oldest read is.
 func TestOldestRead(t *testing.T) {
 	r := result(read(t, daily(), task(apiclient.StatusCompleted, 4)), down(read(t, daily()), errors.New("late")))

@@ -16,9 +16,10 @@ import (
 // Report is a result for a person at a terminal, on the page, or for a script. What is unknown is left out. Names and messages are
 // printable. Its JSON is described in docs/json.md.
 type Report struct {
-	At             time.Time  `json:"at"`           // that it is true of
-	CollectedAt    time.Time  `json:"collected_at"` // that it was read
-	State          string     `json:"state"`        // the worst of all instances and regions
+	At             time.Time  `json:"at"`              // that it is true of
+	CollectedAt    time.Time  `json:"collected_at"`    // that it was read
+	State          string     `json:"state"`           // the worst of all instances and regions
+	Shard          string     `json:"shard,omitempty"` // which part of the instances this is, in words; empty without shards
 	Summary        Summary    `json:"summary"`
 	Instances      []Instance `json:"instances"` // worst first
 	Regions        []Region   `json:"regions,omitempty"`
@@ -138,6 +139,9 @@ func New(r *fleet.Result, at time.Time) *Report {
 		state = fleet.Unknown
 	}
 	report.State = state.String()
+	if s := r.Shard; s.Total > 1 {
+		report.Shard = fmt.Sprintf("This exporter is shard %d of %d, counted from 0, and reads only its share of the instances.", s.Index, s.Total)
+	}
 	report.Summary.Text, report.Summary.Restores = report.Summary.text(), restores(r)
 	for action := range denied {
 		report.MissingActions = append(report.MissingActions, action)
