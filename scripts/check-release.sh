@@ -68,7 +68,8 @@ lintian --allow-root --fail-on=error,warning "$deb"
 root=$work/root
 mkdir -p "$root"/{usr,tmp,packages,var/lib/apt/lists/partial,var/cache/apt/archives/partial,etc/apt/apt.conf.d,etc/apt/preferences.d,etc/systemd/system}
 cp --no-dereference /bin /sbin /lib /lib64 "$root"
-cp --recursive /var/lib/dpkg "$root/var/lib"
+as_root cp --recursive /var/lib/dpkg "$root/var/lib" # some files are for root only
+as_root chown -R "$(id -u)" "$root/var/lib/dpkg"
 : >"$root/var/lib/dpkg/triggers/File" # the index of all man pages takes long
 rm -f "$root/var/lib/dpkg/statoverride" # names groups that the container lacks
 cp --recursive /etc/dpkg /etc/login.defs "$root/etc"
