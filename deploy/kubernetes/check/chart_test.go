@@ -320,7 +320,7 @@ func TestChartRules(t *testing.T) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}
 
-	all = mustTemplate(t, "shards-values.yaml", "prometheusRule: {extraLabels: {team: data, severity: none}}")
+	all = mustTemplate(t, "shards-values.yaml", "prometheusRule: {extraLabels: {team: data}}")
 	for i, alert := range alertsOf(t, only[labeled](t, all, "PrometheusRule").Spec) {
 		labels := maps.Clone(usual[i]["labels"].(map[string]any))
 		labels["team"] = "data"
@@ -382,6 +382,9 @@ func TestChartRefuses(t *testing.T) {
 		"prometheusRule: {for: {StarRocksBackupRegionUnreadable: 1h}}": "StarRocksBackupRegionUnreadable",
 		"prometheusRule: {severities: {critcal: P1}}":                  `no alert or severity "critcal"`,
 		"prometheusRule: {clusterLabel: a-b}":                          "clusterLabel",
+		"prometheusRule: {extraLabels: {severity: P1}}":                `extraLabels: the rules set or compare "severity"`,
+		"prometheusRule: {clusterLabel: env, extraLabels: {env: a}}":   `extraLabels: the rules set or compare "env"`,
+		"networkPolicy: {from: []}":                                    "from",
 		"serviceMonitor: {interval: often}":                            "interval",
 		"podDisruptionBudget: {maxUnavailable: [1]}":                   "maxUnavailable",
 		"serviceAccount: {annotations: {a: true}}":                     "annotations",
@@ -397,12 +400,25 @@ func TestChartRefuses(t *testing.T) {
 func TestChartReadme(t *testing.T) {
 	readme := string(read(t, filepath.Join(chartDirectory, "README.md")))
 	examples := regexp.MustCompile("(?s)( *)```yaml\n(.*?)```").FindAllStringSubmatch(readme, -1)
-	if len(examples) != 3 {
+	if len(examples) != 4 {
 		t.Fatalf("%d examples", len(examples))
 	}
 	for _, e := range examples {
-		checkSchemas(t, mustTemplate(t, "shards-values.yaml", regexp.MustCompile("(?m)^"+e[1]).ReplaceAllString(e[2], "")))
+		all := mustTemplate(t, "shards-values.yaml", regexp.MustCompile("(?m)^"+e[1]).ReplaceAllString(e[2], ""))
+		checkSchemas(t, all)
+		// The schema allows a probe two ways to probe; the API server does not.
+		for _, p := range []*core.Probe{probed(t, all).LivenessProbe, probed(t, all).ReadinessProbe} {
+			if (p.HTTPGet != nil) == (p.Exec != nil) {
+				t.Errorf("%s has the probe %+v", e[2], p)
+			}
+		}
 	}
+}
+
+// probed is the exporter's container.
+func probed(t *testing.T, all objects) core.Container {
+	t.Helper()
+	return only[apps.StatefulSet](t, all, "StatefulSet").Spec.Template.Spec.Containers[0]
 }
 
 // The schema knows exactly the values there are.

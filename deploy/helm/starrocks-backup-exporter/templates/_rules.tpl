@@ -44,6 +44,11 @@
 {{- fail (printf "prometheusRule.for: other rules depend on how long %s waits: generate the rules instead, see README.md" $key) -}}
 {{- end -}}
 {{- end -}}
+{{- range $name := list "alertname" "severity" $values.clusterLabel "job" "instance" "account" "region_id" "instance_id" -}}
+{{- if hasKey $values.extraLabels $name -}}
+{{- fail (printf "prometheusRule.extraLabels: the rules set or compare %q" $name) -}}
+{{- end -}}
+{{- end -}}
 {{- toYaml $rules -}}
 {{- end }}
 
