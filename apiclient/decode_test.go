@@ -167,7 +167,7 @@ func FuzzDecodePage(f *testing.F) {
 	f.Add([]byte(`{"Success":true,"Data":[{"OperationId":"op-1","OperationType":"restore","OperationStatus":"DONE","GmtEnd":1742179008000}]}`))
 	f.Add([]byte(`{"RequestId":"r","Code":"NoPermission","AccessDeniedDetail":{"AuthAction":"sr:DescribeBackups"}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if p, data := fuzzed(t, body, describeBackups()); p != nil {
+		if p, data := fuzzed(t, body, describeBackups("")); p != nil {
 			for i, b := range p.items {
 				sameText(t, data[i], map[string]string{"BackupTaskId": b.TaskID, "Status": b.StatusWord, "InstanceId": b.InstanceID})
 				subtasks, err := b.SubTasks()

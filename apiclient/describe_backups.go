@@ -1,6 +1,7 @@
 package apiclient
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"net/url"
@@ -8,16 +9,18 @@ import (
 	"strings"
 )
 
-func describeBackups() operation[Backup] {
+// describeBackups lists the tasks of one instance, or of all instances of a region. A task of one instance may be listed with and without
+// its InstanceId.
+func describeBackups(instanceID string) operation[Backup] {
 	return operation[Backup]{
 		name: "DescribeBackups", path: "/webapi/backup/manage/describe", rank: backupRank,
-		decode: decodePage[wireBackup, Backup], id: func(b *Backup) itemID { return itemID{b.InstanceID, b.TaskID} },
+		decode: decodePage[wireBackup, Backup], id: func(b *Backup) itemID { return itemID{cmp.Or(b.InstanceID, instanceID), b.TaskID} },
 	}
 }
 
 // Acquire waits for a place among the requests in flight, for the first request of a read. The caller passes it to Backups.
 func (c *Client) Acquire(ctx context.Context) (*Place, error) {
-	return c.acquire(ctx, describeBackups().rank, 0)
+	return c.acquire(ctx, describeBackups("").rank, 0)
 }
 
 // DescribeBackupsRequest carries every parameter of DescribeBackups. None is required. A zero value is not sent.
@@ -47,7 +50,7 @@ func (c *Client) Backups(ctx context.Context, r DescribeBackupsRequest) iter.Seq
 		r.PageSize = c.o.PageSize
 	}
 	l := &list[Backup]{
-		client: c, op: describeBackups(), first: max(1, r.PageNumber), size: r.PageSize, key: r.InstanceID,
+		client: c, op: describeBackups(r.InstanceID), first: max(1, r.PageNumber), size: r.PageSize, key: r.InstanceID,
 		place: r.Place, progress: r.Progress, known: r.Known, query: r.query,
 	}
 	return func(yield func(Backup, error) bool) {

@@ -108,7 +108,7 @@ func TestWhatAnOperationNames(t *testing.T) {
 // Whatever a scrape asks for goes before the optional operations.
 func TestOptionalOperationsComeLast(t *testing.T) {
 	for _, rank := range []int{describeBackupPolicies().rank, listOperationHistory().rank} {
-		if rank >= describeBackups().rank || rank >= describeInstances().rank {
+		if rank >= describeBackups("").rank || rank >= describeInstances().rank {
 			t.Errorf("rank %d", rank)
 		}
 	}

@@ -24,12 +24,12 @@ func TestSignVectors(t *testing.T) {
 		query: url.Values{"ImageId": {"win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd"}, "RegionId": {"cn-shanghai"}},
 		want:  "06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0",
 	}, {
-		name: "DescribeBackups", url: "https://starrocks.cn-hangzhou.aliyuncs.com" + describeBackups().path, action: describeBackups().name,
+		name: "DescribeBackups", url: "https://starrocks.cn-hangzhou.aliyuncs.com" + describeBackups("").path, action: describeBackups("").name,
 		version: version,
 		query:   url.Values{"RegionId": {"cn-hangzhou"}},
 		want:    "de16b06e226d86f02e267c61f6914ab8f9a432f988dff8c04a7ac425df07604c",
 	}, {
-		name: "all of it", url: "https://starrocks.cn-hangzhou.aliyuncs.com" + describeBackups().path, action: describeBackups().name,
+		name: "all of it", url: "https://starrocks.cn-hangzhou.aliyuncs.com" + describeBackups("").path, action: describeBackups("").name,
 		version: version,
 		query: url.Values{
 			"InstanceId": {"c-b25e21e24388****"}, "PageNumber": {"1"}, "PageSize": {"100"}, "RegionId": {"cn-hangzhou"},

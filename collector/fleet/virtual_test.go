@@ -685,3 +685,22 @@ func TestSubscriptionRenewedWhileNobodyScrapes(t *testing.T) {
 		})
 	}
 }
+
+// A task that is listed with and without its InstanceId counts once.
+func TestTaskWithAndWithoutItsInstance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, now := newVirtualWorld(t, simulator.Options{}), time.Now()
+		var tasks []string
+		for _, id := range []string{"a", "b"} {
+			for _, instance := range []string{"", `,"InstanceId":"c-0"`} {
+				tasks = append(tasks, fmt.Sprintf(`{"BackupTaskId":%q,"Status":"FAILED","BackupStartTime":%d,"BackupFinishedTime":%d%s}`,
+					id, now.Add(-time.Hour).UnixMilli(), now.Add(-time.Minute).UnixMilli(), instance))
+			}
+		}
+		w.set("c-0", 0, simulator.Raw(http.StatusOK, `{"Success":true,"Data":[`+strings.Join(tasks, ",")+`]}`))
+		w.configure("c-0")
+		if h := scrape(w.scraper(), time.Second).Instances[0].Health; h.ConsecutiveFailures != 2 || len(h.Tasks) != 2 {
+			t.Errorf("%d failures of %d tasks", h.ConsecutiveFailures, len(h.Tasks))
+		}
+	})
+}
