@@ -82,6 +82,9 @@ func (r transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	res.Body = &recordedBody{ReadCloser: res.Body, done: func(b *recordedBody) {
+		if !b.broken && !b.ended && res.StatusCode == http.StatusOK {
+			return // too large for a page: the client asks again, for less
+		}
 		if b.broken {
 			r.write(began, req, "error", nil)
 			return
@@ -150,6 +153,7 @@ type recordedBody struct {
 	kept   bytes.Buffer
 	length int
 	broken bool
+	ended  bool
 	done   func(*recordedBody)
 }
 
@@ -159,6 +163,7 @@ func (b *recordedBody) Read(p []byte) (int, error) {
 	if b.length <= maxRecorded {
 		b.kept.Write(p[:n])
 	}
+	b.ended = b.ended || errors.Is(err, io.EOF)
 	b.broken = b.broken || err != nil && !errors.Is(err, io.EOF)
 	return n, err
 }
