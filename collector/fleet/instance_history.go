@@ -60,10 +60,34 @@ func (h *instanceHistory) optionalRead(subject string) *optionalHistory {
 	return h.optional[subject]
 }
 
+// readOptionalAgain makes every optional read due. What is known is kept until then.
+func (h *instanceHistory) readOptionalAgain() {
+	for _, one := range h.optional {
+		one.tried = time.Time{}
+	}
+}
+
 // failed counts a failed read.
 func (h *instanceHistory) failed(reason apiclient.Reason) {
 	h.failing = true
 	h.totals.Errors[reason]++
+}
+
+// completeRead is what is known from a complete read.
+type completeRead struct {
+	facts *health.Facts
+	fleet *Fleet
+	at    time.Time
+}
+
+// last returns the last complete read.
+func (h *instanceHistory) last() completeRead {
+	return completeRead{h.facts, h.fleet, h.totals.LastRead}
+}
+
+// takeBack replaces the last complete read by the one before it.
+func (h *instanceHistory) takeBack(before completeRead) {
+	h.facts, h.fleet, h.totals.LastRead = before.facts, before.fleet, before.at
 }
 
 // succeeded counts a complete read.

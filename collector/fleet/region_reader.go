@@ -38,12 +38,12 @@ func (r regionReader) read(ctx context.Context, slots []*slot) {
 		return
 	}
 	r.noteList(l)
-	alone, listed := r.finishListed(l, slots)
+	alone := r.finishListed(l, slots)
 	var again sync.WaitGroup
 	defer again.Wait()
 	l.incomplete = sync.OnceFunc(func() { // at once: another read may hang until the deadline
-		r.empty(listed)
-		again.Go(func() { r.instanceReader.read(ctx, listed) })
+		standing := r.takeBack(l)
+		again.Go(func() { r.instanceReader.read(ctx, standing) })
 	})
 	single := r.instanceReader
 	single.verify = func(s *slot, own *health.Facts, err error) bool { return r.verifyList(l, s, own, err) }
@@ -56,8 +56,11 @@ type regionList struct {
 	took  time.Duration
 	lists map[string]*health.List // by instance id, of the instances asked for; nil if the list has no task of it
 	tasks int                     // of all instances
-	taken map[*slot]bool          // the slots that were filled from it
 	err   error
+	// Guarded by the lock of history.
+	taken     map[*slot]completeRead // the slots that were filled from it, and what was known before
+	standing  []*slot                // those of them that have no read of their own
+	takenBack bool                   // they were
 	// cutOff says that the list had not ended after its share of the scrape's deadline.
 	cutOff     bool
 	incomplete func() // is told that an instance's own read had more
@@ -128,7 +131,7 @@ func saysLess(listed *apiclient.Backup, own *health.Task) bool {
 }
 
 func (r regionReader) readList(ctx context.Context, slots []*slot) *regionList {
-	l := &regionList{began: r.now(), lists: map[string]*health.List{}, taken: map[*slot]bool{}}
+	l := &regionList{began: r.now(), lists: map[string]*health.List{}, taken: map[*slot]completeRead{}}
 	asked := map[string]*slot{}
 	for _, s := range slots {
 		asked[s.target.InstanceID] = s
@@ -178,9 +181,9 @@ func (r regionReader) noteList(l *regionList) {
 	}
 }
 
-// finishListed fills the slots from the list. It returns those to be read on their own, and the rest. The former are those for which the
-// list is incomplete, and as a sample the one of the others whose turn came longest ago.
-func (r regionReader) finishListed(l *regionList, slots []*slot) (alone, listed []*slot) {
+// finishListed fills the slots from the list. It returns those to be read on their own: those for which the list is incomplete, and as a
+// sample the one of the others whose turn came longest ago.
+func (r regionReader) finishListed(l *regionList, slots []*slot) (alone []*slot) {
 	sampled := false
 	for _, s := range r.inTurn(slots) {
 		known := r.lastFacts(s)
@@ -189,25 +192,54 @@ func (r regionReader) finishListed(l *regionList, slots []*slot) (alone, listed 
 			continue
 		}
 		r.noteListed(s, l.began)
+		r.noteTaken(l, s)
 		facts, err := health.Examine(l.lists[s.target.InstanceID], r.fleet.SubtaskLimit)
 		r.finish(s, facts, err)
-		l.taken[s] = true
 		if sampled {
-			listed = append(listed, s)
+			l.standing = append(l.standing, s)
 		} else {
 			alone, sampled = append(alone, s), true
 		}
 	}
-	return alone, listed
+	return alone
 }
 
-// empty takes back what the slots were filled with.
-func (r regionReader) empty(slots []*slot) {
+// noteTaken notes that a slot is about to be filled from the list.
+func (r regionReader) noteTaken(l *regionList, s *slot) {
 	r.history.Lock()
 	defer r.history.Unlock()
-	for _, s := range slots {
-		s.result = nil
+	var before completeRead
+	if h := r.history.instance(s.target); h != nil {
+		before = h.last()
 	}
+	l.taken[s] = before
+}
+
+// takeBack takes back what the list said of the instances that have no read of their own, and returns them.
+func (r regionReader) takeBack(l *regionList) []*slot {
+	r.history.Lock()
+	defer r.history.Unlock()
+	l.takenBack = true
+	for _, s := range l.standing {
+		s.result = nil
+		if h := r.history.instance(s.target); h != nil {
+			h.takeBack(l.taken[s])
+		}
+	}
+	return l.standing
+}
+
+// stands reports whether what the list said of an instance counts although its own read failed: it does until the list proves to be
+// incomplete.
+func (r regionReader) stands(l *regionList, s *slot) bool {
+	r.history.Lock()
+	defer r.history.Unlock()
+	_, taken := l.taken[s]
+	if !taken || l.takenBack {
+		return false
+	}
+	l.standing = append(l.standing, s)
+	return true
 }
 
 // noteListed notes that an instance was read as part of a list that began at a time.
@@ -234,7 +266,7 @@ func (r regionReader) anyUp(slots []*slot) bool {
 func (r regionReader) verifyList(l *regionList, s *slot, own *health.Facts, err error) bool {
 	switch {
 	case err != nil:
-		return !l.taken[s]
+		return !r.stands(l, s)
 	case l.lacks(s, own):
 		r.noteListFailure(true, "instance_id", s.target.InstanceID)
 		l.incomplete()

@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
 	"git.example.com/starrocks/starrocks_backup_exporter/config"
@@ -195,4 +197,70 @@ func TestListHasUnknownInstances(t *testing.T) {
 			t.Errorf("%+v, %+v", r.Instances, r.Discoveries)
 		}
 	})
+}
+
+// What a list said is taken back everywhere when it proves to be incomplete: with api.min_interval, no later scrape is served from it, and
+// an instance that cannot be read keeps what was known before.
+func TestIncompleteListIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(20 * 365 * 24 * time.Hour)
+		l := &fakeLister{tasks: map[string][]apiclient.Backup{}, delay: map[string]time.Duration{}}
+		for _, id := range []string{"c-0", "c-1"} {
+			older, newer := completedAgo(id, 50*time.Hour), completedAgo(id, 2*time.Hour)
+			l.tasks[""] = append(l.tasks[""], older)
+			l.tasks[id] = []apiclient.Backup{older, newer}
+		}
+		l.delay["c-1"] = 30 * time.Second // does not fit the first scrape
+		f := fleetFoundBy(finds("c-0", "c-1"), l, config.ListingRegion)
+		f.MinInterval, f.Discoveries[0].MaxAge = 10*time.Minute, model.Duration(26*time.Hour)
+		s, _ := newTestScraper(f)
+		for n := range 3 {
+			r, _ := scrapeWithin(s, 10*time.Second)
+			for _, i := range r.Instances {
+				if i.Err == nil && i.Health.Conditions[health.Overdue] {
+					t.Errorf("scrape %d: %s is judged by the list", n, i.Instance.InstanceID)
+				}
+				if i.Err != nil && (i.Facts != nil || !i.Totals.LastRead.IsZero()) {
+					t.Errorf("scrape %d: the list is what is known of %s", n, i.Instance.InstanceID)
+				}
+			}
+			if up := ups(r); up != min(2, n+1) {
+				t.Errorf("scrape %d: %d up", n, up)
+			}
+			l.delay["c-1"] = 0
+			time.Sleep(50 * time.Second)
+		}
+	})
+}
+
+// The sample whose own read fails stands by the list only while nothing proves the list to be incomplete, whichever ends first.
+func TestSampleOfAnIncompleteList(t *testing.T) {
+	for _, first := range []string{"c-0", "c-1"} {
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(20 * 365 * 24 * time.Hour)
+			l := &fakeLister{
+				tasks: map[string][]apiclient.Backup{
+					"":    {completedAgo("c-0", 50*time.Hour)},
+					"c-0": {completedAgo("c-0", 50*time.Hour), completedAgo("c-0", 2*time.Hour)},
+					"c-1": {completedAgo("c-1", 2*time.Hour)}, // the list lacks it
+				},
+				fail:  map[string]error{"c-0": &apiclient.Error{Reason: apiclient.ReasonServerError}},
+				delay: map[string]time.Duration{"c-0": time.Second, "c-1": time.Second},
+			}
+			l.delay[first] = 0
+			f := fleetFoundBy(finds("c-0", "c-1"), l, config.ListingRegion)
+			f.Discoveries[0].MaxAge = model.Duration(26 * time.Hour)
+			s, _ := newTestScraper(f)
+			if r, _ := scrapeWithin(s, 10*time.Second); r.Instances[0].Err == nil || r.Instances[1].Err != nil || !r.Discoveries[0].ReadsEach {
+				t.Errorf("%s first: %v, %v", first, r.Instances[0].Err, r.Instances[1].Err)
+			}
+		})
+	}
+}
+
+func completedAgo(instance string, ago time.Duration) apiclient.Backup {
+	start := time.Now().Add(-ago)
+	return apiclient.Backup{
+		InstanceID: instance, TaskID: instance + ago.String(), Status: apiclient.StatusCompleted, Start: start, Finish: start.Add(time.Minute),
+	}
 }
