@@ -68,7 +68,7 @@ func (b *Builder) Build(c *config.Config) (*Fleet, error) {
 	f := &Fleet{
 		Shard: b.shard, RequestsPerSecond: c.API.RequestsPerSecond, MinInterval: time.Duration(c.API.MinInterval),
 		PageSize: c.API.PageSize, SubtaskLimit: c.Backups.SubtaskLimit,
-		Credentials: map[string]Identity{}, RestoreMaxAge: time.Duration(c.Restores.MaxAge),
+		Credentials: map[string]Identity{}, RestoreMaxAge: time.Duration(c.Restores.MaxAge), StatusWords: c.Backups.StatusWords,
 	}
 	if interval := time.Duration(c.Policies.RefreshInterval); interval > 0 {
 		f.Optional = append(f.Optional, ReadPolicies(interval))

@@ -8,7 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
+	"git.example.com/starrocks/starrocks_backup_exporter/collector/health"
 	"git.example.com/starrocks/starrocks_backup_exporter/config"
 )
 
@@ -148,5 +151,68 @@ func TestListFailuresInARow(t *testing.T) {
 	}
 	if !h.listFailed(true, now) {
 		t.Error("a permanent failure does not end the use of the list")
+	}
+}
+
+// While no list of its region has been read, it is unknown whether the subscription of an instance ends: a restart ends no alert.
+func TestSubscriptionAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(20 * 365 * 24 * time.Hour)
+		l := &fakeLister{tasks: map[string][]apiclient.Backup{"c-00": {completedAgo("c-00", 2*time.Hour)}}}
+		var fails error
+		end := time.Now().Add(12 * time.Hour)
+		f := fleetFoundBy(sourceFunc(func(context.Context) (Found, error) {
+			if fails != nil {
+				return Found{}, fails
+			}
+			return Found{Instances: []FoundInstance{{InstanceID: "c-00", SubscriptionEnd: end}}}, nil
+		}), l, config.ListingInstance)
+		f.Targets = fleetOf(1, l).Targets
+		f.Targets[0].InstanceID = "c-00"
+		for n, want := range []bool{true, false} { // two processes
+			s, _ := newTestScraper(f)
+			r, _ := scrapeWithin(s, 10*time.Second)
+			holds, known := r.Instances[0].Health.Conditions[health.SubscriptionEnding]
+			if known != want || holds != want || r.Instances[0].Err != nil {
+				t.Errorf("process %d: ending %v, known %v, %v", n, holds, known, r.Instances[0].Err)
+			}
+			fails = &apiclient.Error{Reason: apiclient.ReasonServerError}
+		}
+	})
+}
+
+// If several entries find an instance, the newest list says when its subscription ends.
+func TestNewestListCounts(t *testing.T) {
+	for name, configured := range map[string]bool{"discovered": false, "configured, too": true} {
+		for _, slow := range []int{0, 1} {
+			synctest.Test(t, func(t *testing.T) {
+				time.Sleep(20 * 365 * 24 * time.Hour)
+				l := &fakeLister{tasks: map[string][]apiclient.Backup{"c-00": {completedAgo("c-00", 2*time.Hour)}}}
+				end := time.Now().Add(24*time.Hour + 20*time.Minute)
+				entries := make([]*Discovery, 2)
+				for n, tags := range []map[string]string{{"team": "data"}, nil} {
+					entries[n] = fleetFoundBy(sourceFunc(func(context.Context) (Found, error) {
+						return Found{Instances: []FoundInstance{{InstanceID: "c-00", SubscriptionEnd: end, Tags: map[string]string{"team": "data"}}}}, nil
+					}), l, config.ListingInstance).Discoveries[0]
+					entries[n].Tags, entries[n].RefreshInterval = tags, model.Duration(5*time.Minute)
+				}
+				entries[slow].RefreshInterval = model.Duration(time.Hour)
+				f := fleetFoundBy(nil, l, config.ListingInstance)
+				f.Discoveries = entries
+				if configured {
+					f.Targets = fleetOf(1, l).Targets
+					f.Targets[0].InstanceID = "c-00"
+				}
+				s, _ := newTestScraper(f)
+				scrapeWithin(s, 10*time.Second)
+				end = end.Add(365 * 24 * time.Hour) // renewed
+				for range 5 {
+					time.Sleep(6 * time.Minute)
+					if r, _ := scrapeWithin(s, 10*time.Second); r.Instances[0].Health.Conditions[health.SubscriptionEnding] {
+						t.Errorf("%s, entry %d is slow: the subscription ends", name, slow)
+					}
+				}
+			})
+		}
 	}
 }

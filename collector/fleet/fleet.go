@@ -82,6 +82,7 @@ type Fleet struct {
 	Credentials       map[string]Identity // by account
 	Optional          []OptionalRead      // those that are configured
 	RestoreMaxAge     time.Duration       // of the newest completed restore; 0 if any will do
+	StatusWords       map[string]string   // as configured; the clients have them, too
 }
 
 // OptionalRead reads what explains backups. It is read slowly, and nothing waits for it.
@@ -92,6 +93,8 @@ type OptionalRead struct {
 	// findTrigger returns the trigger: the id of the task that makes the read necessary; empty if there is none. A new trigger makes the read
 	// due at once. If findTrigger is nil, every instance is read.
 	findTrigger func(*health.Facts) string
+	// await tells the limits of an instance that the first outcome may still come; nil if it changes no condition of another read.
+	await func(*health.Limits)
 	// read returns a function that applies the outcome to the limits of an instance.
 	read func(ctx context.Context, t Target, now func() time.Time) (apply func(*health.Limits), err error)
 }

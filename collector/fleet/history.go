@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,6 +50,11 @@ func (f failedRead) String() string {
 
 // setFleet replaces the fleet and forgets what it does not contain.
 func (h *history) setFleet(f *Fleet) {
+	if h.fleet != nil && !maps.Equal(h.fleet.StatusWords, f.StatusWords) {
+		for _, one := range h.instances {
+			one.readOptionalAgain()
+		}
+	}
 	h.fleet, h.last = f, nil
 	discoveries := make(map[discoveryKey]*discoveryHistory, len(f.Discoveries))
 	for _, d := range f.Discoveries {
@@ -88,22 +94,38 @@ func (h *history) targets() []Target {
 		}
 		taken[t.key()] = true
 	}
-	found := map[instanceKey]FoundInstance{}
-	for _, d := range h.fleet.Discoveries {
-		for _, i := range h.discovery(d).instances {
-			found[instanceKey{d.RegionID, i.InstanceID}] = i
-		}
-	}
+	newest := h.newest()
 	for _, t := range h.fleet.Targets {
-		t.created, t.subscriptionEnd = found[t.key()].Created, found[t.key()].SubscriptionEnd
+		t.created, t.subscriptionEnd = newest[t.key()].Created, newest[t.key()].SubscriptionEnd
 		add(t)
 	}
 	for _, d := range h.fleet.Discoveries {
 		for _, i := range h.discovery(d).instances {
-			add(h.owner(d, i).target(i))
+			add(h.owner(d, i).target(newest[instanceKey{d.RegionID, i.InstanceID}]))
 		}
 	}
 	return all
+}
+
+// newest returns what the newest list says of each discovered instance: several discoveries may find it.
+func (h *history) newest() map[instanceKey]FoundInstance {
+	all, listed := map[instanceKey]FoundInstance{}, map[instanceKey]time.Time{}
+	for _, d := range h.fleet.Discoveries {
+		one := h.discovery(d)
+		for _, i := range one.instances {
+			if k := (instanceKey{d.RegionID, i.InstanceID}); !one.result.LastSuccess.Before(listed[k]) {
+				all[k], listed[k] = i, one.result.LastSuccess
+			}
+		}
+	}
+	return all
+}
+
+// unlisted reports whether a discovery that may find an instance has not listed any yet.
+func (h *history) unlisted(t Target) bool {
+	return slices.ContainsFunc(h.fleet.Discoveries, func(d *Discovery) bool {
+		return d.lane() == t.lane() && h.discovery(d).result.LastSuccess.IsZero()
+	})
 }
 
 // owner returns the discovery that an instance belongs to: the first that wants it, not the first whose list works.

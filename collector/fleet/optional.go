@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -38,19 +39,20 @@ type job struct {
 	target  Target
 	trigger string // see OptionalRead
 	tried   time.Time
+	running bool // a backup is running
 }
 
 // start makes a round in the background.
 func (r *optionalReader) start() {
 	if f, jobs := r.begin(false); len(jobs) > 0 {
-		go r.round(context.Background(), f, jobs)
+		go r.round(context.Background(), f, jobs, false)
 	}
 }
 
-// readAll makes every read that is due.
+// readAll makes every read that is due, also after one that fails: there is no later round.
 func (r *optionalReader) readAll(ctx context.Context) {
 	if f, jobs := r.begin(true); len(jobs) > 0 {
-		r.round(ctx, f, jobs)
+		r.round(ctx, f, jobs, true)
 	}
 }
 
@@ -95,10 +97,19 @@ func (r *optionalReader) due(o OptionalRead, instances []Target, now time.Time) 
 		}
 		trigger, wanted := o.triggerOf(h.facts)
 		if one := h.optionalRead(o.Subject); wanted && one.due(trigger, o.Interval, now) {
-			jobs = append(jobs, job{o, t, trigger, one.tried})
+			running := h.facts != nil && !h.facts.RunningStart.IsZero()
+			jobs = append(jobs, job{o, t, trigger, one.tried, running})
 		}
 	}
-	slices.SortStableFunc(jobs, func(a, b job) int { return a.tried.Compare(b.tried) })
+	slices.SortStableFunc(jobs, func(a, b job) int {
+		first := func(j job) int { // the policy says when a running backup is stuck
+			if j.running {
+				return 0
+			}
+			return 1
+		}
+		return cmp.Or(a.tried.Compare(b.tried), cmp.Compare(first(a), first(b)))
+	})
 	return jobs
 }
 
@@ -110,12 +121,12 @@ func readsPerRound(instances int, interval, passed time.Duration) int {
 
 // round makes the reads of each region and subject one after another, and those of different ones at the same time: one that hangs holds
 // up no other.
-func (r *optionalReader) round(ctx context.Context, f *Fleet, jobs [][]job) {
+func (r *optionalReader) round(ctx context.Context, f *Fleet, jobs [][]job, all bool) {
 	var rows sync.WaitGroup
-	for _, all := range jobs {
+	for _, row := range jobs {
 		rows.Go(func() {
-			for _, j := range all {
-				if ctx.Err() != nil || !r.read(ctx, f, j) {
+			for _, j := range row {
+				if ctx.Err() != nil || !r.read(ctx, f, j) && !all {
 					return
 				}
 			}
@@ -153,7 +164,5 @@ func (r *optionalReader) read(ctx context.Context, f *Fleet, j job) (goOn bool) 
 	}
 	logged.Log("msg", "reading policies or restores failed, backups are still read", "subject", j.Subject, "operation", j.Operation,
 		"instance_id", j.target.InstanceID, "region_id", j.target.RegionID, "account", j.target.Account, "reason", reason, "err", err)
-	return !slices.Contains([]apiclient.Reason{
-		apiclient.ReasonTimeout, apiclient.ReasonThrottled, apiclient.ReasonServerError, apiclient.ReasonNetwork,
-	}, reason)
+	return !mayPass(reason)
 }

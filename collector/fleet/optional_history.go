@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"time"
 
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
@@ -39,11 +40,23 @@ func (h *optionalHistory) observe(trigger string, apply func(*health.Limits), er
 	}
 }
 
-// addTo applies the last complete read to the limits, unless it is too old.
-func (h *optionalHistory) addTo(l *health.Limits, interval time.Duration, now time.Time) {
-	if h.apply != nil && now.Sub(h.at) <= intervalsToForget*interval {
+// addTo applies the last complete read to the limits, unless it is too old. Before the first, the limits wait for it, but not for longer
+// than an interval after the first read of the instance's backups.
+func (h *optionalHistory) addTo(l *health.Limits, o OptionalRead, firstRead, now time.Time) {
+	early := firstRead.IsZero() || now.Sub(firstRead) < o.Interval
+	switch {
+	case h.apply != nil && now.Sub(h.at) <= intervalsToForget*o.Interval:
 		h.apply(l)
+	case h.apply == nil && o.await != nil && early && (h.err == nil || mayPass(apiclient.ReasonOf(h.err))):
+		o.await(l)
 	}
+}
+
+// mayPass reports whether a failure may pass by itself, and may be that of all instances.
+func mayPass(reason apiclient.Reason) bool {
+	return slices.Contains([]apiclient.Reason{
+		apiclient.ReasonTimeout, apiclient.ReasonThrottled, apiclient.ReasonServerError, apiclient.ReasonNetwork,
+	}, reason)
 }
 
 // optionalErrors counts failed reads by operation and reason.

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/common/model"
 
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient"
 	"git.example.com/starrocks/starrocks_backup_exporter/apiclient/simulator"
@@ -150,7 +153,8 @@ func TestOptionalReadsAreSpread(t *testing.T) {
 	}
 }
 
-// An optional operation that hangs, fails or is denied changes nothing but its own counter, and holds up no scrape.
+// An optional operation that hangs, fails or is denied holds up no scrape and changes nothing but its own counter. What a policy could say
+// is unknown for a while if the failure may pass.
 func TestOptionalReadsNeverHoldUpAScrape(t *testing.T) {
 	for reason, f := range map[apiclient.Reason]simulator.Fault{
 		apiclient.ReasonTimeout:     simulator.Delay(time.Hour),
@@ -184,8 +188,12 @@ func TestOptionalReadsNeverHoldUpAScrape(t *testing.T) {
 				if i.Limits.Policies != nil || i.Limits.Restores == nil || len(i.Totals.Errors) > 0 {
 					t.Errorf("%s: %+v, %v", reason, i.Limits, i.Totals.Errors)
 				}
-				if !maps.Equal(i.Health.Conditions, conditions) {
-					t.Errorf("%s: %v, without optional reads %v", reason, i.Health.Conditions, conditions)
+				want := maps.Clone(conditions)
+				if mayPass(reason) {
+					delete(want, health.RetentionTooShort)
+				}
+				if !maps.Equal(i.Health.Conditions, want) {
+					t.Errorf("%s: %v, want %v", reason, i.Health.Conditions, want)
 				}
 			}
 			if warned := strings.Count(w.log.String(), "level=warn"); warned != 1 {
@@ -451,4 +459,131 @@ func TestCostOfOptionalReads(t *testing.T) {
 	if took[true] != took[false] {
 		t.Errorf("a scrape took %v, without optional reads %v", took[true], took[false])
 	}
+}
+
+// After a restart, a run that the policy allows is never stuck, and a retention that the policy makes too short is never long enough. If
+// no policy can be read, both are decided without one after an interval.
+func TestPoliciesAfterARestart(t *testing.T) {
+	const instances = 25
+	policies := func(time.Time) []simulator.Policy {
+		return []simulator.Policy{{PolicyID: "1", Hour: "2", Minute: "0", ExpireDays: 1, TimeoutSeconds: 24 * 3600}}
+	}
+	for name, c := range map[string]struct {
+		fault               simulator.Fault
+		stuckAfter          time.Duration // 0 if it never is
+		retentionIsTooShort bool
+	}{
+		"read":      {retentionIsTooShort: true},
+		"throttled": {fault: simulator.Of(describePolicies, simulator.Throttled(0)), stuckAfter: time.Hour},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(20 * 365 * 24 * time.Hour)
+			w := newVirtualWorld(t, simulator.Options{})
+			w.limiter.Set(100, 100, 16)
+			for n := range instances {
+				id := fmt.Sprintf("c-%d", n)
+				w.sim.Set(simulator.Instance{
+					InstanceID: id, RegionID: "cn-hangzhou", Policies: policies, Fault: c.fault, Tasks: runningFor(6 * time.Hour),
+				})
+				w.configure(id)
+				w.fleet.Targets[n].StuckAfter, w.fleet.Targets[n].MaxAge = model.Duration(4*time.Hour), model.Duration(26*time.Hour)
+			}
+			w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour)}
+			s := w.scraper()
+			for began := time.Now(); time.Since(began) < 2*time.Hour; time.Sleep(10 * time.Minute) {
+				awaited := c.stuckAfter == 0 || time.Since(began) < c.stuckAfter
+				for _, i := range scrapeAndWait(s).Instances {
+					short, known := i.Health.Conditions[health.RetentionTooShort]
+					if i.Health.Conditions[health.Stuck] == awaited || known && short != c.retentionIsTooShort || !known && !awaited {
+						t.Errorf("%s, after %v: %s: %v", name, time.Since(began), i.Instance.InstanceID, i.Health.Conditions)
+					}
+				}
+			}
+		})
+	}
+}
+
+// runningFor is a list with a good backup, and one that has run for a time.
+func runningFor(run time.Duration) func(time.Time) []simulator.Task {
+	return func(now time.Time) []simulator.Task {
+		end := now.Add(-20 * time.Hour)
+		return []simulator.Task{
+			{BackupTaskID: "good", Status: "COMPLETED", Start: simulator.Millis(end.Add(-time.Hour)), Finish: simulator.Millis(end)},
+			{BackupTaskID: "now", Status: "RUNNING", Start: simulator.Millis(now.Add(-run))},
+		}
+	}
+}
+
+// Policies of instances with a running backup are read first: they decide whether it is stuck.
+func TestPoliciesOfRunningBackupsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newOptionalWorld(t, 3*leastOptionalReads, nil)
+		w.limiter.Set(100, 100, 16)
+		id := fmt.Sprintf("c-%d", 3*leastOptionalReads-1)
+		w.sim.Set(simulator.Instance{InstanceID: id, RegionID: "cn-hangzhou", Tasks: runningFor(time.Hour)})
+		w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour)}
+		s := w.scraper()
+		scrapeAndWait(s)
+		for _, i := range scrapeAndWait(s).Instances {
+			if i.Instance.InstanceID == id && i.Limits.Policies == nil {
+				t.Error("not read in the first round")
+			}
+		}
+		time.Sleep(time.Minute) // the last round
+	})
+}
+
+// The check reads every instance once, also those after one whose read fails.
+func TestCheckReadsAllOptional(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newOptionalWorld(t, 5, nil)
+		fault := simulator.Of(listHistory, simulator.GatewayError(http.StatusInternalServerError, "InternalError", "x"))
+		w.sim.Set(simulator.Instance{InstanceID: "c-0", RegionID: "cn-hangzhou", Fault: fault})
+		w.fleet.Optional, w.fleet.RestoreMaxAge = []OptionalRead{ReadRestores(time.Hour)}, 90*24*time.Hour
+		for _, i := range w.scraper().Check(t.Context()).Instances[1:] {
+			if _, known := i.Health.Conditions[health.RestoreUntested]; !known {
+				t.Errorf("%s: unknown", i.Instance.InstanceID)
+			}
+		}
+	})
+}
+
+// A reload that says what a status word means takes effect on restores at once. Another reload makes no optional read due.
+func TestNewStatusWordsOfRestores(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(20 * 365 * 24 * time.Hour)
+		var n atomic.Int64
+		w, now := newOptionalWorld(t, 1, nil), time.Now()
+		restore := fmt.Sprintf(`{"OperationId":"1","OperationType":"restore","OperationStatus":"RESTORED","GmtCreate":%d,"GmtEnd":%d}`,
+			now.Add(-time.Hour).UnixMilli(), now.Add(-time.Minute).UnixMilli())
+		answer := simulator.Raw(http.StatusOK, `{"Success":true,"Total":1,"Data":[`+restore+`]}`)
+		w.sim.Set(simulator.Instance{InstanceID: "c-0", RegionID: "cn-hangzhou", Fault: counted(listHistory, &n, answer)})
+		w.fleet.Optional, w.fleet.RestoreMaxAge = []OptionalRead{ReadRestores(6 * time.Hour)}, 90*24*time.Hour
+		s := w.scraper()
+		untested := func() bool {
+			scrapeAndWait(s)
+			return scrapeAndWait(s).Instances[0].Health.Conditions[health.RestoreUntested]
+		}
+		same := *w.fleet
+		if before := untested(); !before {
+			t.Fatal("the word is known already")
+		}
+		s.SetFleet(&same)
+		if !untested() || n.Load() != 1 {
+			t.Errorf("%d reads after a reload of the same words", n.Load())
+		}
+		w.options.StatusWords = apiclient.StatusWords{"restored": apiclient.StatusCompleted}
+		client, err := apiclient.New(w.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reloaded := same
+		reloaded.StatusWords = map[string]string{"RESTORED": "completed"}
+		reloaded.Targets = slices.Clone(same.Targets)
+		reloaded.Targets[0].Lister, reloaded.Targets[0].Optional = client, client
+		s.SetFleet(&reloaded)
+		if untested() || n.Load() != 2 {
+			t.Errorf("untested, after %d reads", n.Load())
+		}
+	})
 }

@@ -15,6 +15,7 @@ func ReadPolicies(interval time.Duration) OptionalRead {
 	const operation = "DescribeBackupPolicies"
 	return OptionalRead{
 		Subject: "backup policies", Operation: operation, Interval: interval,
+		await: func(l *health.Limits) { l.PoliciesAwaited = true },
 		read: func(ctx context.Context, t Target, now func() time.Time) (func(*health.Limits), error) {
 			policies := &health.Policies{ReadAt: now()}
 			foreign := false

@@ -153,9 +153,9 @@ func (p *progress) limits(t Target, now time.Time) health.Limits {
 		RestoreMaxAge: p.fleet.RestoreMaxAge,
 	}
 	if h := p.history.instance(t); h != nil {
-		l.Created, l.SubscriptionEnd = h.created, h.subscriptionEnd
+		l.Created, l.SubscriptionEnd, l.Unlisted = h.created, h.subscriptionEnd, p.history.unlisted(t)
 		for _, o := range p.fleet.Optional {
-			h.optionalRead(o.Subject).addTo(&l, o.Interval, now)
+			h.optionalRead(o.Subject).addTo(&l, o, h.firstRead, now)
 		}
 	}
 	return l

@@ -50,6 +50,16 @@ func (f *Facts) Judge(l Limits, now time.Time) *Health {
 		Implausible:        f.implausible || f.UnreadableTables.Total > 0,
 		SubscriptionEnding: !l.SubscriptionEnd.IsZero() && l.SubscriptionEnd.Sub(now) < subscriptionAlert,
 	}
+	// Unknown: what is not known yet may say otherwise.
+	if l.PoliciesAwaited && h.Conditions[Stuck] {
+		delete(h.Conditions, Stuck)
+	}
+	if l.PoliciesAwaited && !h.Conditions[RetentionTooShort] {
+		delete(h.Conditions, RetentionTooShort)
+	}
+	if l.Unlisted && l.SubscriptionEnd.IsZero() {
+		delete(h.Conditions, SubscriptionEnding)
+	}
 	if l.Policies != nil { // somebody may start backups by other means
 		none := len(l.Policies.All) == 0
 		h.Conditions[NoPolicy] = none && (overdue || h.Conditions[Missing] && f.LastSuccess.IsZero())

@@ -19,12 +19,15 @@ type Limits struct {
 	ShrunkBelow     float64            // fraction of the baseline
 	Created         time.Time          // of the instance (BeginTime); zero if unknown
 	SubscriptionEnd time.Time          // of the instance (ExpireTime); zero if unknown or not on subscription
+	Unlisted        bool               // the list that has them has not been read yet
 
 	// What the optional reads know; nil if unknown.
 	Policies      *Policies
 	Restores      *Restores
 	Cancellations *Cancellations
-	RestoreMaxAge time.Duration // without a newer completed restore, restoring is untested; 0 if it never is
+
+	PoliciesAwaited bool          // they are unknown, and will soon be read
+	RestoreMaxAge   time.Duration // without a newer completed restore, restoring is untested; 0 if it never is
 }
 
 // stuckAfter returns after how many seconds a running task is stuck. The policy's timeout ends a task itself, unless one has taken longer.

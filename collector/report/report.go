@@ -140,7 +140,8 @@ func New(r *fleet.Result, at time.Time) *Report {
 	}
 	report.State = state.String()
 	if s := r.Shard; s.Total > 1 {
-		report.Shard = fmt.Sprintf("This exporter is shard %d of %d, counted from 0, and reads only its share of the instances.", s.Index, s.Total)
+		report.Shard = fmt.Sprintf("This exporter is shard %d of %d, counted from 0, and reads only its share of the instances.",
+			s.Index, s.Total)
 	}
 	report.Summary.Text, report.Summary.Restores = report.Summary.text(), restores(r)
 	for action := range denied {
