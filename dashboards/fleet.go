@@ -28,11 +28,11 @@ func countOf(value int) string {
 
 const (
 	watchdog = `ALERTS{alertname="StarRocksBackupWatchdog",alertstate="firing"}`
-	noRules  = "rules not evaluated"
+	noRules  = "rules missing or just loaded"
 )
 
-// rulesEvaluated is a series if every alert rule has been evaluated twice, a minute apart: Prometheus notifies Alertmanager the first time,
-// but writes ALERTS only from the second time on. The watchdog need not be among the rules.
+// rulesEvaluated returns a series once every alert rule has been evaluated at least twice, a minute apart. Prometheus notifies Alertmanager
+// at the first evaluation, but writes ALERTS only from the second on. The watchdog is optional, so the recorded conditions count, too.
 func rulesEvaluated() string {
 	return paren("(group(%s offset 1m)) or (group(starrocks_backup:condition{%s} offset 2m))", watchdog, exporters)
 }
@@ -112,7 +112,7 @@ func whatPages() object {
 		column{title: "On", label: "on", config: wide(225)},
 		column{title: "Since", expr: milliseconds(orElse(on(firing),
 			sayIf(rulesEvaluated(), "alertname", "nothing pages"),
-			say("alertname", "not known: the alert rules have not been evaluated"))), config: fromNow()},
+			say("alertname", "not known: the alert rules are missing or were just loaded"))), config: fromNow()},
 		column{title: "ID", label: "instance_id", config: wide(165).with(toInstance)}, regionColumn(),
 	).sorted("Since", true).high(6)
 }

@@ -711,7 +711,7 @@ func TestWithoutRules(t *testing.T) {
 	s.shows("Alerts firing", "")
 	s.shows("Alert rules", "1") // a cluster and job that no rule records
 	pages := s.instant(find(t, "What pages", "A"))
-	if len(pages) != 1 || !strings.Contains(pages[0].labels["alertname"], "have not been evaluated") {
+	if len(pages) != 1 || !strings.Contains(pages[0].labels["alertname"], "just loaded") {
 		t.Errorf("%v", pages)
 	}
 	if why := s.byID(instancesColumn(t, "Why"), "why"); !equal(why, map[string]string{"c-2": "overdue"}) {

@@ -102,14 +102,14 @@ func TestJudgedWhenShown(t *testing.T) {
 // A shard's page says that it does not have every instance.
 func TestShardOnThePage(t *testing.T) {
 	r := result(read(t, daily(), task(apiclient.StatusCompleted, 4)))
-	const shard = "This exporter is shard 1 of 3, counted from 0, and reads only its share of the instances."
+	const shard = "This exporter reads only its share of the instances: it has shard index 1 (the first is 0), of 3 shards."
 	r.Shard = fleet.Shard{Index: 1, Total: 3}
 	for _, format := range []string{"", "?format=json"} {
 		body, _ := get(t, at(r, noon), format)
 		lacks(t, body, shard)
 	}
 	r.Shard = fleet.Shard{}
-	if body, _ := get(t, at(r, noon), ""); strings.Contains(body, "This exporter is shard") {
+	if body, _ := get(t, at(r, noon), ""); strings.Contains(body, "its share of the instances") {
 		t.Error("an exporter of the whole fleet says that it is a shard")
 	}
 }

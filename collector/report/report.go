@@ -19,7 +19,7 @@ type Report struct {
 	At             time.Time  `json:"at"`              // that it is true of
 	CollectedAt    time.Time  `json:"collected_at"`    // that it was read
 	State          string     `json:"state"`           // the worst of all instances and regions
-	Shard          string     `json:"shard,omitempty"` // which part of the instances this is, in words; empty without shards
+	Shard          string     `json:"shard,omitempty"` // which share of the instances this is, as a sentence; empty without shards
 	Summary        Summary    `json:"summary"`
 	Instances      []Instance `json:"instances"` // worst first
 	Regions        []Region   `json:"regions,omitempty"`
@@ -140,7 +140,7 @@ func New(r *fleet.Result, at time.Time) *Report {
 	}
 	report.State = state.String()
 	if s := r.Shard; s.Total > 1 {
-		report.Shard = fmt.Sprintf("This exporter is shard %d of %d, counted from 0, and reads only its share of the instances.",
+		report.Shard = fmt.Sprintf("This exporter reads only its share of the instances: it has shard index %d (the first is 0), of %d shards.",
 			s.Index, s.Total)
 	}
 	report.Summary.Text, report.Summary.Restores = report.Summary.text(), restores(r)
