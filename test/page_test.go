@@ -4,10 +4,12 @@ package test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -243,7 +245,13 @@ func TestPageLooks(t *testing.T) {
 	demo := freeAddress(t)
 	start(t, binary, "--demo", "--web.listen-address="+demo, "--web.grafana-url=https://grafana.example",
 		"--web.runbook-url=https://example.org/")
-	eventually(t, "the demo", func() error { _, err := fetch(t, "http://"+demo+"/-/ready"); return err })
+	eventually(t, "the policies, which say what is stuck", func() error {
+		metrics, err := fetch(t, "http://"+demo+"/metrics")
+		if err == nil && !regexp.MustCompile(`starrocks_backup_condition\{condition="stuck".*\} 1\n`).Match(metrics) {
+			err = errors.New("nothing is stuck")
+		}
+		return err
+	})
 	looks("demo", "http://"+demo+"/", "12 of 19 instances are unhealthy, and 2 could not be read.")
 	b.look(1000, "light")
 	b.open("http://" + demo + "/")
