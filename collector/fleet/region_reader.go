@@ -59,8 +59,8 @@ type regionList struct {
 	err   error
 	// Guarded by the lock of history.
 	taken     map[*slot]completeRead // the slots that were filled from it, and what was known before
-	standing  []*slot                // those of them that have no read of their own
-	takenBack bool                   // they were
+	standing  []*slot                // those of them that have no complete read of their own
+	takenBack bool                   // the standing ones were taken back
 	// cutOff says that the list had not ended after its share of the scrape's deadline.
 	cutOff     bool
 	incomplete func() // is told that an instance's own read had more
@@ -221,12 +221,17 @@ func (r regionReader) takeBack(l *regionList) []*slot {
 	defer r.history.Unlock()
 	l.takenBack = true
 	for _, s := range l.standing {
-		s.result = nil
-		if h := r.history.instance(s.target); h != nil {
-			h.takeBack(l.taken[s])
-		}
+		r.forget(l, s)
 	}
 	return l.standing
+}
+
+// forget takes back what the list said of an instance. The caller holds the lock.
+func (r regionReader) forget(l *regionList, s *slot) {
+	s.result = nil
+	if h := r.history.instance(s.target); h != nil {
+		h.takeBack(l.taken[s])
+	}
 }
 
 // stands reports whether what the list said of an instance counts although its own read failed: it does until the list proves to be
@@ -234,8 +239,11 @@ func (r regionReader) takeBack(l *regionList) []*slot {
 func (r regionReader) stands(l *regionList, s *slot) bool {
 	r.history.Lock()
 	defer r.history.Unlock()
-	_, taken := l.taken[s]
-	if !taken || l.takenBack {
+	switch _, taken := l.taken[s]; {
+	case !taken:
+		return false
+	case l.takenBack:
+		r.forget(l, s)
 		return false
 	}
 	l.standing = append(l.standing, s)

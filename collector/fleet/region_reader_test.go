@@ -249,10 +249,14 @@ func TestSampleOfAnIncompleteList(t *testing.T) {
 			}
 			l.delay[first] = 0
 			f := fleetFoundBy(finds("c-0", "c-1"), l, config.ListingRegion)
-			f.Discoveries[0].MaxAge = model.Duration(26 * time.Hour)
+			f.MinInterval, f.Discoveries[0].MaxAge = 10*time.Minute, model.Duration(26*time.Hour)
 			s, _ := newTestScraper(f)
 			if r, _ := scrapeWithin(s, 10*time.Second); r.Instances[0].Err == nil || r.Instances[1].Err != nil || !r.Discoveries[0].ReadsEach {
 				t.Errorf("%s first: %v, %v", first, r.Instances[0].Err, r.Instances[1].Err)
+			}
+			time.Sleep(time.Minute)
+			if r, _ := scrapeWithin(s, 10*time.Second); r.Instances[0].Err == nil || r.Instances[0].Facts != nil {
+				t.Errorf("%s first: the next scrape has %+v", first, r.Instances[0])
 			}
 		})
 	}
