@@ -221,16 +221,16 @@ func (r regionReader) takeBack(l *regionList) []*slot {
 	defer r.history.Unlock()
 	l.takenBack = true
 	for _, s := range l.standing {
-		r.forget(l, s)
+		l.forget(r.history, s)
 	}
 	return l.standing
 }
 
 // forget takes back what the list said of an instance. The caller holds the lock.
-func (r regionReader) forget(l *regionList, s *slot) {
+func (l *regionList) forget(h *history, s *slot) {
 	s.result = nil
-	if h := r.history.instance(s.target); h != nil {
-		h.takeBack(l.taken[s])
+	if one := h.instance(s.target); one != nil {
+		one.takeBack(l.taken[s])
 	}
 }
 
@@ -243,7 +243,7 @@ func (r regionReader) stands(l *regionList, s *slot) bool {
 	case !taken:
 		return false
 	case l.takenBack:
-		r.forget(l, s)
+		l.forget(r.history, s)
 		return false
 	}
 	l.standing = append(l.standing, s)
