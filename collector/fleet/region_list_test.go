@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"maps"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,11 +16,14 @@ import (
 // countingLister counts the reads of each instance; those of the region's list are at "".
 type countingLister struct {
 	*fakeLister
+	mu    sync.Mutex
 	reads map[string]int
 }
 
 func (l *countingLister) Backups(ctx context.Context, r apiclient.DescribeBackupsRequest) iter.Seq2[apiclient.Backup, error] {
+	l.mu.Lock()
 	l.reads[r.InstanceID]++
+	l.mu.Unlock()
 	return l.fakeLister.Backups(ctx, r)
 }
 
@@ -32,7 +36,7 @@ func runningTask(instanceID string) apiclient.Backup {
 // A region takes its list and one more read in each scrape, of another instance each time. An instance that the list lacks is always read.
 func TestEachListedInstanceIsASampleInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &countingLister{&fakeLister{tasks: map[string][]apiclient.Backup{}}, map[string]int{}}
+		l := &countingLister{fakeLister: &fakeLister{tasks: map[string][]apiclient.Backup{}}, reads: map[string]int{}}
 		for _, id := range []string{"c-0", "c-1", "c-2"} {
 			l.tasks[id] = []apiclient.Backup{runningTask(id)}
 			l.tasks[""] = append(l.tasks[""], l.tasks[id]...)
