@@ -65,6 +65,7 @@ var (
 const (
 	hold         = 26 * hour   // how long a missing exporter counts as one that may come back
 	longStop     = 15 * minute // Prometheus may forget what it knew in a stop as long as this
+	bridged      = 6 * minute  // the rules hold a removed instance for as long, if an exporter goes missing meanwhile
 	shrinkDelay  = 20 * minute // an exporter keeps the last instances of a region until three lists lack them
 	settlingTime = 15 * minute // after a stop: alerts wait anew, or as long as before
 	slowHold     = 7 * hour    // what is read slowly may be unknown that long, and ...
@@ -85,6 +86,7 @@ type oracle struct {
 	before   map[string]map[kind]verdict // memory before the last read, where that may arrive late
 	doubtful map[page]bool               // Prometheus may know nothing of it any more: it stopped for long, or the exporter was gone for long
 	released map[string]time.Time        // since when nothing holds what is known of an instance
+	removed  map[string]removal          // what was known of instances that nobody reports any more
 	targets  map[*exporter]target
 	back     map[*exporter]time.Time    // since when it answers
 	outages  map[page]time.Time         // since when most instances of a region certainly share a trouble
@@ -93,6 +95,12 @@ type oracle struct {
 	// By region, of the fleet that discovers instances: when it was listed, and whether it never was since the exporter started.
 	listed map[string]time.Time
 	never  map[string]bool
+}
+
+// removal is what was known of an instance when it was removed.
+type removal struct {
+	at    time.Time
+	known map[kind]verdict
 }
 
 // target is what Prometheus last saw of an exporter.
@@ -106,7 +114,7 @@ func newOracle(w *world) *oracle {
 	return &oracle{
 		world: w, memory: map[string]map[kind]verdict{}, unsaid: map[page]time.Time{}, failed: map[string]time.Time{},
 		before: map[string]map[kind]verdict{}, doubtful: map[page]bool{},
-		released: map[string]time.Time{}, targets: map[*exporter]target{}, back: map[*exporter]time.Time{},
+		released: map[string]time.Time{}, removed: map[string]removal{}, targets: map[*exporter]target{}, back: map[*exporter]time.Time{},
 		outages: map[page]time.Time{}, silent: map[*group][]*exporter{},
 		used: map[*group]map[string]*use{}, listed: map[string]time.Time{}, never: map[string]bool{},
 	}
@@ -213,6 +221,7 @@ func (o *oracle) observe(g *group, i *instance, missing verdict) {
 	}
 	if reads > 0 {
 		delete(o.released, i.id)
+		delete(o.removed, i.id)
 		o.take(i, outcomes, knows)
 		return
 	}
@@ -226,14 +235,20 @@ func (o *oracle) observe(g *group, i *instance, missing verdict) {
 	}
 	if held != no {
 		delete(o.released, i.id)
+		if r, was := o.removed[i.id]; was && w.now.Sub(r.at) <= bridged {
+			o.memory[i.id] = r.known
+		}
+		delete(o.removed, i.id)
 	} else if o.released[i.id].IsZero() {
 		o.released[i.id] = w.now
 	}
 	forgotten := held == no && (!i.discovered || w.now.Sub(o.released[i.id]) > shrinkDelay)
+	if known := o.memory[i.id]; forgotten && len(known) > 0 {
+		o.removed[i.id] = removal{w.now, known}
+		delete(o.memory, i.id)
+	}
 	for k, v := range o.memory[i.id] {
-		if forgotten {
-			delete(o.memory[i.id], k)
-		} else if held != yes {
+		if held != yes {
 			o.memory[i.id][k] = min(v, either)
 			o.doubtful[page{k, i.subject()}] = true
 		}

@@ -136,3 +136,37 @@ func TestForgottenInstances(t *testing.T) {
 		t.Errorf("got %d, want either: 8 are denied, and nothing is known of the others", got)
 	}
 }
+
+// TestRemovedBeforeAnExporterGoes judges an instance that is removed some time before an exporter of its fleet goes missing.
+func TestRemovedBeforeAnExporterGoes(t *testing.T) {
+	for _, c := range []struct {
+		between time.Duration
+		want    verdict
+	}{
+		{bridged, either}, {bridged + minute, no},
+	} {
+		t.Run(c.between.String(), func(t *testing.T) {
+			i := &instance{id: "c-1", cluster: "east", region: regions[0]}
+			w, g, o := fleetOf(2, i)
+			i.watched.to = w.now
+			o.take(i, map[string]int{"unavailable": 1}, facts{})
+			judge := func(missing verdict) verdict {
+				v := map[page]verdict{}
+				o.observe(g, i, missing)
+				o.judgeInstance(i, v)
+				return v[page{unreadableKind, i.subject()}]
+			}
+			if got := judge(no); got != no {
+				t.Errorf("got %d, want no: all exporters answer", got)
+			}
+			w.now = w.now.Add(c.between)
+			if got := judge(yes); got != c.want {
+				t.Errorf("while an exporter is missing: got %d, want %d", got, c.want)
+			}
+			w.now = w.now.Add(minute)
+			if got := judge(no); got != no {
+				t.Errorf("once it is back: got %d, want no", got)
+			}
+		})
+	}
+}
