@@ -93,10 +93,13 @@ eventually is 'True True True False' ready "$helm_namespace"
 install -f "$work/good.yaml" --set shards=4
 eventually is 'True True True True' ready "$helm_namespace"
 
-step 'chart: from four shards to five, and back to one'
+step 'chart: from four shards to five, to three, and back to one'
 install -f "$work/good.yaml" --set shards=5
 eventually is 'True True True True True' ready "$helm_namespace"
 kubectl -n "$helm_namespace" get pods -o jsonpath='{.items[*].spec.containers[0].args}' | grep -q 'total-shards=4' && fail 'a pod has four shards'
+install -f "$work/good.yaml" --set shards=3
+eventually is 'True True True' ready "$helm_namespace"
+kubectl -n "$helm_namespace" get pods -o jsonpath='{.items[*].spec.containers[0].args}' | grep -q 'total-shards=5' && fail 'a pod has five shards'
 install -f "$work/good.yaml"
 eventually is True ready "$helm_namespace"
 
