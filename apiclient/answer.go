@@ -91,7 +91,7 @@ func interpret[T any](a *answer, decode func([]byte) (*page[T], *header, error))
 	}
 	if a.status < 300 {
 		switch {
-		case h.Success == flagTrue && h.codeIsSuccess():
+		case h.Success == flagTrue && h.codeIsSuccess() && h.HTTPStatus < http.StatusBadRequest:
 			p.requestID = oneLine(string(h.RequestID))
 			return p, nil
 		case h.Success == flagUnset && h.codeIsSuccess():
@@ -125,11 +125,14 @@ func notTheAPI(a *answer, err error) *Error {
 	return e
 }
 
-// apiError is the failure that the API reports. Its code decides first, the HTTP status second.
+// apiError is the failure that the API reports. Its code decides first, the HTTP status second: if that is 200, the one of the envelope.
 func apiError(status int, h *header) *Error {
 	e := &Error{Code: oneLine(h.code()), Message: oneLine(h.message()), RequestID: oneLine(string(h.RequestID)), HTTPStatus: status}
 	var known bool
 	e.Reason, e.retry, known = classifyCode(e.Code)
+	if status < http.StatusMultipleChoices {
+		status = max(status, int(h.HTTPStatus))
+	}
 	if !known {
 		e.Reason, e.retry = classifyStatus(status)
 	}

@@ -34,18 +34,17 @@ func Reasons() []Reason {
 	}
 }
 
-// Error is a failed call. Code, Message and RequestID are the API's own if it answered. It contains no secret: nothing that was signed,
-// and no credential.
+// Error is a failed call. Code and RequestID are the API's. It contains no secret: nothing that was signed, and no credential.
 type Error struct {
 	Operation  string // DescribeBackups
 	Reason     Reason
 	Code       string // Code or ErrCode
-	Message    string
+	Message    string // the API's; our own for ReasonUnauthorized, because the API may echo what was signed
 	RequestID  string
 	HTTPStatus int    // 0 without an answer
 	Action     string // the missing RAM action of a denial (AccessDeniedDetail.AuthAction); empty if unknown
-	Attempts   int
-	Err        error // the cause if the API did not answer
+	Attempts   int    // including the one that failed; 0 if no request was sent
+	Err        error  // the cause if the API did not answer, or its answer cannot be used
 
 	retry retryMode
 	sent  bool // the attempt came as far as to send a request
@@ -147,7 +146,7 @@ func classifyCode(code string) (Reason, retryMode, bool) {
 	switch {
 	case family == "Throttling":
 		return ReasonThrottled, retryBackoff, true
-	case code == "ServiceUnavailable", code == "InternalError":
+	case family == "ServiceUnavailable", family == "InternalError":
 		return ReasonServerError, retryBackoff, true
 	case code == "SignatureNonceUsed":
 		return ReasonUnauthorized, retryBackoff, true

@@ -22,12 +22,12 @@ type Limiter struct {
 	inFlight int
 	granted  bool // a request has the turn
 	waiting  turns
-	reads    int // that began
+	tickets  int // given out, one to each read
 	retries  int // that may still be made
 }
 
 const (
-	leastRetries     = 20
+	minRetryBudget   = 20
 	retriesBySuccess = 1 // so retries stop if most attempts fail
 )
 
@@ -38,9 +38,9 @@ const (
 	optionalRank  = -1 // no scrape waits for these
 )
 
-// NewLimiter returns a limit of so many requests a second, in bursts of burst, and of so many in flight.
+// NewLimiter returns a limiter of limit requests per second in bursts of burst, with at most inFlight unanswered.
 func NewLimiter(limit rate.Limit, burst, inFlight int) *Limiter {
-	return &Limiter{rate: rate.NewLimiter(limit, burst), places: inFlight, retries: max(leastRetries, inFlight)}
+	return &Limiter{rate: rate.NewLimiter(limit, burst), places: inFlight, retries: max(minRetryBudget, inFlight)}
 }
 
 // Set changes the limits.
@@ -56,7 +56,7 @@ func (l *Limiter) Set(limit rate.Limit, burst, inFlight int) {
 // Place is a place among the requests in flight.
 type Place struct {
 	limiter *Limiter
-	read    int // the read that the request is part of
+	ticket  int // of the read that the request is part of
 }
 
 // Release frees the place, once the request is answered.
@@ -67,10 +67,10 @@ func (p *Place) Release() {
 	p.limiter.grant()
 }
 
-// Acquire returns when a request may be sent, or the error of the context if that ends first. The highest rank goes first. Read is that
-// of an earlier place of the same read, 0 for its first request.
-func (l *Limiter) Acquire(ctx context.Context, rank, read int) (*Place, error) {
-	read, err := l.takeTurn(ctx, rank, read)
+// Acquire waits until a request may be sent, or returns the error of ctx if that ends first. The highest rank goes first, then the lowest
+// ticket: that of an earlier place of the same read, or 0 for its first request, which gets the next one.
+func (l *Limiter) Acquire(ctx context.Context, rank, ticket int) (*Place, error) {
+	ticket, err := l.takeTurn(ctx, rank, ticket)
 	if err != nil {
 		return nil, err
 	}
@@ -82,22 +82,22 @@ func (l *Limiter) Acquire(ctx context.Context, rank, read int) (*Place, error) {
 		l.inFlight--
 	}
 	l.grant()
-	return &Place{l, read}, err
+	return &Place{l, ticket}, err
 }
 
-func (l *Limiter) takeTurn(ctx context.Context, rank, read int) (int, error) {
+func (l *Limiter) takeTurn(ctx context.Context, rank, ticket int) (int, error) {
 	l.mu.Lock()
-	if read == 0 {
-		l.reads++
-		read = l.reads
+	if ticket == 0 {
+		l.tickets++
+		ticket = l.tickets
 	}
-	mine := &turn{rank: rank, read: read, come: make(chan struct{})}
+	mine := &turn{rank: rank, ticket: ticket, come: make(chan struct{})}
 	heap.Push(&l.waiting, mine)
 	l.grant()
 	l.mu.Unlock()
 	select {
 	case <-mine.come:
-		return read, nil
+		return ticket, nil
 	case <-ctx.Done():
 	}
 	l.mu.Lock()
@@ -133,7 +133,7 @@ func (l *Limiter) grant() {
 func (l *Limiter) succeeded() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.retries = min(max(leastRetries, l.places), l.retries+retriesBySuccess)
+	l.retries = min(max(minRetryBudget, l.places), l.retries+retriesBySuccess)
 }
 
 // mayRetry spends one retry and reports whether one was left, so that an API that is down is not retried. Optional reads leave the last ten
@@ -143,7 +143,7 @@ func (l *Limiter) mayRetry(rank int) bool {
 	defer l.mu.Unlock()
 	left := 0
 	if rank <= optionalRank {
-		left = leastRetries / 2
+		left = minRetryBudget / 2
 	}
 	if l.retries <= left {
 		return false
@@ -153,9 +153,9 @@ func (l *Limiter) mayRetry(rank int) bool {
 }
 
 type turn struct {
-	rank, read int
-	index      int // in the heap; -1 once granted
-	come       chan struct{}
+	rank, ticket int
+	index        int // in the heap; -1 once granted
+	come         chan struct{}
 }
 
 // turns is a heap.Interface: the highest rank first, then the read that began first.
@@ -164,7 +164,7 @@ type turns []*turn
 func (t turns) Len() int { return len(t) }
 
 func (t turns) Less(i, j int) bool {
-	return t[i].rank > t[j].rank || t[i].rank == t[j].rank && t[i].read < t[j].read
+	return t[i].rank > t[j].rank || t[i].rank == t[j].rank && t[i].ticket < t[j].ticket
 }
 
 func (t turns) Swap(i, j int) {

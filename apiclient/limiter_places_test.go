@@ -57,7 +57,7 @@ func TestLimiterRelease(t *testing.T) {
 func TestLimiterReads(t *testing.T) {
 	l := NewLimiter(rate.Inf, 1, 10)
 	for n, read := range []int{0, 0, 1, 0, 2} {
-		if want, got := []int{1, 2, 1, 3, 2}[n], take(t, l, read).read; got != want {
+		if want, got := []int{1, 2, 1, 3, 2}[n], take(t, l, read).ticket; got != want {
 			t.Errorf("request %d is part of read %d, want %d", n, got, want)
 		}
 	}

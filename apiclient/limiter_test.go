@@ -120,8 +120,8 @@ func TestLimiterSet(t *testing.T) {
 
 // The budget covers every request in flight: all their connections may be dead at once.
 func TestRetryBudgetCoversTheRequestsInFlight(t *testing.T) {
-	l := NewLimiter(rate.Inf, 1, 10*leastRetries)
-	for n := range 10 * leastRetries {
+	l := NewLimiter(rate.Inf, 1, 10*minRetryBudget)
+	for n := range 10 * minRetryBudget {
 		if !l.mayRetry(backupRank) {
 			t.Fatalf("%d retries", n)
 		}
@@ -140,14 +140,14 @@ func TestRetryBudget(t *testing.T) {
 			allowed++
 		}
 	}
-	if allowed != leastRetries {
+	if allowed != minRetryBudget {
 		t.Errorf("%d retries during an outage", allowed)
 	}
 	l.succeeded()
 	if !l.mayRetry(backupRank) || l.mayRetry(backupRank) {
 		t.Error("a success allows one retry")
 	}
-	for range leastRetries / 2 {
+	for range minRetryBudget / 2 {
 		l.succeeded()
 	}
 	if l.mayRetry(optionalRank) {

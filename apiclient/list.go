@@ -35,7 +35,7 @@ type list[T any] struct {
 	size     int    // page size
 	key      string // of the list, among those of the client's operation
 	place    *Place // among the requests in flight; nil if there is none
-	began    int    // the number of the read, by its first place
+	ticket   int    // of this read in the queue for places; 0 before its first request
 	progress *Progress
 	known    Fingerprint
 	query    func(page, size int) url.Values
@@ -47,6 +47,7 @@ type list[T any] struct {
 // pass is one read of a list from the first page to the last.
 type pass struct {
 	items       int         // without those listed twice
+	firstPage   int         // items of the first page
 	total       int         // the largest Total
 	fingerprint Fingerprint // of the last page; only the first has one
 }
@@ -61,7 +62,7 @@ func (p *pass) short() bool { return p.items < p.total }
 func (l *list[T]) read(ctx context.Context, yield func(T, error) bool) {
 	var none T
 	l.passes, l.listed = 0, map[itemID]int{}
-	first, err := l.pass(ctx, yield)
+	first, err := l.pass(ctx, l.pageSize(), yield)
 	switch {
 	case err != nil:
 		yield(none, err)
@@ -77,7 +78,11 @@ func (l *list[T]) read(ctx context.Context, yield func(T, error) bool) {
 		yield(none, badResponse(l.op.name, fmt.Errorf("no entries, but Total is %d", first.total)))
 		return
 	}
-	second, err := l.pass(ctx, yield)
+	size := l.pageSize()
+	if l.first == 1 { // the server may cap its pages below the size asked for, and yet count them by that size: a smaller one has no gaps
+		size = min(size, first.firstPage)
+	}
+	second, err := l.pass(ctx, size, yield)
 	switch {
 	case err != nil:
 		yield(none, err)
@@ -91,17 +96,17 @@ func (l *list[T]) read(ctx context.Context, yield func(T, error) bool) {
 
 // pass reads all pages once. It halves the page size if a page is too large, and then starts from the first page. It returns nil if yield
 // ended it.
-func (l *list[T]) pass(ctx context.Context, yield func(T, error) bool) (*pass, error) {
-	for size := l.pageSize(); ; size = max(1, size/2) {
-		l.setPageSize(size)
-		p, err := l.passOf(ctx, size, yield)
+func (l *list[T]) pass(ctx context.Context, size int, yield func(T, error) bool) (*pass, error) {
+	for ; ; l.setPageSize(size) {
+		p, err := l.readPages(ctx, size, yield)
 		if !errors.Is(err, errTooLarge) || size == 1 {
 			return p, err
 		}
+		size = max(1, size/2)
 	}
 }
 
-func (l *list[T]) passOf(ctx context.Context, size int, yield func(T, error) bool) (*pass, error) {
+func (l *list[T]) readPages(ctx context.Context, size int, yield func(T, error) bool) (*pass, error) {
 	p := &pass{}
 	l.passes++
 	bytes := 0
@@ -121,13 +126,17 @@ func (l *list[T]) passOf(ctx context.Context, size int, yield func(T, error) boo
 		going := true
 		for i := 0; going && i < len(answered.items); i++ {
 			id := l.op.id(&answered.items[i])
-			last := l.listed[id]
-			if last != l.passes {
+			lastPass, seen := l.listed[id]
+			if lastPass != l.passes {
 				p.items++
 				l.listed[id] = l.passes
 			}
-			going = last > 0 || yield(answered.items[i], nil)
+			going = seen || yield(answered.items[i], nil)
 		}
+		if n == 0 {
+			p.firstPage = len(answered.items)
+		}
+		isFull := n == 0 && size > 1 && len(answered.items) == size // its Total may be that of the page
 		l.client.memory.release(b)
 		l.note(p.items, p.total)
 		bytes += answered.bytes
@@ -136,7 +145,7 @@ func (l *list[T]) passOf(ctx context.Context, size int, yield func(T, error) boo
 			return nil, nil
 		// A short page does not end the list: the server may cap its pages below the size asked for. Nor does a Total below the number of
 		// items, which is wrong.
-		case p.items == before, p.total > 0 && p.items == p.total:
+		case p.items == before, p.total > 0 && p.items == p.total && !isFull:
 			return p, nil
 		case bytes > maxListBytes:
 			return p, badResponse(l.op.name, fmt.Errorf("the list exceeds %d MiB", bytes>>20))
@@ -215,13 +224,13 @@ func (l *list[T]) try(ctx context.Context, n, size, attempt int, previous *Error
 		return nil, nil, 0, failure
 	}
 	if l.place == nil {
-		place, err := c.acquire(ctx, l.op.rank, l.began)
+		place, err := c.acquire(ctx, l.op.rank, l.ticket)
 		if err != nil {
-			return nil, nil, 0, &Error{Reason: ReasonTimeout, Err: fmt.Errorf("waiting for our own request limit: %w", err)}
+			return nil, nil, 0, &Error{Reason: ReasonTimeout, Err: fmt.Errorf("waiting for api.requests_per_second or api.concurrency: %w", err)}
 		}
 		l.place = place
 	}
-	l.began = l.place.read
+	l.ticket = l.place.ticket
 	defer l.release()
 	if previous != nil {
 		c.o.Observer.Retry(l.op.name, c.o.RegionID, previous.Reason)

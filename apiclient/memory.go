@@ -48,7 +48,7 @@ type buffer struct {
 	exceeds  bool // the limit
 }
 
-// NewMemory returns a limit of so many bytes.
+// NewMemory returns a limit of limit bytes.
 func NewMemory(limit int64) *Memory {
 	return &Memory{
 		limit: semaphore.NewWeighted(limit), bytes: limit, free: sync.Pool{New: func() any { return new(buffer) }}, spare: make(chan struct{}, 1),

@@ -374,6 +374,46 @@ func TestPagesWithMovingEntries(t *testing.T) {
 	}
 }
 
+// A run hangs until the last good backup has expired and left the list. It is not the very first one, for an exporter that saw that backup.
+func TestHangingRunOutlivesAllBackups(t *testing.T) {
+	hung := backup("bt-1", "RUNNING", 13*24)
+	hung.Finish, hung.Expire = nil, nil
+	tasks := []simulator.Task{hung, backup("bt-0", "COMPLETED", 14*24-1)}
+	w := newWorld(t, simulator.Options{}, at(noon), oneInstance)
+	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: func(time.Time) []simulator.Task { return tasks }})
+	for n, want := range []string{"overdue stuck expiring", "missing stuck"} {
+		if got := strings.Join(holding(w.exposition())["c-1"], " "); got != want {
+			t.Errorf("scrape %d: %q, want %q", n, got, want)
+		}
+		tasks = tasks[:1]
+	}
+}
+
+// However the API pages and counts, every task is seen. Nobody could tell if it did both: cap pages, and count no other in Total.
+func TestEveryWayOfPaging(t *testing.T) {
+	for name, o := range map[string]simulator.Options{
+		"capped":                   {PageCap: 20},
+		"capped, with gaps":        {PageCap: 20, PageGaps: true},
+		"Total of a page":          {PageTotal: true},
+		"capped, without a Total":  {PageCap: 20, Total: func(int) any { return nil }},
+		"a Total for a whole page": {PageCap: 50, PageTotal: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, o, at(noon), oneInstance)
+			for _, n := range []int{1, 20, 50, 60, 100, 120} {
+				var all []simulator.Task // oldest first
+				for i := range n {
+					all = append(all, backup(fmt.Sprintf("bt-%03d", i), "COMPLETED", float64(n-i)))
+				}
+				w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: func(time.Time) []simulator.Task { return all }})
+				if got := values(t, w.exposition(), "tasks")["c-1 completed"]; got != float64(n) {
+					t.Errorf("%v of %d tasks", got, n)
+				}
+			}
+		})
+	}
+}
+
 // The largest Total counts, not the last: a task that is deleted between two pages must not make the newest slip off.
 func TestTaskDeletedBetweenPages(t *testing.T) {
 	newest := backup("bt-new", "COMPLETED", 1)

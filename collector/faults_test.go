@@ -57,6 +57,11 @@ func TestFaults(t *testing.T) {
 		"InvalidParams":                 {simulator.EnvelopeError("InvalidParams", "no"), "invalid_request", 1},
 		"Success false, unknown code":   {simulator.EnvelopeError("NewCode", "no"), "invalid_request", 1},
 		"Success false, code Success":   {simulator.EnvelopeError("Success", "no"), "invalid_request", 1},
+		"403 in an envelope":            {simulator.EnvelopeStatus(403, "NewCode", "no"), "forbidden", 1},
+		"429 in an envelope":            {simulator.EnvelopeStatus(429, "NewCode", "no"), "throttled", 3},
+		"503 in an envelope":            {simulator.EnvelopeStatus(503, "NewCode", "no"), "server_error", 3},
+		"Success true, status 500":      {simulator.Raw(200, `{"HttpStatusCode":500,"Success":true,"Data":[]}`), "server_error", 3},
+		"InternalError.Timeout":         {simulator.EnvelopeError("InternalError.Timeout", "no"), "server_error", 3},
 		"Success true, an error's code": {simulator.Raw(200, `{"Success":true,"ErrCode":"InternalError","Data":null}`), "server_error", 3},
 		"an error's code, with Data": {
 			simulator.Raw(200, `{"Success":true,"ErrCode":"InternalError","Total":1,`+

@@ -57,6 +57,8 @@ func troubles() []trouble {
 		{"denied", simulator.Denied("sr:DescribeBackups"), "forbidden", false},
 		{"throttled with a hint", simulator.Throttled(20 * time.Millisecond), "throttled", true},
 		{"invalid", simulator.EnvelopeError("InvalidParams", "no"), "invalid_request", false},
+		{"denied in an envelope", simulator.EnvelopeStatus(http.StatusForbidden, "NewCode", "no"), "forbidden", false},
+		{"unavailable in an envelope once", simulator.EnvelopeStatus(http.StatusServiceUnavailable, "NewCode", "no"), "server_error", true},
 		{"a page of HTML", simulator.HTML(http.StatusBadGateway), "server_error", false},
 		{"HTML for JSON", simulator.HTML(http.StatusOK), "bad_response", false},
 		{"nothing at all", simulator.Raw(http.StatusForbidden, ""), "forbidden", false},
@@ -167,6 +169,8 @@ func newSoak(t *testing.T, seed uint64) *soak {
 				AccessKeys: map[string]string{"id": fmt.Sprintf("secret-%d", n)},
 				Now:        s.apiTime,
 				PageCap:    7 + 93*n, // a list of one page may be known
+				PageGaps:   seed%3 == 1,
+				PageTotal:  seed%5 == 1 && n == 1, // it could not be told from a list of one page if the page were capped, too
 				Fault:      s.fault(&s.region),
 			},
 		)

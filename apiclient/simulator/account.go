@@ -13,7 +13,9 @@ type Options struct {
 	Tokens     map[string]string // the security token that an access key id must come with
 	Now        func() time.Time  // time.Now if nil
 	PageCap    int               // the largest page; 100 if 0
+	PageGaps   bool              // pages that PageCap cuts still begin where those of the size asked for would
 	Total      func(n int) any   // Total of n items, left out if nil; n if the function is nil
+	PageTotal  bool              // n is that of the page
 	Latency    time.Duration
 	Fault      Fault // of requests that name no instance
 }
@@ -104,9 +106,22 @@ type call struct {
 
 // window returns the part of n items that the requested page contains.
 func (c call) window(n int) (from, to int) {
-	size := min(atLeastOne(c.query["PageSize"], 10), c.options.PageCap)
-	from = min((atLeastOne(c.query["PageNumber"], 1)-1)*size, n)
+	asked := atLeastOne(c.query["PageSize"], 10)
+	size := min(asked, c.options.PageCap)
+	distance := size
+	if c.options.PageGaps {
+		distance = asked
+	}
+	from = min((atLeastOne(c.query["PageNumber"], 1)-1)*distance, n)
 	return from, min(from+size, n)
+}
+
+// total returns Total of an answer with some of all items.
+func (c call) total(all, page int) any {
+	if c.options.PageTotal {
+		return c.options.Total(page)
+	}
+	return c.options.Total(all)
 }
 
 func atLeastOne(s string, otherwise int) int {

@@ -24,5 +24,5 @@ func describeBackupPolicies(c call) []byte {
 		w.object("PolicyId", p.PolicyID, "InstanceId", in.InstanceID, "Hour", p.Hour, "Minute", p.Minute,
 			"RecurrenceValues", p.RecurrenceValues, "ExpireDays", p.ExpireDays, "TimeoutSeconds", p.TimeoutSeconds)
 	})
-	return w.envelope(true, "Success", "", data, c.options.Total(len(all)))
+	return w.envelope(true, "Success", "", data, c.total(len(all), len(all)))
 }

@@ -16,7 +16,7 @@ func describeBackups(c call) []byte {
 	render := func() []byte {
 		tasks := matchingTasks(c, in)
 		from, to := c.window(len(tasks))
-		return envelope(true, "Success", "", tasks[from:to], c.options.Total(len(tasks)))
+		return envelope(true, "Success", "", tasks[from:to], c.total(len(tasks), to-from))
 	}
 	if in.Rendered == "" {
 		return render()

@@ -33,5 +33,5 @@ func describeInstances(c call) []byte {
 			"RegionId", i.RegionID, "RunMode", orElse(i.RunMode, "shared_nothing"), "Version", "3.3", "Tags", tags,
 			"BeginTime", i.Created, "ExpireTime", i.Expire, "PayType", orElse(i.PayType, "postPaid"))
 	})
-	return w.envelope(true, "Success", "", data, c.options.Total(len(found)))
+	return w.envelope(true, "Success", "", data, c.total(len(found), to-from))
 }

@@ -58,5 +58,5 @@ func listOperationHistory(c call) []byte {
 			"GmtCreate", o.Create, "GmtEnd", o.End, "OperationDetail", o.Detail, "BeforeValue", o.Before, "AfterValue", o.After,
 			"Progress", progress)
 	})
-	return w.envelope(true, "Success", "", data, c.options.Total(len(all)))
+	return w.envelope(true, "Success", "", data, c.total(len(all), to-from))
 }
