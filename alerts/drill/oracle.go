@@ -17,18 +17,18 @@ const (
 
 // waits is how long each kind must hold before it pages.
 var waits = map[kind]time.Duration{
-	{"StarRocksBackupOverdue", "critical"}:            0,
-	{"StarRocksBackupMissing", "critical"}:            hour,
-	{"StarRocksBackupFailed", "warning"}:              0,
-	{"StarRocksBackupFailingRepeatedly", "critical"}:  0,
-	{"StarRocksBackupStuck", "warning"}:               0,
-	{"StarRocksBackupExpiring", "critical"}:           0,
-	{"StarRocksBackupRetentionTooShort", "warning"}:   0,
-	{"StarRocksBackupShrunk", "warning"}:              0,
-	{"StarRocksBackupTableFailed", "warning"}:         0,
-	{"StarRocksBackupStatusUnknown", "warning"}:       0,
-	{"StarRocksBackupImplausible", "warning"}:         0,
-	{"StarRocksBackupSubscriptionEnding", "critical"}: 0,
+	{"StarRocksBackupOverdue", "critical"}:           0,
+	{"StarRocksBackupFailed", "warning"}:             0,
+	{"StarRocksBackupFailingRepeatedly", "critical"}: 0,
+	{"StarRocksBackupExpiring", "critical"}:          0,
+	{"StarRocksBackupShrunk", "warning"}:             0,
+	{"StarRocksBackupTableFailed", "warning"}:        0,
+	{"StarRocksBackupStatusUnknown", "warning"}:      0,
+	{"StarRocksBackupImplausible", "warning"}:        0,
+	missingKind:            hour,
+	stuckKind:              0,
+	retentionKind:          0,
+	subscriptionKind:       0,
 	noPolicyKind:           0,
 	untestedKind:           0,
 	unreadableKind:         30 * minute,
@@ -46,6 +46,10 @@ var waits = map[kind]time.Duration{
 }
 
 var (
+	missingKind            = kind{"StarRocksBackupMissing", "critical"}
+	stuckKind              = kind{"StarRocksBackupStuck", "warning"}
+	retentionKind          = kind{"StarRocksBackupRetentionTooShort", "warning"}
+	subscriptionKind       = kind{"StarRocksBackupSubscriptionEnding", "critical"}
 	noPolicyKind           = kind{"StarRocksBackupNoPolicy", "warning"}
 	untestedKind           = kind{"StarRocksBackupRestoreUntested", "warning"}
 	unreadableKind         = kind{"StarRocksBackupInstanceUnreadable", "warning"}
@@ -204,7 +208,7 @@ func since(w *world, t time.Time, limit time.Duration) verdict {
 // observe takes in what the exporters see of an instance in this scrape.
 func (o *oracle) observe(g *group, i *instance, missing verdict) {
 	w, outcomes := o.world, map[string]int{}
-	reads, held, knows := 0, missing, facts{subscriptionEnds: subscriptionKnown(g, i)}
+	reads, held, knows := 0, missing, facts{subscriptionEnds: subscriptionKnown(g, i), readsPolicies: g.readsSlowly()}
 	for _, e := range g.exporters {
 		switch {
 		case !e.scraped:
@@ -214,6 +218,7 @@ func (o *oracle) observe(g *group, i *instance, missing verdict) {
 			outcomes[outcome]++
 			if outcome == "" {
 				knows.add(e.process, i, w.read)
+				knows.unlisted = knows.unlisted || e.process.unlisted[i.region]
 			}
 		case e.process.unlisted[i.region]:
 			held = yes
@@ -258,6 +263,8 @@ func (o *oracle) observe(g *group, i *instance, missing verdict) {
 // facts is what exporters that read an instance know of it beside its backups.
 type facts struct {
 	subscriptionEnds time.Time
+	unlisted         bool // an exporter has not listed the region yet
+	readsPolicies    bool
 	policies         []policyFact
 	restores         []restoreFact
 }
@@ -269,6 +276,22 @@ func (f *facts) add(p *process, i *instance, t time.Time) {
 	}
 	if said, ever := p.restores[i.id]; ever && t.Sub(said.at) <= intervalsKnown*restoreInterval {
 		f.restores = append(f.restores, said)
+	}
+}
+
+// await weakens what exporters do not say before they have read an instance's policies, or listed its region: until then, no alert starts or
+// ends because of it.
+func (f *facts) await(said, known map[kind]verdict) {
+	if f.readsPolicies && len(f.policies) == 0 {
+		if said[stuckKind] == yes {
+			said[stuckKind] = max(known[stuckKind], either)
+		}
+		if said[retentionKind] == no {
+			said[retentionKind] = min(known[retentionKind], either)
+		}
+	}
+	if f.unlisted && f.subscriptionEnds.IsZero() {
+		said[subscriptionKind] = min(known[subscriptionKind], either)
 	}
 }
 
@@ -304,6 +327,7 @@ func (o *oracle) take(i *instance, outcomes map[string]int, knows facts) {
 	}
 	if good > 0 {
 		maps.Copy(said, i.verdicts(o.world.read, knows))
+		knows.await(said, known)
 		for _, k := range []kind{noPolicyKind, untestedKind} {
 			if _, is := said[k]; is {
 				delete(o.unsaid, page{k, i.subject()})
@@ -580,7 +604,17 @@ func (i *instance) verdicts(t time.Time, knows facts) map[kind]verdict {
 			v[k] = no
 		}
 	}
+	if v[missingKind] == no && outlivesBackups(i, t) {
+		v[missingKind] = either // exporters that have seen a backup know that this run is not the first
+	}
 	return v
+}
+
+// outlivesBackups reports whether the API lists only tasks that have not ended, but listed a backup before.
+func outlivesBackups(i *instance, t time.Time) bool {
+	ended := func(k *task) bool { return !t.Before(k.finish) }
+	gone := func(k *task) bool { return k.word == "COMPLETED" && !k.deleted.IsZero() && !t.Before(k.deleted) }
+	return !slices.ContainsFunc(i.visible(t), ended) && slices.ContainsFunc(i.tasks, gone)
 }
 
 // conditions applies the contract to the tasks that the API lists at t, by an exporter's clock. It returns the conditions that hold.
@@ -632,20 +666,20 @@ func (i *instance) conditions(t, clock time.Time, knows facts) map[kind]bool {
 	awaited := i.discovered && clock.Before(i.due(i.created, i.created)) // its first backup is not due yet
 	overdue := len(good) > 0 && clock.After(i.due(good[0].start, good[0].finish))
 	w := map[kind]bool{
-		instanceKind("Overdue", "critical"):            overdue,
-		instanceKind("Missing", "critical"):            restorable == 0 && !firstRuns && !awaited,
-		instanceKind("Failed", "warning"):              failures > 0,
-		instanceKind("FailingRepeatedly", "critical"):  failures >= 3,
-		instanceKind("Expiring", "critical"):           restorable > 0 && lastExpiry.Sub(clock) <= day && (overdue || failures > 0),
-		instanceKind("StatusUnknown", "warning"):       len(list) > 0 && state(list[0]) == "unknown",
-		instanceKind("Stuck", "warning"):               stuck(list, clock, state),
-		instanceKind("RetentionTooShort", "warning"):   len(good) > 0 && good[0].expire.Before(i.due(good[0].start, good[0].finish)),
-		instanceKind("TableFailed", "warning"):         len(good) > 0 && good[0].torn != "",
-		instanceKind("Shrunk", "warning"):              shrunk(good),
-		instanceKind("Implausible", "warning"):         absurd,
-		instanceKind("SubscriptionEnding", "critical"): !knows.subscriptionEnds.IsZero() && knows.subscriptionEnds.Sub(clock) < day,
+		instanceKind("Overdue", "critical"):           overdue,
+		missingKind:                                   restorable == 0 && !firstRuns && !awaited,
+		instanceKind("Failed", "warning"):             failures > 0,
+		instanceKind("FailingRepeatedly", "critical"): failures >= 3,
+		instanceKind("Expiring", "critical"):          restorable > 0 && lastExpiry.Sub(clock) <= day && (overdue || failures > 0),
+		instanceKind("StatusUnknown", "warning"):      len(list) > 0 && state(list[0]) == "unknown",
+		stuckKind:                                     stuck(list, clock, state),
+		retentionKind:                                 len(good) > 0 && good[0].expire.Before(i.due(good[0].start, good[0].finish)),
+		instanceKind("TableFailed", "warning"):        len(good) > 0 && good[0].torn != "",
+		instanceKind("Shrunk", "warning"):             shrunk(good),
+		instanceKind("Implausible", "warning"):        absurd,
+		subscriptionKind:                              !knows.subscriptionEnds.IsZero() && knows.subscriptionEnds.Sub(clock) < day,
 	}
-	i.addOptional(w, clock, knows, overdue || len(good) == 0 && w[instanceKind("Missing", "critical")])
+	i.addOptional(w, clock, knows, overdue || len(good) == 0 && w[missingKind])
 	return w
 }
 

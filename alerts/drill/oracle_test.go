@@ -170,3 +170,36 @@ func TestRemovedBeforeAnExporterGoes(t *testing.T) {
 		})
 	}
 }
+
+// TestAwaited judges what exporters have not said yet, because they have not read an instance's policies, or not listed its region.
+func TestAwaited(t *testing.T) {
+	policies := []policyFact{{}}
+	for _, c := range []struct {
+		name  string
+		knows facts
+		kind  kind
+		known verdict
+		said  verdict
+		want  verdict
+	}{
+		{"a run becomes stuck", facts{readsPolicies: true}, stuckKind, no, yes, either},
+		{"a run stays stuck", facts{readsPolicies: true}, stuckKind, yes, yes, yes},
+		{"a run ends", facts{readsPolicies: true}, stuckKind, yes, no, no},
+		{"a retention becomes long enough", facts{readsPolicies: true}, retentionKind, yes, no, either},
+		{"a retention stays long enough", facts{readsPolicies: true}, retentionKind, no, no, no},
+		{"a retention becomes too short", facts{readsPolicies: true}, retentionKind, no, yes, yes},
+		{"the policies are known", facts{readsPolicies: true, policies: policies}, stuckKind, no, yes, yes},
+		{"no policies are read", facts{}, stuckKind, no, yes, yes},
+		{"a subscription was ending", facts{unlisted: true}, subscriptionKind, yes, no, either},
+		{"a subscription was not ending", facts{unlisted: true}, subscriptionKind, no, no, no},
+		{"the region is listed", facts{}, subscriptionKind, yes, no, no},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			said := map[kind]verdict{c.kind: c.said}
+			c.knows.await(said, map[kind]verdict{c.kind: c.known})
+			if said[c.kind] != c.want {
+				t.Errorf("got %d, want %d", said[c.kind], c.want)
+			}
+		})
+	}
+}
