@@ -130,12 +130,12 @@ func (c clientCache) of(account, regionID string) (*apiclient.Client, error) {
 	if client := c.clients[k]; client != nil {
 		return client, nil
 	}
-	source := credentialSource(c.config.Accounts[account])
-	if c.credentials[account].Credentials == nil {
-		c.credentials[account] = c.builder.credentials[account]
-		if c.credentials[account].Credentials == nil || c.credentials[account].source != source {
-			c.credentials[account] = accountCredentials{source, apiclient.NewCredentials(source, c.builder.identityChanged(account))}
+	if _, made := c.credentials[account]; !made {
+		source, kept := credentialSource(c.config.Accounts[account]), c.builder.credentials[account]
+		if kept.Credentials == nil || kept.source != source {
+			kept = accountCredentials{source, apiclient.NewCredentials(source, c.builder.identityChanged(account))}
 		}
+		c.credentials[account] = kept
 	}
 	client, err := c.builder.client(c.config, k, c.transports, c.credentials[account].Credentials)
 	c.clients[k] = client

@@ -31,27 +31,27 @@ func (c *collection) run(ctx context.Context) {
 	for _, slots := range configured {
 		all.Go(func() { each.read(ctx, c.due(slots)) })
 	}
-	lists := map[laneKey]*sync.WaitGroup{} // of instances
+	listing := map[laneKey]*sync.WaitGroup{} // of instances
 	for _, d := range c.fleet.Discoveries {
-		if lists[d.lane()] == nil {
-			lists[d.lane()] = &sync.WaitGroup{}
+		if listing[d.lane()] == nil {
+			listing[d.lane()] = &sync.WaitGroup{}
 		}
-		lists[d.lane()].Add(1)
+		listing[d.lane()].Add(1)
 	}
 	for _, d := range c.fleet.Discoveries {
 		known := discovered[d]
 		chosen := c.readerFor(d, each)
-		found := reader(each)
-		if len(known) == 0 { // the first instances are read as later all are
-			found = chosen
+		forFound := reader(each)
+		if len(known) == 0 { // without known instances, the first are read the way that all are later
+			forFound = chosen
 		}
 		all.Go(func() { chosen.read(ctx, c.due(known)) })
 		all.Go(func() {
 			listed := c.discover(ctx, d)
-			lists[d.lane()].Done()
+			listing[d.lane()].Done()
 			if listed {
-				lists[d.lane()].Wait() // an instance that several entries find belongs to the first
-				found.read(ctx, c.addFound(d))
+				listing[d.lane()].Wait() // an instance that several entries find belongs to the first
+				forFound.read(ctx, c.addFound(d))
 			}
 		})
 	}

@@ -25,10 +25,10 @@ func (d Deadlines) Scrape(s *Scraper, r *http.Request) *Result {
 
 // of returns the time that Prometheus gives, less the offset.
 func (d Deadlines) of(header http.Header) time.Duration {
-	const longest = 24 * time.Hour
+	const shortest, longest = time.Millisecond, 24 * time.Hour
 	timeout := d.Timeout
 	s, err := strconv.ParseFloat(header.Get("X-Prometheus-Scrape-Timeout-Seconds"), 64)
-	if err == nil && !math.IsNaN(s) && s > 0 && s <= longest.Seconds() {
+	if err == nil && !math.IsNaN(s) && s >= shortest.Seconds() && s <= longest.Seconds() {
 		timeout = time.Duration(s * float64(time.Second))
 	}
 	if timeout > d.Offset {

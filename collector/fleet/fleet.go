@@ -18,7 +18,7 @@ type BackupLister interface {
 	Backups(ctx context.Context, r apiclient.DescribeBackupsRequest) iter.Seq2[apiclient.Backup, error]
 }
 
-// OptionalLister lists what explains backups: an *apiclient.Client.
+// OptionalLister lists backup policies and the history of operations: an *apiclient.Client.
 type OptionalLister interface {
 	BackupPolicies(ctx context.Context, instanceID string) iter.Seq2[apiclient.BackupPolicy, error]
 	OperationHistory(ctx context.Context, instanceID, operationType string) iter.Seq2[apiclient.Operation, error]
@@ -30,7 +30,7 @@ type Target struct {
 	Lister    BackupLister
 	Optional  OptionalLister
 	discovery *Discovery // that found it; nil if it is configured by id
-	// What a discovery knows of it; zero if unknown, and if none found it.
+	// What a discovery knows of it; zero if unknown, or if no discovery found it.
 	created, subscriptionEnd time.Time
 }
 

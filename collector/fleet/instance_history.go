@@ -16,14 +16,14 @@ const forgetAfter = 24 * time.Hour
 
 // instanceHistory is what is known of an instance from all reads. Only history uses it.
 type instanceHistory struct {
-	totals    InstanceTotals
-	firstRead time.Time
-	seen      []seenTask    // in the order of their ids: a map takes twice the memory
-	facts     *health.Facts // of the last complete read; nil before the first
-	fleet     *Fleet        // that it was read for
-	foreign   int           // tasks of another instance in the last list
-	turn      time.Time     // when it was read last, or tried to be
-	failing   bool          // the last read failed, or did not come in time
+	totals       InstanceTotals
+	firstRead    time.Time
+	seen         []seenTask // in the order of their ids: a map takes twice the memory
+	completeRead            // the last; its facts are nil before the first
+	hadBackup    bool       // a read listed a good one
+	foreign      int        // tasks of another instance in the last list
+	turn         time.Time  // when it was read last, or tried to be
+	failing      bool       // the last read failed, or did not come in time
 	// forgotten is the latest end of a task that was seen to end and then forgotten. A task that ended by then was counted, or is too old.
 	forgotten time.Time
 	optional  map[string]*optionalHistory // by subject
@@ -48,6 +48,7 @@ func newInstanceHistory() *instanceHistory {
 // copyTotals returns the totals, independent of what is counted later.
 func (h *instanceHistory) copyTotals() InstanceTotals {
 	t := h.totals
+	t.LastRead = h.at
 	t.Errors, t.Finished = maps.Clone(t.Errors), maps.Clone(t.Finished)
 	return t
 }
@@ -75,25 +76,17 @@ func (h *instanceHistory) failed(reason apiclient.Reason) {
 
 // completeRead is what is known from a complete read.
 type completeRead struct {
-	facts *health.Facts
-	fleet *Fleet
-	at    time.Time
-}
-
-// last returns the last complete read.
-func (h *instanceHistory) last() completeRead {
-	return completeRead{h.facts, h.fleet, h.totals.LastRead}
-}
-
-// takeBack replaces the last complete read by the one before it.
-func (h *instanceHistory) takeBack(before completeRead) {
-	h.facts, h.fleet, h.totals.LastRead = before.facts, before.fleet, before.at
+	facts      *health.Facts
+	fleet      *Fleet    // that it was read for
+	at         time.Time // its end
+	collection int       // the number of the collection
 }
 
 // succeeded counts a complete read.
-func (h *instanceHistory) succeeded(facts *health.Facts, f *Fleet, at time.Time) {
-	h.facts, h.fleet, h.totals.LastRead, h.failing = facts, f, at, false
-	h.countFinished(facts.Tasks, at)
+func (h *instanceHistory) succeeded(read completeRead) {
+	h.completeRead, h.failing = read, false
+	h.hadBackup = h.hadBackup || !read.facts.LastSuccess.IsZero()
+	h.countFinished(read.facts.Tasks, read.at)
 }
 
 // countFinished counts the tasks that ended since the first read: those that it saw unfinished before, and those whose end lies after

@@ -27,8 +27,8 @@ type optionalReader struct {
 }
 
 const (
-	// leastOptionalReads is how many reads of a subject a round makes in a region, if that many are due. Few instances are known soon.
-	leastOptionalReads = 10
+	// minReadsPerRound is how many reads of a subject a round makes in a region, if that many are due. Few instances are known soon.
+	minReadsPerRound = 10
 	// optionalPatience is how long a read may take.
 	optionalPatience = time.Minute
 )
@@ -102,13 +102,13 @@ func (r *optionalReader) due(o OptionalRead, instances []Target, now time.Time) 
 		}
 	}
 	slices.SortStableFunc(jobs, func(a, b job) int {
-		first := func(j job) int { // the policy says when a running backup is stuck
+		rank := func(j job) int { // the policy says when a running backup is stuck
 			if j.running {
 				return 0
 			}
 			return 1
 		}
-		return cmp.Or(a.tried.Compare(b.tried), cmp.Compare(first(a), first(b)))
+		return cmp.Or(a.tried.Compare(b.tried), cmp.Compare(rank(a), rank(b)))
 	})
 	return jobs
 }
@@ -116,7 +116,7 @@ func (r *optionalReader) due(o OptionalRead, instances []Target, now time.Time) 
 // readsPerRound returns how many of some instances to read when a time has passed since the last round.
 func readsPerRound(instances int, interval, passed time.Duration) int {
 	part := min(1, max(0, passed.Seconds()/interval.Seconds()))
-	return max(leastOptionalReads, int(math.Ceil(part*float64(instances))))
+	return max(minReadsPerRound, int(math.Ceil(part*float64(instances))))
 }
 
 // round makes the reads of each region and subject one after another, and those of different ones at the same time: one that hangs holds
@@ -164,5 +164,5 @@ func (r *optionalReader) read(ctx context.Context, f *Fleet, j job) (goOn bool) 
 	}
 	logged.Log("msg", "reading policies or restores failed, backups are still read", "subject", j.Subject, "operation", j.Operation,
 		"instance_id", j.target.InstanceID, "region_id", j.target.RegionID, "account", j.target.Account, "reason", reason, "err", err)
-	return !mayPass(reason)
+	return !isTransient(reason)
 }

@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// intervalsToForget is how many intervals the outcome of a read counts.
-	intervalsToForget = 3
-	// readsAfterFailure is how often an interval a read is tried again that failed.
-	readsAfterFailure = 4
+	// validIntervals is for how many intervals the outcome of a read stays valid.
+	validIntervals = 3
+	// attemptsPerInterval is how many times in an interval a failed read is repeated.
+	attemptsPerInterval = 4
 )
 
 // optionalHistory is what is known of an optional read of one instance. Only history uses it.
@@ -27,7 +27,7 @@ type optionalHistory struct {
 // due reports whether the instance is to be read, with a trigger.
 func (h *optionalHistory) due(trigger string, interval time.Duration, now time.Time) bool {
 	if h.err != nil {
-		interval /= readsAfterFailure
+		interval /= attemptsPerInterval
 	}
 	return h.tried.IsZero() || trigger != h.trigger || now.Sub(h.tried) >= interval || now.Before(h.tried)
 }
@@ -45,15 +45,15 @@ func (h *optionalHistory) observe(trigger string, apply func(*health.Limits), er
 func (h *optionalHistory) addTo(l *health.Limits, o OptionalRead, firstRead, now time.Time) {
 	early := firstRead.IsZero() || now.Sub(firstRead) < o.Interval
 	switch {
-	case h.apply != nil && now.Sub(h.at) <= intervalsToForget*o.Interval:
+	case h.apply != nil && now.Sub(h.at) <= validIntervals*o.Interval:
 		h.apply(l)
-	case h.apply == nil && o.await != nil && early && (h.err == nil || mayPass(apiclient.ReasonOf(h.err))):
+	case h.apply == nil && o.await != nil && early && (h.err == nil || isTransient(apiclient.ReasonOf(h.err))):
 		o.await(l)
 	}
 }
 
-// mayPass reports whether a failure may pass by itself, and may be that of all instances.
-func mayPass(reason apiclient.Reason) bool {
+// isTransient reports whether a failure may end by itself, and may affect all instances.
+func isTransient(reason apiclient.Reason) bool {
 	return slices.Contains([]apiclient.Reason{
 		apiclient.ReasonTimeout, apiclient.ReasonThrottled, apiclient.ReasonServerError, apiclient.ReasonNetwork,
 	}, reason)

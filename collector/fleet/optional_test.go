@@ -138,7 +138,7 @@ func TestOptionalReadsAreSpread(t *testing.T) {
 			time.Sleep(time.Minute)
 			most = max(most, n.Load()-before)
 		}
-		if n.Load() != hours*instances || most > leastOptionalReads {
+		if n.Load() != hours*instances || most > minReadsPerRound {
 			t.Errorf("%d reads, at most %d after one scrape", n.Load(), most)
 		}
 	})
@@ -189,7 +189,7 @@ func TestOptionalReadsNeverHoldUpAScrape(t *testing.T) {
 					t.Errorf("%s: %+v, %v", reason, i.Limits, i.Totals.Errors)
 				}
 				want := maps.Clone(conditions)
-				if mayPass(reason) {
+				if isTransient(reason) {
 					delete(want, health.RetentionTooShort)
 				}
 				if !maps.Equal(i.Health.Conditions, want) {
@@ -517,9 +517,9 @@ func runningFor(run time.Duration) func(time.Time) []simulator.Task {
 // Policies of instances with a running backup are read first: they decide whether it is stuck.
 func TestPoliciesOfRunningBackupsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newOptionalWorld(t, 3*leastOptionalReads, nil)
+		w := newOptionalWorld(t, 3*minReadsPerRound, nil)
 		w.limiter.Set(100, 100, 16)
-		id := fmt.Sprintf("c-%d", 3*leastOptionalReads-1)
+		id := fmt.Sprintf("c-%d", 3*minReadsPerRound-1)
 		w.sim.Set(simulator.Instance{InstanceID: id, RegionID: "cn-hangzhou", Tasks: runningFor(time.Hour)})
 		w.fleet.Optional = []OptionalRead{ReadPolicies(time.Hour)}
 		s := w.scraper()

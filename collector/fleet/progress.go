@@ -28,6 +28,7 @@ type progress struct {
 	logger  log.Logger
 	now     func() time.Time
 	fleet   *Fleet
+	number  int       // of the collection
 	ends    time.Time // the deadline of the scrape that began the collection, by the clock of this machine; zero if none
 	slots   []*slot
 	index   map[instanceKey]*slot
@@ -127,6 +128,11 @@ func (p *progress) finish(s *slot, facts *health.Facts, err error) {
 	now := p.now()
 	p.history.Lock()
 	defer p.history.Unlock()
+	h := p.history.instance(s.target)
+	overtaken := err == nil && h != nil && h.collection > p.number
+	if overtaken { // a later collection has read the instance meanwhile
+		facts = h.facts
+	}
 	if err == nil {
 		r.Limits = p.limits(s.target, now)
 		r.Health = facts.Judge(r.Limits, facts.ReadAt)
@@ -135,11 +141,10 @@ func (p *progress) finish(s *slot, facts *health.Facts, err error) {
 		r.Duration = now.Sub(s.began)
 	}
 	s.result = r
-	h := p.history.instance(s.target)
 	switch {
-	case h == nil:
+	case h == nil, overtaken:
 	case r.Err == nil:
-		h.succeeded(facts, p.fleet, now)
+		h.succeeded(completeRead{facts, p.fleet, now, p.number})
 	case !s.timedOut: // a failed read counts once
 		p.failed(s.target, h, r.Err)
 	}
@@ -153,7 +158,7 @@ func (p *progress) limits(t Target, now time.Time) health.Limits {
 		RestoreMaxAge: p.fleet.RestoreMaxAge,
 	}
 	if h := p.history.instance(t); h != nil {
-		l.Created, l.SubscriptionEnd, l.Unlisted = h.created, h.subscriptionEnd, p.history.unlisted(t)
+		l.HadBackup, l.Created, l.SubscriptionEnd, l.Unlisted = h.hadBackup, h.created, h.subscriptionEnd, p.history.unlisted(t)
 		for _, o := range p.fleet.Optional {
 			h.optionalRead(o.Subject).addTo(&l, o, h.firstRead, now)
 		}

@@ -41,7 +41,7 @@ func (r regionReader) read(ctx context.Context, slots []*slot) {
 	alone := r.finishListed(l, slots)
 	var again sync.WaitGroup
 	defer again.Wait()
-	l.incomplete = sync.OnceFunc(func() { // at once: another read may hang until the deadline
+	l.onIncomplete = sync.OnceFunc(func() { // at once: another read may hang until the deadline
 		standing := r.takeBack(l)
 		again.Go(func() { r.instanceReader.read(ctx, standing) })
 	})
@@ -52,30 +52,33 @@ func (r regionReader) read(ctx context.Context, slots []*slot) {
 
 // regionList is the backups of a region, as one list has them.
 type regionList struct {
-	began time.Time
-	took  time.Duration
-	lists map[string]*health.List // by instance id, of the instances asked for; nil if the list has no task of it
-	tasks int                     // of all instances
-	err   error
+	began      time.Time
+	took       time.Duration
+	collection int                     // the number of the one that reads it
+	lists      map[string]*health.List // by instance id, of the instances asked for; nil if the list has no task of it
+	tasks      int                     // of all instances
+	err        error
 	// Guarded by the lock of history.
 	taken     map[*slot]completeRead // the slots that were filled from it, and what was known before
 	standing  []*slot                // those of them that have no complete read of their own
 	takenBack bool                   // the standing ones were taken back
 	// cutOff says that the list had not ended after its share of the scrape's deadline.
-	cutOff     bool
-	incomplete func() // is told that an instance's own read had more
+	cutOff       bool
+	onIncomplete func() // is told that an instance's own read had more
 }
 
 func (l *regionList) has(s *slot) bool { return l.lists[s.target.InstanceID] != nil }
 
-// lacks reports whether an instance's own read after the list has something that the list misses: a task that started before the list
+// lacksOwn reports whether an instance's own read after the list has something that the list misses: a task that started before the list
 // began and is not there, one that had ended by then and is there with another status or without its times, or the tables of the newest
 // success.
-func (l *regionList) lacks(s *slot, own *health.Facts) bool { return l.differs(s, own, l.misses) }
+func (l *regionList) lacksOwn(s *slot, own *health.Facts) bool {
+	return l.differs(s, own, l.missesTask)
+}
 
-// lost reports whether the list lacks something that an earlier read had: an unexpired task, the status or a time of an ended one, or the
-// tables of the newest success.
-func (l *regionList) lost(s *slot, before *health.Facts) bool {
+// lacksEarlier reports whether the list lacks something that an earlier read had: an unexpired task, the status or a time of an ended one,
+// or the tables of the newest success.
+func (l *regionList) lacksEarlier(s *slot, before *health.Facts) bool {
 	return l.differs(s, before, func(listed *apiclient.Backup, known *health.Task) bool {
 		if listed == nil {
 			return known.Expire == 0 || known.Expire.Time().After(l.began)
@@ -84,7 +87,8 @@ func (l *regionList) lost(s *slot, before *health.Facts) bool {
 	})
 }
 
-// differs compares each task of a read with the listed one, nil if there is none, and the tables of the newest success.
+// differs reports whether misses holds for a task of a read, or the list lacks the tables of its newest good backup. The listed task is nil
+// if the list does not have it.
 func (l *regionList) differs(s *slot, own *health.Facts, misses func(*apiclient.Backup, *health.Task) bool) bool {
 	listed := map[string]*apiclient.Backup{}
 	if list := l.lists[s.target.InstanceID]; list != nil {
@@ -108,8 +112,8 @@ func (l *regionList) differs(s *slot, own *health.Facts, misses func(*apiclient.
 	return b != nil && b.Status.Ended() && !b.ListsSubTasks()
 }
 
-// misses reports whether a listed task, nil if there is none, lacks something of the instance's own.
-func (l *regionList) misses(listed *apiclient.Backup, own *health.Task) bool {
+// missesTask reports whether a listed task, nil if there is none, lacks something of the instance's own.
+func (l *regionList) missesTask(listed *apiclient.Backup, own *health.Task) bool {
 	earlier := func(at health.Instant) bool { return at != 0 && at.Time().Before(l.began.Add(-health.ClockTolerance)) }
 	switch {
 	case listed == nil && own.Start == 0:
@@ -131,7 +135,7 @@ func saysLess(listed *apiclient.Backup, own *health.Task) bool {
 }
 
 func (r regionReader) readList(ctx context.Context, slots []*slot) *regionList {
-	l := &regionList{began: r.now(), lists: map[string]*health.List{}, taken: map[*slot]completeRead{}}
+	l := &regionList{began: r.now(), collection: r.number, lists: map[string]*health.List{}, taken: map[*slot]completeRead{}}
 	asked := map[string]*slot{}
 	for _, s := range slots {
 		asked[s.target.InstanceID] = s
@@ -187,7 +191,7 @@ func (r regionReader) finishListed(l *regionList, slots []*slot) (alone []*slot)
 	sampled := false
 	for _, s := range r.inTurn(slots) {
 		known := r.lastFacts(s)
-		if !l.has(s) || l.lost(s, &known) {
+		if !l.has(s) || l.lacksEarlier(s, &known) {
 			alone = append(alone, s)
 			continue
 		}
@@ -210,7 +214,7 @@ func (r regionReader) noteTaken(l *regionList, s *slot) {
 	defer r.history.Unlock()
 	var before completeRead
 	if h := r.history.instance(s.target); h != nil {
-		before = h.last()
+		before = h.completeRead
 	}
 	l.taken[s] = before
 }
@@ -229,8 +233,8 @@ func (r regionReader) takeBack(l *regionList) []*slot {
 // forget takes back what the list said of an instance. The caller holds the lock.
 func (l *regionList) forget(h *history, s *slot) {
 	s.result = nil
-	if one := h.instance(s.target); one != nil {
-		one.takeBack(l.taken[s])
+	if one, before := h.instance(s.target), l.taken[s]; one != nil && one.collection == l.collection {
+		one.completeRead = before
 	}
 }
 
@@ -275,9 +279,9 @@ func (r regionReader) verifyList(l *regionList, s *slot, own *health.Facts, err 
 	switch {
 	case err != nil:
 		return !r.stands(l, s)
-	case l.lacks(s, own):
+	case l.lacksOwn(s, own):
 		r.noteListFailure(true, "instance_id", s.target.InstanceID)
-		l.incomplete()
+		l.onIncomplete()
 	case l.has(s):
 		r.noteListed(s, l.began)
 	}

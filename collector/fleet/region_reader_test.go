@@ -96,7 +96,7 @@ func TestListLacks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := l.lacks(s, own); got != c.lacks {
+		if got := l.lacksOwn(s, own); got != c.lacks {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -141,7 +141,7 @@ func TestListHasLost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := l.lost(s, known); got != c.lost {
+		if got := l.lacksEarlier(s, known); got != c.lost {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -231,6 +231,22 @@ func TestIncompleteListIsTakenBack(t *testing.T) {
 			time.Sleep(50 * time.Second)
 		}
 	})
+}
+
+// What a list said is not taken back if a later collection has read the instance meanwhile.
+func TestOvertakenListIsNotTakenBack(t *testing.T) {
+	h := &history{instances: map[instanceKey]*instanceHistory{}}
+	target := fleetOf(1, nil).Targets[0]
+	one := newInstanceHistory()
+	h.instances[target.key()] = one
+	s := &slot{target: target, result: &InstanceResult{}}
+	l := &regionList{collection: 1, taken: map[*slot]completeRead{s: {}}}
+	for collection, want := range map[int]int{1: 0, 2: 2} {
+		one.collection = collection
+		if l.forget(h, s); one.collection != want || s.result != nil {
+			t.Errorf("after a read of collection %d: %+v", collection, one)
+		}
+	}
 }
 
 // The sample whose own read fails stands by the list only while nothing proves the list to be incomplete, whichever ends first.

@@ -112,8 +112,8 @@ type InstanceTotals struct {
 	Errors   map[apiclient.Reason]int // failed reads
 	Finished map[apiclient.Status]int // tasks seen to end
 	LastRead time.Time                // last complete read; zero before the first
-	Requests int                      // that a read on its own takes, by the last one and its Total; 0 before the first
-	ReadTime time.Duration            // that a read on its own takes, as Requests; pages come one after another
+	Requests int                      // that one read of this instance takes, estimated from the last; 0 before the first
+	ReadTime time.Duration            // that one read of this instance takes, estimated as Requests is
 	Listed   bool                     // the last complete read came from a list of its whole region
 }
 

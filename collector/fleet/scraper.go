@@ -17,7 +17,7 @@ const cancelWait = 50 * time.Millisecond
 
 // Scraper reads the fleet. Concurrent scrapes share one collection, and each leaves it at its own deadline. A collection lives as long
 // as its most patient scrape, but can be joined only while the scrape that began it waits: otherwise overlapping scrapes of an instance
-// that hangs would keep it, and the old data of all others, for ever.
+// that hangs would keep it, and the old data of all others, forever.
 type Scraper struct {
 	logger  log.Logger
 	now     func() time.Time
@@ -92,11 +92,13 @@ func (s *Scraper) join(scrape context.Context) (c *collection, began bool) {
 		s.current.waiters++
 		return s.current, false
 	}
+	s.history.collections++
 	ctx, cancel := context.WithCancel(context.Background())
 	ends, _ := scrape.Deadline()
 	c = &collection{
 		progress: &progress{
-			history: s.history, logger: s.logger, now: s.now, fleet: s.history.fleet, ends: ends, index: map[instanceKey]*slot{},
+			history: s.history, logger: s.logger, now: s.now, fleet: s.history.fleet, number: s.history.collections, ends: ends,
+			index: map[instanceKey]*slot{},
 		},
 		cancel: cancel, done: make(chan struct{}), waiters: 1,
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -276,5 +277,43 @@ func TestOverlappingScrapesDoNotKeepACollectionForEver(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		time.Sleep(time.Minute)
+	})
+}
+
+// A slow read that ends after one that began later says nothing new: neither to its own scrape, nor to those that are served from the last
+// read.
+func TestOvertakenRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		f := fleetOf(1, listerFunc(func(_ context.Context, yield func(apiclient.Backup, error) bool) {
+			b := apiclient.Backup{InstanceID: "c-00", TaskID: "newer", Status: apiclient.StatusCompleted}
+			if calls.Add(1) == 1 {
+				b.TaskID = "older"
+				time.Sleep(50 * time.Second)
+			}
+			yield(b, nil)
+		}))
+		f.MinInterval = 5 * time.Minute
+		s, _ := newTestScraper(f)
+		var scrapes sync.WaitGroup
+		scrape := func(within time.Duration, up int) {
+			scrapes.Go(func() {
+				r, _ := scrapeWithin(s, within)
+				if ups(r) != up || up == 1 && r.Instances[0].Health.Tasks[0].ID != "newer" {
+					t.Errorf("a scrape of %v: %+v", within, r.Instances[0])
+				}
+			})
+			synctest.Wait()
+		}
+		scrape(10*time.Second, 0) // begins the slow read, ...
+		scrape(time.Minute, 1)    // ... which this one waits for
+		time.Sleep(15 * time.Second)
+		scrape(10*time.Second, 1)
+		scrapes.Wait()
+		scrape(10*time.Second, 1)
+		scrapes.Wait()
+		if n := calls.Load(); n != 2 {
+			t.Errorf("%d reads", n)
+		}
 	})
 }

@@ -24,8 +24,8 @@ type Cancellation struct {
 // endsWithin is how long after an operation a task may end that it canceled.
 const endsWithin = 15 * time.Minute
 
-// Of returns why a task of a list ended as canceled; false if that is not known. An operation that names the task explains it. One that
-// names no task of the list may have canceled it if it was the only one that ran then. Deleting a backup says nothing about what runs.
+// Of returns why a task of a list ended as canceled; false if that is not known. An operation that names the task counts more than one that
+// may have canceled it, and a later one more than an earlier one.
 func (c *Cancellations) Of(task *Task, tasks []Task) (why Cancellation, known bool) {
 	if c == nil || task.Status != apiclient.StatusCanceled {
 		return why, false
@@ -33,14 +33,22 @@ func (c *Cancellations) Of(task *Task, tasks []Task) (why Cancellation, known bo
 	for i := range c.All {
 		o := &c.All[i]
 		found := Cancellation{OperationID: o.ID, At: o.Start, Deleted: o.Type == apiclient.OperationDeleteBackup, Guessed: !o.Names(task.ID)}
-		namesOther := func(t Task) bool { return o.Names(t.ID) }
-		switch {
-		case !isEndedBy(task, o), found.Guessed && (found.Deleted || slices.ContainsFunc(tasks, namesOther) || !ranAlone(task, tasks, o.Start)):
-		case !known, why.Guessed && !found.Guessed, why.Guessed == found.Guessed && found.At.After(why.At):
+		if !isEndedBy(task, o) || found.Guessed && !mayHaveCanceled(o, task, tasks) {
+			continue
+		}
+		moreCertain, asCertain := why.Guessed && !found.Guessed, why.Guessed == found.Guessed
+		if !known || moreCertain || asCertain && found.At.After(why.At) {
 			why, known = found, true
 		}
 	}
 	return why, known
+}
+
+// mayHaveCanceled reports whether an operation that does not name the task may still have canceled it: it names no other task of the list,
+// and no other task ran. A deletion says nothing about what runs.
+func mayHaveCanceled(o *apiclient.Operation, task *Task, tasks []Task) bool {
+	namesOther := func(t Task) bool { return o.Names(t.ID) }
+	return o.Type != apiclient.OperationDeleteBackup && !slices.ContainsFunc(tasks, namesOther) && ranAlone(task, tasks, o.Start)
 }
 
 // isEndedBy reports whether an operation took effect, and the task ended soon after it.

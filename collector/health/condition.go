@@ -8,18 +8,18 @@ type Condition string
 const (
 	Overdue            Condition = "overdue"             // the deadline for a newer good backup has passed
 	Missing            Condition = "missing"             // nothing is restorable
-	Failing            Condition = "failing"             // the newest ended task produced no backup
-	FailingRepeatedly  Condition = "failing_repeatedly"  // the newest three ended tasks produced no backup
-	Stuck              Condition = "stuck"               // a task has been running far longer than any before
+	Failing            Condition = "failing"             // a task ended without a backup since the newest good backup
+	FailingRepeatedly  Condition = "failing_repeatedly"  // three or more did
+	Stuck              Condition = "stuck"               // a task has been running too long: see Limits
 	Expiring           Condition = "expiring"            // the last restorable backup expires soon, and no new one replaces it
-	RetentionTooShort  Condition = "retention_too_short" // the newest success expires before its deadline
-	Shrunk             Condition = "shrunk"              // the newest success holds much less than those before it
-	TablesFailed       Condition = "tables_failed"       // the newest success lacks tables whose subtask failed or was canceled
-	StatusUnknown      Condition = "status_unknown"      // the newest task, or a subtask of the newest success, has an unknown status
+	RetentionTooShort  Condition = "retention_too_short" // backups expire before the next one is due
+	Shrunk             Condition = "shrunk"              // the newest good backup holds much less than those before it
+	TablesFailed       Condition = "tables_failed"       // the newest good backup lacks tables whose subtask failed or was canceled
+	StatusUnknown      Condition = "status_unknown"      // the newest task, or a subtask of the newest good backup, has an unknown status
 	Implausible        Condition = "implausible"         // a task contradicts itself or the clock, or has a value that cannot be read
 	SubscriptionEnding Condition = "subscription_ending" // the subscription ends soon; the instance and its backups are released later
-	NoPolicy           Condition = "no_policy"           // no policy starts a backup, and nobody else has; unknown unless policies are read
-	RestoreUntested    Condition = "restore_untested"    // no restore was completed for long; unknown unless restores are read
+	NoPolicy           Condition = "no_policy"           // no policy, and no good backup before its deadline; unknown unless policies are read
+	RestoreUntested    Condition = "restore_untested"    // no restore completed within Limits.RestoreMaxAge; unknown unless restores are read
 )
 
 // Conditions returns every condition.

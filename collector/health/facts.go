@@ -9,10 +9,10 @@ import (
 )
 
 // Facts is what one read says of an instance, before it is compared with limits and the time. An unknown time is zero, an unknown number
-// NaN. Sizes are bytes, durations seconds.
+// NaN. Sizes are bytes, durations seconds. A success is a good backup: completed and plausible.
 type Facts struct {
 	ReadAt time.Time
-	Answer apiclient.Fingerprint // of what the API answered; none if another answer must be examined anew
+	Answer apiclient.Fingerprint // fingerprint of the answer; zero if even an identical answer must be examined again
 	// Certain reports that no task lies ahead of the clock, so that the facts hold at any later time, too.
 	Certain bool
 
@@ -44,7 +44,7 @@ type Facts struct {
 	Sizes            Sizes // for the list of the next read
 
 	lastStart   time.Time // of the newest success; its end if the API does not say
-	firstRun    bool      // the very first backup is running
+	firstRun    bool      // nothing but a first backup is listed, and it runs
 	implausible bool      // a task contradicts itself or the clock
 	partialSize bool      // LastSuccessDataBytes lacks tables whose size is unknown
 }
@@ -55,6 +55,16 @@ func (f *Facts) LastStatus() apiclient.Status {
 		return ""
 	}
 	return f.Tasks[0].Status
+}
+
+// LastBegun returns the newest task that is not planned for later: a policy's next run may be listed long before. It is zero without any.
+func (f *Facts) LastBegun() (t Task) {
+	for _, t = range f.Tasks {
+		if t.Status != apiclient.StatusPending || !t.Start.Time().After(f.ReadAt) {
+			return t
+		}
+	}
+	return Task{}
 }
 
 // LastStart returns when the newest task started.
@@ -108,7 +118,7 @@ func (f *Facts) addTasks(tasks []apiclient.Backup) (good []*apiclient.Backup) {
 				f.ConsecutiveFailures++
 			}
 			if f.LastFailure.IsZero() {
-				f.LastFailure = EndOf(b)
+				f.LastFailure = endOf(b)
 			}
 		case b.Status == apiclient.StatusRunning && !b.Start.IsZero():
 			f.RunningStart = b.Start // the last one is the earliest
@@ -143,7 +153,7 @@ func firstRunUnderway(f *Facts, tasks []apiclient.Backup) bool {
 }
 
 func (f *Facts) describeSuccess(b *apiclient.Backup) {
-	f.LastSuccess, f.lastStart = EndOf(b), startOf(b)
+	f.LastSuccess, f.lastStart = endOf(b), startOf(b)
 	f.LastSuccessDuration = secondsBetween(b.Start, b.Finish)
 	f.LastSuccessExpire = b.Expire
 	f.LastSuccessDiskBytes = b.DiskBytes
@@ -178,13 +188,11 @@ func (f *Facts) addSubTasks(tasks []apiclient.Backup, good []*apiclient.Backup, 
 		return err
 	}
 	f.LackingTables = failedTables(subtasks, limit)
-	f.UnknownTables = tablesWith(subtasks, limit, func(s apiclient.SubTask) bool {
-		if s.Status == apiclient.StatusUnknown {
-			f.UnknownTableWord = s.StatusWord
-			return true
-		}
-		return false
-	})
+	unknown := func(s apiclient.SubTask) bool { return s.Status == apiclient.StatusUnknown }
+	f.UnknownTables = tablesWith(subtasks, limit, unknown)
+	if i := slices.IndexFunc(subtasks, unknown); i >= 0 {
+		f.UnknownTableWord = subtasks[i].StatusWord
+	}
 	f.UnreadableTables = tablesWith(subtasks, limit, func(s apiclient.SubTask) bool { return s.Unreadable })
 	tables := tablesOf(subtasks)
 	databases := databasesOf(tables)

@@ -34,9 +34,10 @@ func (f *Facts) Judge(l Limits, now time.Time) *Health {
 	}
 	overdue := !h.Deadline.IsZero() && now.After(h.Deadline)
 	failing := f.ConsecutiveFailures > 0
+	awaitsFirst := f.firstRun && !l.HadBackup || now.Before(l.firstDue(now))
 	h.Conditions = map[Condition]bool{
 		Overdue:           overdue,
-		Missing:           h.Restorable == 0 && !f.firstRun && !now.Before(l.firstDue(now)),
+		Missing:           h.Restorable == 0 && !awaitsFirst,
 		Failing:           failing,
 		FailingRepeatedly: f.ConsecutiveFailures >= repeatedly,
 		Stuck:             secondsBetween(f.RunningStart, now) > l.stuckAfter(f.LongestRun),
@@ -46,11 +47,11 @@ func (f *Facts) Judge(l Limits, now time.Time) *Health {
 		Shrunk: f.BaselineBytes >= shrunkFloor && f.LastSuccessDataBytes < l.ShrunkBelow*f.BaselineBytes && !f.partialSize ||
 			len(f.MissingDatabases) > 0,
 		TablesFailed:       f.LackingTables.Total > 0,
-		StatusUnknown:      f.LastStatus() == apiclient.StatusUnknown || f.UnknownTables.Total > 0,
+		StatusUnknown:      f.LastBegun().Status == apiclient.StatusUnknown || f.UnknownTables.Total > 0,
 		Implausible:        f.implausible || f.UnreadableTables.Total > 0,
 		SubscriptionEnding: !l.SubscriptionEnd.IsZero() && l.SubscriptionEnd.Sub(now) < subscriptionAlert,
 	}
-	// Unknown: what is not known yet may say otherwise.
+	// Unknown: the policy, or the list of instances, has not been read yet and may change these.
 	if l.PoliciesAwaited && h.Conditions[Stuck] {
 		delete(h.Conditions, Stuck)
 	}
@@ -72,7 +73,7 @@ func (f *Facts) Judge(l Limits, now time.Time) *Health {
 	return h
 }
 
-// countRestorable counts the restorable tasks.
+// countRestorable sets Restorable, OldestRestorable and RestorableUntil.
 func (h *Health) countRestorable() {
 	forever := false
 	for i := range h.Tasks {

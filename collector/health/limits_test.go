@@ -25,7 +25,7 @@ func TestTheEarlierDeadlineCounts(t *testing.T) {
 		"schedule first": {Limits{MaxAge: 30 * time.Hour, Schedule: daily, Grace: 2 * time.Hour}, 26 * time.Hour},
 		"age first":      {Limits{MaxAge: 12 * time.Hour, Schedule: daily, Grace: 2 * time.Hour}, 13 * time.Hour},
 	} {
-		if got := c.limits.due(startOf(b), EndOf(b)).Sub(start); got != c.want {
+		if got := c.limits.due(startOf(b), endOf(b)).Sub(start); got != c.want {
 			t.Errorf("%s: %v after the start, want %v", name, got, c.want)
 		}
 	}

@@ -23,7 +23,7 @@ type taskSize struct {
 	databases []string // in order, without one that has no name
 }
 
-// known reports whether the API listed what the task holds: another answer may list it.
+// known reports whether the API listed what the task holds. If not, a later answer may, so the task is decoded again.
 func (s taskSize) known() bool { return s.listed && (len(s.databases) > 0 || !math.IsNaN(s.bytes)) }
 
 func sizeOf(b *apiclient.Backup, subtasks []apiclient.SubTask) taskSize {

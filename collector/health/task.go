@@ -32,12 +32,10 @@ func contradictsItself(b *apiclient.Backup) bool {
 // isAhead reports whether a task contradicts the clock: it has times that have not come yet. A pending task may start later.
 func isAhead(b *apiclient.Backup, now time.Time) bool {
 	future := func(t time.Time) bool { return t.After(now.Add(ClockTolerance)) }
-	switch {
-	case b.Status.Ended():
-		return future(b.Start) || future(b.Finish)
-	case b.Status == apiclient.StatusRunning:
+	switch b.Status {
+	case apiclient.StatusRunning:
 		return future(b.Start)
-	case b.Status == apiclient.StatusPending:
+	case apiclient.StatusPending:
 		return b.Start.After(now.Add(pendingTolerance))
 	default:
 		return future(b.Start) || future(b.Finish)
@@ -46,11 +44,11 @@ func isAhead(b *apiclient.Backup, now time.Time) bool {
 
 // isGood reports whether a task completed at a known and plausible time.
 func isGood(b *apiclient.Backup, now time.Time) bool {
-	return b.Status == apiclient.StatusCompleted && !EndOf(b).IsZero() && !isAhead(b, now) && !contradictsItself(b)
+	return b.Status == apiclient.StatusCompleted && !endOf(b).IsZero() && !isAhead(b, now) && !contradictsItself(b)
 }
 
-// EndOf returns when a task ended. A task without a finish time counts as ended at its start, which errs on the old side.
-func EndOf(b *apiclient.Backup) time.Time {
+// endOf returns when a task ended. A task without a finish time counts as ended at its start, which errs on the old side.
+func endOf(b *apiclient.Backup) time.Time {
 	if b.Finish.IsZero() {
 		return b.Start
 	}
