@@ -21,8 +21,8 @@ import (
 	"git.example.com/starrocks/starrocks_backup_exporter/collector/report"
 )
 
-// check reads every instance once, writes the report, and returns the exit status: 0 if all are healthy, 1 if one is unhealthy, else 2 if
-// one is unknown.
+// check reads every instance once, writes the report, and returns the exit status: 0 if all are healthy, 1 if at least one is
+// unhealthy, and 2 if anything else is unknown or the check fails.
 func check(o options, logger log.Logger, w io.Writer) (status int, err error) {
 	found, err := readOnce(o, logger)
 	if err == nil {

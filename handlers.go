@@ -81,7 +81,7 @@ func underPrefix(prefix string, routes http.Handler) http.Handler {
 	return mux
 }
 
-// limitRequests answers more than so many requests at the same time with status 503.
+// limitRequests answers with status 503 while most other requests are being served.
 func limitRequests(most int, next http.Handler) http.Handler {
 	places := make(chan struct{}, most)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -42,7 +42,7 @@ func NewAPIMetrics(r prometheus.Registerer) *APIMetrics {
 		}, []string{"operation", "region_id", "reason"}),
 		limitWait: f.NewCounterVec(prometheus.CounterOpts{
 			Name: namespace + "api_throttle_wait_seconds_total",
-			Help: "Time spent waiting for the exporter's own request limit.",
+			Help: "Time that requests waited for api.requests_per_second or api.concurrency.",
 		}, []string{"region_id"}),
 		clockSkew: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: namespace + "api_clock_skew_seconds",

@@ -108,7 +108,7 @@ func TestRunsThatWereCanceledByHand(t *testing.T) {
 		w.sim.Set(in)
 	}
 	before := families(w.exposition(), "condition", "consecutive_failures", "last_task_status")
-	const sentence = "The last task ended without a backup: canceled 2026-03-04 08:00 UTC (4 h ago). "
+	const sentence = "The last task that ended produced no backup: canceled 2026-03-04 08:00 UTC (4 h ago). "
 	c1 := sentence + "It was canceled by hand at 2026-03-04 07:59 UTC (operation op-2)."
 	c2 := sentence + "It was probably canceled by hand: operation op-2 canceled a backup at 2026-03-04 07:59 UTC, " +
 		"and no other task was running then."

@@ -157,8 +157,8 @@ func (b Backups) checkStatusWords(f *findings) {
 	}
 }
 
-// leastRefresh is the shortest interval of what is read slowly.
-const leastRefresh = model.Duration(time.Minute)
+// minRefreshInterval is the shortest interval of what is read slowly.
+const minRefreshInterval = model.Duration(time.Minute)
 
 // checkRefreshInterval checks how often something is read that is not read at all if its section is left out.
 func checkRefreshInterval(f *findings, section string, interval model.Duration) {
@@ -166,8 +166,8 @@ func checkRefreshInterval(f *findings, section string, interval model.Duration) 
 	_, wanted := f.lines[section]
 	_, given := f.lines[path]
 	switch {
-	case given && interval < leastRefresh:
-		f.fail(path, "must be %s or more", leastRefresh)
+	case given && interval < minRefreshInterval:
+		f.fail(path, "must be %s or more", minRefreshInterval)
 	case wanted && !given && !f.breaksIn(section):
 		f.fail(path, "missing")
 	}
@@ -302,7 +302,7 @@ func (e *Expectations) setSchedule(f *findings, path string) {
 	location, err := time.LoadLocation(e.TimeZone)
 	if err != nil || e.TimeZone == "Local" { // Local differs from machine to machine
 		f.fail(path+".time_zone", "unknown time zone %q", e.TimeZone)
-		location = time.UTC // to check the schedule all the same
+		location = time.UTC // so that the schedule is checked, too
 	}
 	if e.timetable, err = schedule.Parse(e.Schedule, location); err != nil {
 		f.fail(path+".schedule", "%v", err)

@@ -293,7 +293,7 @@ func TestPageLooks(t *testing.T) {
 		return err
 	})
 	looks("api_down", "http://"+address+"/", "None of 19 instances could be read. By their last read,", "stock-overdue",
-		"refuses the connection", "The configuration could not be reloaded", "oops", "What is known is from")
+		"refuses the connection", "The configuration could not be reloaded", "oops", "The last complete read was at")
 
 	address = freeAddress(t)
 	write(text) // nothing was ever read

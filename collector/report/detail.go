@@ -79,7 +79,7 @@ func newDetail(i *Instance, links Links) *detail {
 		add("Backup policies", policiesInWords(p))
 	}
 	if l := limits.Restores; l != nil {
-		last := "never, as far as the history goes"
+		last := "none in the history"
 		if !l.Last.IsZero() {
 			last = when(h, l.Last)
 			if l.LastDuration >= 0 {
@@ -89,7 +89,7 @@ func newDetail(i *Instance, links Links) *detail {
 		add("Last restore", last)
 	}
 	add("Subscription ends", clock(h.SubscriptionEnd))
-	add("Read", fmt.Sprintf("%s, %s ago", clock(h.ReadAt), roughly(h.At.Sub(h.ReadAt))))
+	add("Last complete read", fmt.Sprintf("%s, %s ago", clock(h.ReadAt), roughly(h.At.Sub(h.ReadAt))))
 	return d
 }
 
@@ -227,7 +227,7 @@ func newTimeline(h *health.Health) *timeline {
 	if h.Restorable > 0 {
 		line.Summary = fmt.Sprintf("%s, the oldest of %s; ", plural(h.Restorable, "restore point"), clock(h.OldestRestorable))
 		if h.RestorableUntil.IsZero() {
-			line.Summary += "not all of them expire"
+			line.Summary += "at least one never expires"
 		} else {
 			line.Summary += "the last one expires " + when(h, h.RestorableUntil)
 		}

@@ -17,7 +17,7 @@ import (
 func summary(reason apiclient.Reason) string {
 	switch reason {
 	case apiclient.ReasonTimeout:
-		return "the API did not answer in time"
+		return "the read did not finish in time"
 	case apiclient.ReasonThrottled:
 		return "the API throttles the requests"
 	case apiclient.ReasonUnauthorized:

@@ -110,10 +110,10 @@ func (j *judged) unread() string {
 	if j.Err != nil {
 		why = "Cannot be read: " + summary(j.Reason())
 	} else if j.stale {
-		why = "Not read for a while"
+		why = "Not scraped for more than 5 minutes"
 	}
 	if j.health == nil {
 		return why + ". No earlier read is known."
 	}
-	return fmt.Sprintf("%s. What is known is from %s, %s ago.", why, clock(j.health.ReadAt), roughly(j.at.Sub(j.health.ReadAt)))
+	return fmt.Sprintf("%s. The last complete read was at %s, %s ago.", why, clock(j.health.ReadAt), roughly(j.at.Sub(j.health.ReadAt)))
 }

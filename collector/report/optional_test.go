@@ -41,11 +41,12 @@ func TestSentencesOfOptionalReads(t *testing.T) {
 			with(policy),
 			[]apiclient.Backup{task("completed", 5)},
 			health.RetentionTooShort,
-			"Retention is too short: the backup policy keeps backups for 1 d, but a newer one may take 1 d 2 h.",
+			"Retention is too short: the backup policy keeps backups for 1 d, but the next one may finish up to 1 d 2 h after the newest.",
 		},
 		"the policy's timeout": {
 			with(policy), []apiclient.Backup{task("running", 3), task("completed", 5)}, health.Stuck, "Stuck: a task has been running for 3 h, " +
-				"since 2026-03-04 09:00 UTC; the longest completed run took 1 h (limit: the policy's timeout of 2 h, and the longest run).",
+				"since 2026-03-04 09:00 UTC; the longest completed run took 1 h (limit: 15 min more than the " +
+				"longer of the policy's timeout of 2 h and the longest completed run).",
 		},
 		"never restored": {
 			restored(),
@@ -86,7 +87,7 @@ func TestFailuresOfOptionalReads(t *testing.T) {
 	want := []string{
 		"The backup policies of 1 of 2 instances cannot be read: the API denies access. Backups are not affected. " +
 			"DescribeBackupPolicies: forbidden: NoPermission (HTTP status 403)",
-		"The restores of 2 of 2 instances cannot be read: the API did not answer in time. Backups are not affected. timeout: slow",
+		"The restores of 2 of 2 instances cannot be read: the read did not finish in time. Backups are not affected. timeout: slow",
 	}
 	if report.State != "healthy" || !slices.Equal(report.Warnings, want) ||
 		!slices.Equal(report.MissingActions, []string{"sr:DescribePolicies"}) {
@@ -104,9 +105,9 @@ func TestRestoresOfTheFleet(t *testing.T) {
 	none := health.NewRestores(nil, noon)
 	one := health.NewRestores([]apiclient.Operation{{Status: "completed", End: ago(48)}}, noon)
 	for want, restores := range map[string][]*health.Restores{
-		"":                                   {nil, nil},
-		"No restore is known of 1 instance.": {nil, none},
-		"A restore is known of 1 of 2 instances; the newest completed at 2026-03-02 12:00 UTC.": {nil, one, none},
+		"": {nil, nil},
+		"No completed restore is in the history of 1 instance.":                                                    {nil, none},
+		"A completed restore is in the history of 1 of 2 instances; the newest completed at 2026-03-02 12:00 UTC.": {nil, one, none},
 	} {
 		r := result()
 		for _, known := range restores {
@@ -139,7 +140,7 @@ func TestDetailOfOptionalReads(t *testing.T) {
 		t.Errorf("not read: %v", f)
 	}
 	l.Policies, l.Restores = &health.Policies{}, health.NewRestores(nil, noon)
-	if f := facts(); f["Backup policies"] != "none" || f["Last restore"] != "never, as far as the history goes" {
+	if f := facts(); f["Backup policies"] != "none" || f["Last restore"] != "none in the history" {
 		t.Errorf("none: %v", f)
 	}
 	l.Policies.All = []apiclient.BackupPolicy{{ExpireDays: 7, TimeoutSeconds: 7200}}
@@ -159,7 +160,7 @@ func TestWhatCanceledARun(t *testing.T) {
 		o.ID, o.Status, o.Start = "op-1", "completed", ended.Add(-10*time.Minute)
 		return &health.Cancellations{All: []apiclient.Operation{o}}
 	}
-	const begin = "The last task ended without a backup: canceled 2026-03-04 08:00 UTC (4 h ago)."
+	const begin = "The last task that ended produced no backup: canceled 2026-03-04 08:00 UTC (4 h ago)."
 	for name, c := range map[string]struct {
 		known        *health.Cancellations
 		reason, cell string
@@ -193,7 +194,8 @@ func TestWhatCanceledARun(t *testing.T) {
 	}
 	l := daily()
 	l.Cancellations = by(apiclient.Operation{Type: "cancel_backup_task", Before: canceled.TaskID})
-	want := "The last 2 tasks ended without a backup: since 2026-03-03 08:00 UTC (1 d 4 h ago); the newest canceled 2026-03-04 08:00 UTC " +
+	want := "The last 2 tasks that ended produced no backup: since 2026-03-03 08:00 UTC (1 d 4 h ago); the newest canceled " +
+		"2026-03-04 08:00 UTC " +
 		"(4 h ago). The newest was canceled by hand at 2026-03-04 07:50 UTC (operation op-1)."
 	two := result(read(t, l, canceled, task("failed", 29), task("completed", 53)))
 	if i := New(two, noon).Instances[0]; !slices.Contains(i.Reasons, want) {

@@ -102,14 +102,14 @@ func TestJudgedWhenShown(t *testing.T) {
 // A shard's page says that it does not have every instance.
 func TestShardOnThePage(t *testing.T) {
 	r := result(read(t, daily(), task(apiclient.StatusCompleted, 4)))
-	const shard = "This exporter reads only its share of the instances: it has shard index 1 (the first is 0), of 3 shards."
+	const shard = "This exporter reads only shard 1 of 3; shards are numbered from 0."
 	r.Shard = fleet.Shard{Index: 1, Total: 3}
 	for _, format := range []string{"", "?format=json"} {
 		body, _ := get(t, at(r, noon), format)
 		lacks(t, body, shard)
 	}
 	r.Shard = fleet.Shard{}
-	if body, _ := get(t, at(r, noon), ""); strings.Contains(body, "its share of the instances") {
+	if body, _ := get(t, at(r, noon), ""); strings.Contains(body, "reads only shard") {
 		t.Error("an exporter of the whole fleet says that it is a shard")
 	}
 }
@@ -174,8 +174,8 @@ func TestOldDataIsUnknown(t *testing.T) {
 		t.Errorf("after %s: %s", staleAfter, report.State)
 	}
 	report = New(r, noon.Add(staleAfter+time.Minute))
-	if report.State != "unknown" || report.Instances[0].Reasons[0] != "Not read for a while. What is known is from 2026-03-04 12:00 "+
-		"UTC, 6 min ago." {
+	if report.State != "unknown" || report.Instances[0].Reasons[0] != "Not scraped for more than 5 minutes. "+
+		"The last complete read was at 2026-03-04 12:00 UTC, 6 min ago." {
 		t.Errorf("%s: %s", report.State, report.Instances[0].Reasons)
 	}
 }
@@ -189,12 +189,12 @@ func TestUnreadable(t *testing.T) {
 	r.At = noon.Add(3 * time.Hour)
 	body, _ := get(t, at(r, r.At), "")
 	lacks(t, body, "None of 2 instances could be read. By their last read, 1 of these is unhealthy.", "2 of 2 instances cannot be "+
-		"read: the API did not answer in "+
+		"read: the read did not finish in "+
 		"time (timeout).",
 		">orders</a>", `<tr class="instance late stale"`, "1 d 4 h old", "2 h 30 min late", ">0 unhealthy<", ">2 unknown<", ">0 healthy<",
 		">0 overdue <small>+ 1 last known</small><",
-		"Cannot be read: the API did not answer in time. What is known is from 2026-03-04 12:00 UTC, 3 h ago.", "Overdue by 2 h 30 min",
-		"Cannot be read: the API did not answer in time. No earlier read is known.",
+		"Cannot be read: the read did not finish in time. The last complete read was at 2026-03-04 12:00 UTC, 3 h ago.", "Overdue by 2 h 30 min",
+		"Cannot be read: the read did not finish in time. No earlier read is known.",
 		"DescribeBackups: timeout: no answer in time")
 	if strings.Contains(body, "context canceled") {
 		t.Error("it speaks Go")

@@ -140,8 +140,7 @@ func New(r *fleet.Result, at time.Time) *Report {
 	}
 	report.State = state.String()
 	if s := r.Shard; s.Total > 1 {
-		report.Shard = fmt.Sprintf("This exporter reads only its share of the instances: it has shard index %d (the first is 0), of %d shards.",
-			s.Index, s.Total)
+		report.Shard = fmt.Sprintf("This exporter reads only shard %d of %d; shards are numbered from 0.", s.Index, s.Total)
 	}
 	report.Summary.Text, report.Summary.Restores = report.Summary.text(), restores(r)
 	for action := range denied {
@@ -215,9 +214,10 @@ func restores(r *fleet.Result) string {
 	case read == 0:
 		return ""
 	case restored == 0:
-		return fmt.Sprintf("No restore is known of %s.", plural(read, "instance"))
+		return fmt.Sprintf("No completed restore is in the history of %s.", plural(read, "instance"))
 	default:
-		return fmt.Sprintf("A restore is known of %d of %s; the newest completed at %s.", restored, plural(read, "instance"), clock(newest))
+		return fmt.Sprintf("A completed restore is in the history of %d of %s; the newest completed at %s.",
+			restored, plural(read, "instance"), clock(newest))
 	}
 }
 

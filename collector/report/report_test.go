@@ -46,7 +46,7 @@ func TestWarnings(t *testing.T) {
 		},
 	}
 	got := New(r, r.At).Warnings
-	if len(got) != 3 || got[0] != "2 of 2 instances cannot be read: the API did not answer in time (timeout)." ||
+	if len(got) != 3 || got[0] != "2 of 2 instances cannot be read: the read did not finish in time (timeout)." ||
 		!strings.Contains(got[1], "c-never (cn-hangzhou) can never be read in time: it takes about 200 requests") ||
 		!strings.Contains(got[2], "account prod now come from ecs_ram_role; before, they came from oidc_role_arn") {
 		t.Errorf("%q", got)

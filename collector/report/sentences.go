@@ -57,11 +57,9 @@ func missing(h *health.Health, _ *fleet.InstanceResult) string {
 	case len(h.Tasks) == 0:
 		return "Nothing to restore: the instance has no backup task."
 	case h.LastSuccess.IsZero():
-		return fmt.Sprintf("Nothing to restore: none of its %s is a good backup.", plural(len(h.Tasks), "task"))
-	case !h.LastSuccessExpire.IsZero():
-		return fmt.Sprintf("Nothing to restore: the newest good backup, of %s, expired %s.", clock(h.LastSuccess), when(h, h.LastSuccessExpire))
+		return fmt.Sprintf("Nothing to restore: the API lists %s, but no good backup.", plural(len(h.Tasks), "task"))
 	default:
-		return "Nothing to restore: every good backup has expired."
+		return fmt.Sprintf("Nothing to restore: the newest good backup, of %s, expired %s.", clock(h.LastSuccess), when(h, h.LastSuccessExpire))
 	}
 }
 
@@ -75,14 +73,14 @@ func failing(h *health.Health, r *fleet.InstanceResult) string {
 		}
 	}
 	if len(failed) == 0 {
-		return "The last task ended without a backup."
+		return "The last task that ended produced no backup."
 	}
 	newest, oldest := failed[0], failed[len(failed)-1]
 	if len(failed) == 1 {
-		return fmt.Sprintf("The last task ended without a backup: %s %s.", newest.Status, when(h, newest.End())) +
+		return fmt.Sprintf("The last task that ended produced no backup: %s %s.", newest.Status, when(h, newest.End())) +
 			cancellation("It", newest, h, r)
 	}
-	return fmt.Sprintf("The last %d tasks ended without a backup: since %s; the newest %s %s.",
+	return fmt.Sprintf("The last %d tasks that ended produced no backup: since %s; the newest %s %s.",
 		len(failed), when(h, oldest.End()), newest.Status, when(h, newest.End())) + cancellation("The newest", newest, h, r)
 }
 
@@ -108,9 +106,10 @@ func stuck(h *health.Health, r *fleet.InstanceResult) string {
 	if h.LongestRun > 0 {
 		longest = "the longest completed run took " + roughly(durationOf(h.LongestRun))
 	}
-	limit := roughly(r.Limits.StuckAfter) + ", and three times the longest run"
+	limit := "the longer of " + roughly(r.Limits.StuckAfter) + " and three times the longest completed run"
 	if timeout := r.Limits.Policies.TimeoutSeconds(); !math.IsNaN(timeout) {
-		limit = fmt.Sprintf("the policy's timeout of %s, and the longest run", roughly(durationOf(timeout)))
+		limit = fmt.Sprintf("%s more than the longer of the policy's timeout of %s and the longest completed run",
+			roughly(health.ClockTolerance), roughly(durationOf(timeout)))
 	}
 	return fmt.Sprintf("Stuck: a task has been running for %s, since %s; %s (limit: %s).",
 		roughly(h.At.Sub(h.RunningStart)), clock(h.RunningStart), longest, limit)
@@ -122,7 +121,8 @@ func expiring(h *health.Health, _ *fleet.InstanceResult) string {
 
 func retentionTooShort(h *health.Health, r *fleet.InstanceResult) string {
 	if !h.LastSuccessExpire.Before(h.Deadline) || h.LastSuccessExpire.IsZero() {
-		return fmt.Sprintf("Retention is too short: the backup policy keeps backups for %g d, but a newer one may take %s.",
+		return fmt.Sprintf("Retention is too short: the backup policy keeps backups for %g d, "+
+			"but the next one may finish up to %s after the newest.",
 			r.Limits.Policies.ExpireDays(), roughly(h.Deadline.Sub(h.LastSuccess)))
 	}
 	return fmt.Sprintf("Retention is too short: the newest good backup expires %s, which is %s before the next one is due.",
@@ -163,13 +163,14 @@ func namesOf(tables health.TableList) string {
 }
 
 func statusUnknown(h *health.Health, _ *fleet.InstanceResult) string {
-	if h.LastStatus() != apiclient.StatusUnknown {
+	last := h.LastBegun()
+	if last.Status != apiclient.StatusUnknown {
 		return fmt.Sprintf("In the newest good backup, %s %s a status that the exporter does not know, such as %q%s. "+
 			"Map it in backups.status_words.",
 			plural(h.UnknownTables.Total, "table"), has(h.UnknownTables.Total), h.UnknownTableWord, namesOf(h.UnknownTables))
 	}
 	return fmt.Sprintf("The newest task has the status %q, which the exporter does not know. Map it in backups.status_words.",
-		h.Tasks[0].StatusWord)
+		last.StatusWord)
 }
 
 func implausible(h *health.Health, _ *fleet.InstanceResult) string {

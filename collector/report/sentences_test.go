@@ -101,22 +101,23 @@ func TestSentences(t *testing.T) {
 		"overdue by schedule": {scheduled, []apiclient.Backup{task(completed, 33.5)}, health.Overdue, "Overdue by 7 h 30 min: due by " +
 			"2026-03-04 04:30 UTC (schedule 30 2 * * 1-5, grace 2 h), but the newest good backup ended 2026-03-03 03:30 UTC (1 d 8 h ago)."},
 		"never": {daily(), nil, health.Missing, "Nothing to restore: the instance has no backup task."},
-		"none good": {daily(), []apiclient.Backup{task(failed, 9), task(failed, 5)}, health.Missing, "Nothing to restore: none of its 2 " +
-			"tasks is a good backup."},
+		"none good": {daily(), []apiclient.Backup{task(failed, 9), task(failed, 5)}, health.Missing, "Nothing to restore: the API lists 2 " +
+			"tasks, but no good backup."},
 		"expired": {daily(), []apiclient.Backup{gone}, health.Missing, "Nothing to restore: the newest good backup, of 2026-03-03 07:00 UTC, " +
 			"expired 2026-03-04 07:00 UTC (5 h ago)."},
-		"failed once": {daily(), []apiclient.Backup{task(failed, 4), task(completed, 20)}, health.Failing, "The last task ended without a " +
-			"backup: " +
+		"failed once": {daily(), []apiclient.Backup{task(failed, 4), task(completed, 20)}, health.Failing, "The last task that " +
+			"ended produced no backup: " +
 			"failed 2026-03-04 09:00 UTC (3 h ago)."},
 		"failed often": {
 			daily(),
 			[]apiclient.Backup{task(failed, 4), task(apiclient.StatusCanceled, 28), task(failed, 52), task(completed, 76), task(failed, 100)},
-			health.FailingRepeatedly, "The last 3 tasks ended without a backup: since 2026-03-02 09:00 UTC (2 d 3 h ago); " +
+			health.FailingRepeatedly, "The last 3 tasks that ended produced no backup: since 2026-03-02 09:00 UTC (2 d 3 h ago); " +
 				"the newest failed 2026-03-04 09:00 UTC (3 h ago).",
 		},
 		"stuck": {daily(), []apiclient.Backup{task(apiclient.StatusRunning, 8), task(completed, 20)}, health.Stuck, "Stuck: a task has " +
 			"been running " +
-			"for 8 h, since 2026-03-04 04:00 UTC; the longest completed run took 1 h (limit: 4 h, and three times the longest run)."},
+			"for 8 h, since 2026-03-04 04:00 UTC; the longest completed run took 1 h (limit: the longer of 4 h and " +
+			"three times the longest completed run)."},
 		"expiring": {daily(), []apiclient.Backup{task(failed, 4), task(completed, 14*24-4)}, health.Expiring, "The last restorable backup " +
 			"expires " +
 			"2026-03-04 17:00 UTC (in 5 h), and no newer one has replaced it."},

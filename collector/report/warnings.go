@@ -40,8 +40,8 @@ func warnings(r *fleet.Result) (all []string) {
 			all = append(all, text)
 		}
 		if d.ReadsEach {
-			all = append(all, fmt.Sprintf("The backups of %s (account %s) cannot be listed at once, so each instance is read on its own for now. "+
-				"The log says why.", d.RegionID, d.Account))
+			all = append(all, fmt.Sprintf("Each instance of %s (account %s) is read on its own for now: a list of all backups failed or was "+
+				"incomplete. The log says why.", d.RegionID, d.Account))
 		}
 	}
 	for _, o := range r.Optional {
