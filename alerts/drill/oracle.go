@@ -279,8 +279,8 @@ func (f *facts) add(p *process, i *instance, t time.Time) {
 	}
 }
 
-// await weakens what exporters do not say before they have read an instance's policies, or listed its region: until then, no alert starts or
-// ends because of it.
+// await weakens what exporters do not say before they have read an instance's policies, or listed its region: until then, no alert starts
+// or ends because of it.
 func (f *facts) await(said, known map[kind]verdict) {
 	if f.readsPolicies && len(f.policies) == 0 {
 		if said[stuckKind] == yes {
