@@ -286,7 +286,7 @@ var backupAlerts = []alert{
 		summary: "Backup lacks tables",
 		description: "The newest good backup is completed, but some of its tables failed and cannot be restored from it.\n" +
 			asked("count(max by (database, table) (starrocks_backup_subtask_failed{%s}))", "humanize",
-				"Tables without a backup in the newest ended task: %s.") +
+				"Tables that the newest ended task did not back up: %s.") +
 			"Read their errors in the console, and start a backup by hand.",
 	},
 	{
@@ -394,8 +394,8 @@ group by (cluster, job, account, provider) (last_over_time(starrocks_backup_cred
 unless on (cluster, job, account, provider) last_over_time(starrocks_backup_credentials_provider_info[` + remembered + `] offset 1h)
 and on (cluster, job, account) last_over_time(starrocks_backup_credentials_provider_info[` + remembered + `] offset 1h)`,
 		summary: "Credentials of account {{ $labels.account }} come from {{ $labels.provider }}",
-		description: "Within the last hour, they began to come from this provider. If nobody changed them on purpose, the exporter may " +
-			"read with another identity. The alert ends by itself an hour after the change.",
+		description: "The credentials began to come from this provider within the last hour. If nobody changed that on purpose, the exporter " +
+			"may read with another identity. The alert ends by itself an hour after the change.",
 	},
 	{
 		name: "StarRocksBackupAPIThrottled", severity: "warning", wait: "30m",

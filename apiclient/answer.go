@@ -125,7 +125,7 @@ func notTheAPI(a *answer, err error) *Error {
 	return e
 }
 
-// apiError is the failure that the API reports. Its code decides first, the HTTP status second: if that is 200, the one of the envelope.
+// apiError is the failure that the API reports. Its code decides first, then the HTTP status, or the envelope's status if HTTP says 200.
 func apiError(status int, h *header) *Error {
 	e := &Error{Code: oneLine(h.code()), Message: oneLine(h.message()), RequestID: oneLine(string(h.RequestID)), HTTPStatus: status}
 	var known bool

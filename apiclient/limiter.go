@@ -68,7 +68,7 @@ func (p *Place) Release() {
 }
 
 // Acquire waits until a request may be sent, or returns the error of ctx if that ends first. The highest rank goes first, then the lowest
-// ticket: that of an earlier place of the same read, or 0 for its first request, which gets the next one.
+// ticket. The first request of a read passes 0 and gets a new ticket; its later requests pass the ticket of an earlier place.
 func (l *Limiter) Acquire(ctx context.Context, rank, ticket int) (*Place, error) {
 	ticket, err := l.takeTurn(ctx, rank, ticket)
 	if err != nil {

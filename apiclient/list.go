@@ -79,7 +79,8 @@ func (l *list[T]) read(ctx context.Context, yield func(T, error) bool) {
 		return
 	}
 	size := l.pageSize()
-	if l.first == 1 { // the server may cap its pages below the size asked for, and yet count them by that size: a smaller one has no gaps
+	// If the server caps its pages, but computes offsets from the size asked for, it skips items. Asking for the capped size avoids that.
+	if l.first == 1 {
 		size = min(size, first.firstPage)
 	}
 	second, err := l.pass(ctx, size, yield)
@@ -136,7 +137,7 @@ func (l *list[T]) readPages(ctx context.Context, size int, yield func(T, error) 
 		if n == 0 {
 			p.firstPage = len(answered.items)
 		}
-		isFull := n == 0 && size > 1 && len(answered.items) == size // its Total may be that of the page
+		isFull := n == 0 && size > 1 && len(answered.items) == size // Total may count only this page
 		l.client.memory.release(b)
 		l.note(p.items, p.total)
 		bytes += answered.bytes

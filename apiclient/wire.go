@@ -21,7 +21,7 @@ func jsonOptions() json.Options {
 // header is the part of an answer without Data: of the envelope, or of the gateway's error, which has Code and Message instead and may
 // write its keys in lower case.
 type header struct {
-	HTTPStatus         count  `json:"HttpStatusCode"` // may differ from the one of HTTP, which can be 200
+	HTTPStatus         count  `json:"HttpStatusCode"` // may be an error although HTTP says 200
 	Success            flag   `json:"Success"`
 	ErrCode            text   `json:"ErrCode"`
 	Code               text   `json:"Code,case:ignore"`

@@ -374,21 +374,6 @@ func TestPagesWithMovingEntries(t *testing.T) {
 	}
 }
 
-// A run hangs until the last good backup has expired and left the list. It is not the very first one, for an exporter that saw that backup.
-func TestHangingRunOutlivesAllBackups(t *testing.T) {
-	hung := backup("bt-1", "RUNNING", 13*24)
-	hung.Finish, hung.Expire = nil, nil
-	tasks := []simulator.Task{hung, backup("bt-0", "COMPLETED", 14*24-1)}
-	w := newWorld(t, simulator.Options{}, at(noon), oneInstance)
-	w.sim.Set(simulator.Instance{InstanceID: "c-1", RegionID: "cn-hangzhou", Tasks: func(time.Time) []simulator.Task { return tasks }})
-	for n, want := range []string{"overdue stuck expiring", "missing stuck"} {
-		if got := strings.Join(holding(w.exposition())["c-1"], " "); got != want {
-			t.Errorf("scrape %d: %q, want %q", n, got, want)
-		}
-		tasks = tasks[:1]
-	}
-}
-
 // However the API pages and counts, every task is seen. Nobody could tell if it did both: cap pages, and count no other in Total.
 func TestEveryWayOfPaging(t *testing.T) {
 	for name, o := range map[string]simulator.Options{

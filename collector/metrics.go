@@ -96,7 +96,7 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 		func(h *health.Health) []health.Table { return h.Tables }, func(t health.Table) float64 { return t.Bytes }),
 	tableGauges("subtask_duration_seconds", "Time from the first start to the last finish of a table's subtasks in the newest good backup.",
 		func(h *health.Health) []health.Table { return h.Tables }, func(t health.Table) float64 { return t.DurationSeconds }),
-	tableGauges("subtask_failed", "1 for each table without a backup in the newest ended task.",
+	tableGauges("subtask_failed", "1 for each table that the newest ended task did not back up.",
 		func(h *health.Health) []health.Table { return h.FailedTables.Named }, func(health.Table) float64 { return 1 }),
 	statusGauges("subtasks", "Subtasks of the newest task by status.",
 		func(h *health.Health) map[apiclient.Status]int { return h.SubTasks }),
@@ -201,7 +201,7 @@ var metrics = slices.SortedFunc(slices.Values([]metric{
 	discoveryMetric("discovered_instances", "Instances of this shard found in a region.", prometheus.GaugeValue, "",
 		func(d *fleet.DiscoveryResult, emit func(float64, string)) { emit(float64(d.Instances), "") }),
 	discoveryMetric("discovery_left_out_instances",
-		"Instances found but not watched, by reason: run_mode (it cannot have backups), status (it does not exist yet, or no longer), "+
+		"Instances found but not watched, by reason: run_mode (it cannot have backups), status (it does not exist yet, or no longer exists), "+
 			"excluded (by the configuration).",
 		prometheus.GaugeValue, "reason", func(d *fleet.DiscoveryResult, emit func(float64, string)) {
 			for _, reason := range fleet.LeftOutReasons() {

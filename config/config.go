@@ -67,13 +67,13 @@ type HTTPClient struct {
 type Backups struct {
 	MaxAge       model.Duration    `yaml:"max_age"`                // of the newest good backup
 	SubtaskLimit int               `yaml:"subtask_limit"`          // tables, and databases, exported per instance
-	StatusWords  map[string]string `yaml:"status_words,omitempty"` // statuses of words of the API; they override what the exporter knows
+	StatusWords  map[string]string `yaml:"status_words,omitempty"` // status by word of the API; overrides what the exporter knows
 	Thresholds   `yaml:",inline"`
 }
 
 // Thresholds are the limits at which conditions begin to hold. A zero value in an instance or a discovery means the value in backups.
 type Thresholds struct {
-	StuckAfter     model.Duration `yaml:"stuck_after,omitempty"`     // a shorter run is not stuck
+	StuckAfter     model.Duration `yaml:"stuck_after,omitempty"`     // minimum time of a stuck run
 	ExpiringWithin model.Duration `yaml:"expiring_within,omitempty"` // time before the last expiry
 	ShrunkBelow    float64        `yaml:"shrunk_below,omitempty"`    // fraction of the largest of the last seven backups
 }

@@ -362,7 +362,8 @@ func exporterItself() []object {
 		chart("Retries", "Requests that were sent again, by reason.", 8, "reqps", 2, "no request was sent again",
 			query(paren("sum by (reason) (rate(starrocks_backup_api_retries_total%s))", api), "{{reason}}")).field(graded),
 		chart("Waiting for our own limit",
-			"Requests that wait for api.requests_per_second or api.concurrency at the same time, on average. If it grows, the API is slow or a limit is too low.", 8,
+			"Average number of requests that wait for api.requests_per_second or api.concurrency. If it grows, the API is slow or a limit "+
+				"is too low.", 8,
 			"none", 2, notYet,
 			query(paren("sum by (region_id) (rate(starrocks_backup_api_throttle_wait_seconds_total%s))", api), "{{region_id}}")).field(graded),
 		chart("Time for the requests",

@@ -604,17 +604,7 @@ func (i *instance) verdicts(t time.Time, knows facts) map[kind]verdict {
 			v[k] = no
 		}
 	}
-	if v[missingKind] == no && outlivesBackups(i, t) {
-		v[missingKind] = either // exporters that have seen a backup know that this run is not the first
-	}
 	return v
-}
-
-// outlivesBackups reports whether the API lists only tasks that have not ended, but listed a backup before.
-func outlivesBackups(i *instance, t time.Time) bool {
-	ended := func(k *task) bool { return !t.Before(k.finish) }
-	gone := func(k *task) bool { return k.word == "COMPLETED" && !k.deleted.IsZero() && !t.Before(k.deleted) }
-	return !slices.ContainsFunc(i.visible(t), ended) && slices.ContainsFunc(i.tasks, gone)
 }
 
 // conditions applies the contract to the tasks that the API lists at t, by an exporter's clock. It returns the conditions that hold.

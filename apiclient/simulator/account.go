@@ -13,9 +13,9 @@ type Options struct {
 	Tokens     map[string]string // the security token that an access key id must come with
 	Now        func() time.Time  // time.Now if nil
 	PageCap    int               // the largest page; 100 if 0
-	PageGaps   bool              // pages that PageCap cuts still begin where those of the size asked for would
+	PageGaps   bool              // offsets follow the size asked for even if PageCap cuts the page
 	Total      func(n int) any   // Total of n items, left out if nil; n if the function is nil
-	PageTotal  bool              // n is that of the page
+	PageTotal  bool              // Total counts only the items of the page
 	Latency    time.Duration
 	Fault      Fault // of requests that name no instance
 }

@@ -53,7 +53,7 @@ func EnvelopeError(code, message string) Fault {
 	return Raw(http.StatusOK, string(failure(code, message, []Task{{BackupTaskID: "bt-never-use-this", Status: "COMPLETED"}})))
 }
 
-// EnvelopeStatus fails with HTTP status 200, and another one in the envelope.
+// EnvelopeStatus fails with HTTP status 200 and the given status in the envelope.
 func EnvelopeStatus(status int, code, message string) Fault {
 	const ok = `"HttpStatusCode":200`
 	return Raw(http.StatusOK, strings.Replace(string(failure(code, message, nil)), ok, fmt.Sprintf(`"HttpStatusCode":%d`, status), 1))

@@ -42,7 +42,7 @@ func (c *collection) run(ctx context.Context) {
 		known := discovered[d]
 		chosen := c.readerFor(d, each)
 		forFound := reader(each)
-		if len(known) == 0 { // without known instances, the first are read the way that all are later
+		if len(known) == 0 { // the first instances are read as in later scrapes
 			forFound = chosen
 		}
 		all.Go(func() { chosen.read(ctx, c.due(known)) })

@@ -17,7 +17,7 @@ type history struct {
 	sync.Mutex
 	fleet       *Fleet // the current one
 	last        *Result
-	collections int                      // that began
+	collections int                      // that have begun
 	logged      map[time.Duration]logged // by the deadline of the scrapes: what is too short for one may do for another
 	instances   map[instanceKey]*instanceHistory
 	discoveries map[discoveryKey]*discoveryHistory

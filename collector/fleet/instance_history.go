@@ -20,10 +20,9 @@ type instanceHistory struct {
 	firstRead    time.Time
 	seen         []seenTask // in the order of their ids: a map takes twice the memory
 	completeRead            // the last; its facts are nil before the first
-	hadBackup    bool       // a read listed a good one
 	foreign      int        // tasks of another instance in the last list
-	turn         time.Time  // when it was read last, or tried to be
-	failing      bool       // the last read failed, or did not come in time
+	turn         time.Time  // when it was last read, or a read was last tried
+	failing      bool       // the last read failed, or did not finish in time
 	// forgotten is the latest end of a task that was seen to end and then forgotten. A task that ended by then was counted, or is too old.
 	forgotten time.Time
 	optional  map[string]*optionalHistory // by subject
@@ -85,7 +84,6 @@ type completeRead struct {
 // succeeded counts a complete read.
 func (h *instanceHistory) succeeded(read completeRead) {
 	h.completeRead, h.failing = read, false
-	h.hadBackup = h.hadBackup || !read.facts.LastSuccess.IsZero()
 	h.countFinished(read.facts.Tasks, read.at)
 }
 

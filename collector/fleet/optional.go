@@ -27,7 +27,7 @@ type optionalReader struct {
 }
 
 const (
-	// minReadsPerRound is how many reads of a subject a round makes in a region, if that many are due. Few instances are known soon.
+	// minReadsPerRound is how many reads of a subject a round makes in a region, if that many are due. So a small fleet is known soon.
 	minReadsPerRound = 10
 	// optionalPatience is how long a read may take.
 	optionalPatience = time.Minute

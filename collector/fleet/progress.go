@@ -158,7 +158,7 @@ func (p *progress) limits(t Target, now time.Time) health.Limits {
 		RestoreMaxAge: p.fleet.RestoreMaxAge,
 	}
 	if h := p.history.instance(t); h != nil {
-		l.HadBackup, l.Created, l.SubscriptionEnd, l.Unlisted = h.hadBackup, h.created, h.subscriptionEnd, p.history.unlisted(t)
+		l.Created, l.SubscriptionEnd, l.Unlisted = h.created, h.subscriptionEnd, p.history.unlisted(t)
 		for _, o := range p.fleet.Optional {
 			h.optionalRead(o.Subject).addTo(&l, o, h.firstRead, now)
 		}

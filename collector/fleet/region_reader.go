@@ -87,8 +87,8 @@ func (l *regionList) lacksEarlier(s *slot, before *health.Facts) bool {
 	})
 }
 
-// differs reports whether misses holds for a task of a read, or the list lacks the tables of its newest good backup. The listed task is nil
-// if the list does not have it.
+// differs reports whether misses returns true for a task of a read, or the list lacks the tables of the read's newest good backup. Misses
+// gets nil for a task that the list lacks.
 func (l *regionList) differs(s *slot, own *health.Facts, misses func(*apiclient.Backup, *health.Task) bool) bool {
 	listed := map[string]*apiclient.Backup{}
 	if list := l.lists[s.target.InstanceID]; list != nil {
@@ -112,7 +112,7 @@ func (l *regionList) differs(s *slot, own *health.Facts, misses func(*apiclient.
 	return b != nil && b.Status.Ended() && !b.ListsSubTasks()
 }
 
-// missesTask reports whether a listed task, nil if there is none, lacks something of the instance's own.
+// missesTask reports whether a listed task, nil if there is none, lacks something that the instance's own read has.
 func (l *regionList) missesTask(listed *apiclient.Backup, own *health.Task) bool {
 	earlier := func(at health.Instant) bool { return at != 0 && at.Time().Before(l.began.Add(-health.ClockTolerance)) }
 	switch {

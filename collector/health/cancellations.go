@@ -24,8 +24,8 @@ type Cancellation struct {
 // endsWithin is how long after an operation a task may end that it canceled.
 const endsWithin = 15 * time.Minute
 
-// Of returns why a task of a list ended as canceled; false if that is not known. An operation that names the task counts more than one that
-// may have canceled it, and a later one more than an earlier one.
+// Of returns why a task of a list ended as canceled; false if that is not known. An operation that names the task takes precedence
+// over one that may have canceled it, and a later operation over an earlier one.
 func (c *Cancellations) Of(task *Task, tasks []Task) (why Cancellation, known bool) {
 	if c == nil || task.Status != apiclient.StatusCanceled {
 		return why, false

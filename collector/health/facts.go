@@ -44,7 +44,7 @@ type Facts struct {
 	Sizes            Sizes // for the list of the next read
 
 	lastStart   time.Time // of the newest success; its end if the API does not say
-	firstRun    bool      // nothing but a first backup is listed, and it runs
+	firstRun    bool      // no task has ended, and one runs
 	implausible bool      // a task contradicts itself or the clock
 	partialSize bool      // LastSuccessDataBytes lacks tables whose size is unknown
 }
@@ -57,7 +57,8 @@ func (f *Facts) LastStatus() apiclient.Status {
 	return f.Tasks[0].Status
 }
 
-// LastBegun returns the newest task that is not planned for later: a policy's next run may be listed long before. It is zero without any.
+// LastBegun returns the newest task that is not planned for later, zero if there is none. A policy's next run may be listed long before it
+// starts.
 func (f *Facts) LastBegun() (t Task) {
 	for _, t = range f.Tasks {
 		if t.Status != apiclient.StatusPending || !t.Start.Time().After(f.ReadAt) {

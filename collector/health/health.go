@@ -34,10 +34,9 @@ func (f *Facts) Judge(l Limits, now time.Time) *Health {
 	}
 	overdue := !h.Deadline.IsZero() && now.After(h.Deadline)
 	failing := f.ConsecutiveFailures > 0
-	awaitsFirst := f.firstRun && !l.HadBackup || now.Before(l.firstDue(now))
 	h.Conditions = map[Condition]bool{
 		Overdue:           overdue,
-		Missing:           h.Restorable == 0 && !awaitsFirst,
+		Missing:           h.Restorable == 0 && !f.firstRun && !now.Before(l.firstDue(now)),
 		Failing:           failing,
 		FailingRepeatedly: f.ConsecutiveFailures >= repeatedly,
 		Stuck:             secondsBetween(f.RunningStart, now) > l.stuckAfter(f.LongestRun),

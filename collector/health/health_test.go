@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
-	"slices"
 	"testing"
 	"time"
 
@@ -218,25 +217,6 @@ func TestFirstRunUnderway(t *testing.T) {
 	} {
 		if h := assess(t, limits(), c.tasks...); h.Conditions[Missing] != c.missing {
 			t.Errorf("%s: missing is %v", name, h.Conditions[Missing])
-		}
-	}
-}
-
-// While a run hangs, the last good backup expires and leaves the list. That is no first run.
-func TestHangingRunOutlivesAllBackups(t *testing.T) {
-	hung, good := task("hung", apiclient.StatusRunning, 13*24), task("good", apiclient.StatusCompleted, 14*24-1)
-	l := limits()
-	l.HadBackup = true
-	for _, c := range []struct {
-		name  string
-		tasks []apiclient.Backup
-		want  []Condition
-	}{
-		{"before", []apiclient.Backup{hung, good}, []Condition{Overdue, Stuck, Expiring}},
-		{"after", []apiclient.Backup{hung}, []Condition{Missing, Stuck}},
-	} {
-		if got := assess(t, l, c.tasks...).Holding(); !slices.Equal(got, c.want) {
-			t.Errorf("%s: %v", c.name, got)
 		}
 	}
 }

@@ -14,11 +14,10 @@ type Limits struct {
 	MaxAge          time.Duration      // an older newest success is overdue; 0 if only the schedule counts
 	Schedule        *schedule.Schedule // nil if only MaxAge counts
 	Grace           time.Duration      // time from the scheduled start until the backup must have finished
-	StuckAfter      time.Duration      // a shorter run is not stuck, unless the policy's timeout is known: that counts instead
+	StuckAfter      time.Duration      // minimum time of a stuck run; the policy's timeout replaces it if known
 	ExpiringWithin  time.Duration      // time before the last expiry at which a missing replacement counts
 	ShrunkBelow     float64            // fraction of the baseline
 	Created         time.Time          // of the instance (BeginTime); zero if unknown
-	HadBackup       bool               // a read listed a good one: no later run is the very first, even if the others have left the list
 	SubscriptionEnd time.Time          // of the instance (ExpireTime); zero if unknown or not on subscription
 	Unlisted        bool               // the list that has them has not been read yet
 

@@ -47,7 +47,7 @@ func isGood(b *apiclient.Backup, now time.Time) bool {
 	return b.Status == apiclient.StatusCompleted && !endOf(b).IsZero() && !isAhead(b, now) && !contradictsItself(b)
 }
 
-// endOf returns when a task ended. A task without a finish time counts as ended at its start, which errs on the old side.
+// endOf returns when a task ended. A task without a finish time counts as ended at its start, so its backup never looks newer than it is.
 func endOf(b *apiclient.Backup) time.Time {
 	if b.Finish.IsZero() {
 		return b.Start

@@ -41,12 +41,12 @@ func TestSentencesOfOptionalReads(t *testing.T) {
 			with(policy),
 			[]apiclient.Backup{task("completed", 5)},
 			health.RetentionTooShort,
-			"Retention is too short: the backup policy keeps backups for 1 d, but the next one may finish up to 1 d 2 h after the newest.",
+			"Retention is too short: the backup policy keeps backups for 1 d, but the next backup may finish up to 1 d 2 h after the newest one.",
 		},
 		"the policy's timeout": {
 			with(policy), []apiclient.Backup{task("running", 3), task("completed", 5)}, health.Stuck, "Stuck: a task has been running for 3 h, " +
-				"since 2026-03-04 09:00 UTC; the longest completed run took 1 h (limit: 15 min more than the " +
-				"longer of the policy's timeout of 2 h and the longest completed run).",
+				"since 2026-03-04 09:00 UTC; the longest completed run took 1 h (limit: 15 min plus the " +
+				"longer of the policy's timeout (2 h) and the longest completed run).",
 		},
 		"never restored": {
 			restored(),
@@ -106,8 +106,8 @@ func TestRestoresOfTheFleet(t *testing.T) {
 	one := health.NewRestores([]apiclient.Operation{{Status: "completed", End: ago(48)}}, noon)
 	for want, restores := range map[string][]*health.Restores{
 		"": {nil, nil},
-		"No completed restore is in the history of 1 instance.":                                                    {nil, none},
-		"A completed restore is in the history of 1 of 2 instances; the newest completed at 2026-03-02 12:00 UTC.": {nil, one, none},
+		"The history of 1 instance contains no completed restore.":                                                    {nil, none},
+		"The history of 1 of 2 instances contains a completed restore; the newest completed at 2026-03-02 12:00 UTC.": {nil, one, none},
 	} {
 		r := result()
 		for _, known := range restores {
@@ -194,7 +194,7 @@ func TestWhatCanceledARun(t *testing.T) {
 	}
 	l := daily()
 	l.Cancellations = by(apiclient.Operation{Type: "cancel_backup_task", Before: canceled.TaskID})
-	want := "The last 2 tasks that ended produced no backup: since 2026-03-03 08:00 UTC (1 d 4 h ago); the newest canceled " +
+	want := "The last 2 tasks that ended, since 2026-03-03 08:00 UTC (1 d 4 h ago), produced no backup. The newest canceled " +
 		"2026-03-04 08:00 UTC " +
 		"(4 h ago). The newest was canceled by hand at 2026-03-04 07:50 UTC (operation op-1)."
 	two := result(read(t, l, canceled, task("failed", 29), task("completed", 53)))

@@ -214,9 +214,9 @@ func restores(r *fleet.Result) string {
 	case read == 0:
 		return ""
 	case restored == 0:
-		return fmt.Sprintf("No completed restore is in the history of %s.", plural(read, "instance"))
+		return fmt.Sprintf("The history of %s contains no completed restore.", plural(read, "instance"))
 	default:
-		return fmt.Sprintf("A completed restore is in the history of %d of %s; the newest completed at %s.",
+		return fmt.Sprintf("The history of %d of %s contains a completed restore; the newest completed at %s.",
 			restored, plural(read, "instance"), clock(newest))
 	}
 }

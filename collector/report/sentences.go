@@ -80,7 +80,7 @@ func failing(h *health.Health, r *fleet.InstanceResult) string {
 		return fmt.Sprintf("The last task that ended produced no backup: %s %s.", newest.Status, when(h, newest.End())) +
 			cancellation("It", newest, h, r)
 	}
-	return fmt.Sprintf("The last %d tasks that ended produced no backup: since %s; the newest %s %s.",
+	return fmt.Sprintf("The last %d tasks that ended, since %s, produced no backup. The newest %s %s.",
 		len(failed), when(h, oldest.End()), newest.Status, when(h, newest.End())) + cancellation("The newest", newest, h, r)
 }
 
@@ -108,7 +108,7 @@ func stuck(h *health.Health, r *fleet.InstanceResult) string {
 	}
 	limit := "the longer of " + roughly(r.Limits.StuckAfter) + " and three times the longest completed run"
 	if timeout := r.Limits.Policies.TimeoutSeconds(); !math.IsNaN(timeout) {
-		limit = fmt.Sprintf("%s more than the longer of the policy's timeout of %s and the longest completed run",
+		limit = fmt.Sprintf("%s plus the longer of the policy's timeout (%s) and the longest completed run",
 			roughly(health.ClockTolerance), roughly(durationOf(timeout)))
 	}
 	return fmt.Sprintf("Stuck: a task has been running for %s, since %s; %s (limit: %s).",
@@ -122,7 +122,7 @@ func expiring(h *health.Health, _ *fleet.InstanceResult) string {
 func retentionTooShort(h *health.Health, r *fleet.InstanceResult) string {
 	if !h.LastSuccessExpire.Before(h.Deadline) || h.LastSuccessExpire.IsZero() {
 		return fmt.Sprintf("Retention is too short: the backup policy keeps backups for %g d, "+
-			"but the next one may finish up to %s after the newest.",
+			"but the next backup may finish up to %s after the newest one.",
 			r.Limits.Policies.ExpireDays(), roughly(h.Deadline.Sub(h.LastSuccess)))
 	}
 	return fmt.Sprintf("Retention is too short: the newest good backup expires %s, which is %s before the next one is due.",

@@ -40,8 +40,8 @@ func warnings(r *fleet.Result) (all []string) {
 			all = append(all, text)
 		}
 		if d.ReadsEach {
-			all = append(all, fmt.Sprintf("Each instance of %s (account %s) is read on its own for now: a list of all backups failed or was "+
-				"incomplete. The log says why.", d.RegionID, d.Account))
+			all = append(all, fmt.Sprintf("Each instance of %s (account %s) is read on its own for now, because listing all backups failed or "+
+				"returned an incomplete list. The log says why.", d.RegionID, d.Account))
 		}
 	}
 	for _, o := range r.Optional {
