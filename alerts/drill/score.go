@@ -80,6 +80,10 @@ func (t *tracker) observe(now time.Time, should verdict, fires bool, wait time.D
 	slack := in.slack()
 	switch should {
 	case no:
+		// An alert may see the end one evaluation later, and fire just then.
+		if lasted(t.possibleSince, now) >= wait-in.early() && t.allowedUntil.Before(now) {
+			t.allowedUntil = now
+		}
 		mistake = t.end(sum)
 	case either:
 		t.certainSince = time.Time{}
