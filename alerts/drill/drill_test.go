@@ -102,6 +102,18 @@ func TestCompare(t *testing.T) {
 	t.Errorf("no sum in\n%s", &out)
 }
 
+// TestFalsePageOfASlowScrape scores an alert without a cause, which does not wait. With a slow scrape, a page may come early.
+func TestFalsePageOfASlowScrape(t *testing.T) {
+	about := page{stuckKind, "c-1"}
+	s := newScore(setting{scrape: 5 * minute, step: 5 * minute}, nil)
+	for n := range 3 {
+		s.observe(time.Unix(0, 0).Add(time.Duration(n)*5*minute), map[page]verdict{about: no}, map[page]bool{about: n == 2})
+	}
+	if got := s.total(); got.falsePages != 1 {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // TestScore scores an alert against the truth, one letter per step: - no, ? either, x yes. The alert waits for two steps.
 func TestScore(t *testing.T) {
 	about := page{kind{"StarRocksBackupMissing", "critical"}, "c-1"}
@@ -123,8 +135,9 @@ func TestScore(t *testing.T) {
 		{"false because too early", "--xxxxxx--", "--xxxxxx--", tally{incidents: 1, inTime: 1, falsePages: 1}},
 		{"false because it does not end", "--xxxx----", "----xxxxxx", tally{incidents: 1, inTime: 1, falsePages: 1}},
 		{"fires as the cause ends", "--xx------", "----x-----", tally{}},
-		{"fires after the cause has ended", "--xx------", "-----x----", tally{falsePages: 1}},
-		{"fires as a short cause ends", "--x-------", "---x------", tally{falsePages: 1}},
+		{"fires an evaluation after the end", "--xx------", "-----x----", tally{}},
+		{"fires two evaluations after the end", "--xx------", "------x---", tally{falsePages: 1}},
+		{"fires though a short cause has ended", "--x-------", "-----x----", tally{falsePages: 1}},
 		{"either way", "--????????", "----xx-x--", tally{}},
 		{"a doubt resets the wait", "--xx?xxxxx", "-------xxx", tally{incidents: 1, inTime: 1}},
 		{"resolves an evaluation after a doubt", "--xxxxx?xxx", "----xxxx---", tally{incidents: 1, inTime: 1}},

@@ -80,9 +80,11 @@ func (t *tracker) observe(now time.Time, should verdict, fires bool, wait time.D
 	slack := in.slack()
 	switch should {
 	case no:
-		// An alert may see the end one evaluation later, and fire just then.
-		if lasted(t.possibleSince, now) >= wait-in.early() && t.allowedUntil.Before(now) {
-			t.allowedUntil = now
+		// An alert may see the end of its cause two evaluations later, and fire just then: the rules hold what they know of a removed instance
+		// for a moment, and the alert may see that record an evaluation later.
+		until := now.Add(in.step)
+		if !t.possibleSince.IsZero() && lasted(t.possibleSince, until) >= wait-in.early() && t.allowedUntil.Before(until) {
+			t.allowedUntil = until
 		}
 		mistake = t.end(sum)
 	case either:
