@@ -15,10 +15,10 @@ const (
 	RetentionTooShort  Condition = "retention_too_short" // backups expire before the next one is due
 	Shrunk             Condition = "shrunk"              // the newest good backup holds much less than those before it
 	TablesFailed       Condition = "tables_failed"       // the newest good backup lacks tables whose subtask failed or was canceled
-	StatusUnknown      Condition = "status_unknown"      // the newest begun task, or a subtask of the newest good backup, has an unknown status
+	StatusUnknown      Condition = "status_unknown"      // the newest begun task or a subtask of the newest good backup has an unknown status
 	Implausible        Condition = "implausible"         // a task contradicts itself or the clock, or has a value that cannot be read
 	SubscriptionEnding Condition = "subscription_ending" // the subscription ends soon; the instance and its backups are released later
-	NoPolicy           Condition = "no_policy"           // no policy, and the newest good backup is late or absent; unknown unless policies are read
+	NoPolicy           Condition = "no_policy"           // no policy, and the newest good backup is late or absent; unknown unless read
 	RestoreUntested    Condition = "restore_untested"    // no restore completed within Limits.RestoreMaxAge; unknown unless restores are read
 )
 
