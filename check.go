@@ -22,7 +22,7 @@ import (
 )
 
 // check reads every instance once, writes the report, and returns the exit status: 0 if all are healthy, 1 if at least one is
-// unhealthy, and 2 if the check fails, or something is unknown and no instance unhealthy.
+// unhealthy, and 2 if the check fails, or if something is unknown and no instance is unhealthy.
 func check(o options, logger log.Logger, w io.Writer) (status int, err error) {
 	found, err := readOnce(o, logger)
 	if err == nil {

@@ -85,7 +85,7 @@ func parse(args []string) (options, error) {
 	o.web = kingpinflag.AddFlags(app, ":10980")
 	app.Command(commandServe, "Serve metrics. This is the default.").Default()
 	check := app.Command(commandCheck, "Read every instance once and print a report. The exit status is 0 if all instances are healthy, "+
-		"1 if at least one is unhealthy, and 2 if the check fails, or something is unknown and no instance unhealthy.")
+		"1 if at least one is unhealthy, and 2 if the check fails, or if something is unknown and no instance is unhealthy.")
 	check.Flag("output", "Format of the report: table or json.").Default("table").EnumVar(&o.checkOutput, "table", "json")
 	check.Flag("timeout", "Time limit. Instances that are not read by then are unknown.").Default("5m").DurationVar(&o.checkTimeout)
 	app.Command(commandHealthcheck, "Check that the exporter at --web.listen-address of this machine is alive. For containers.")

@@ -73,7 +73,7 @@ type Backups struct {
 
 // Thresholds are the limits at which conditions begin to hold. A zero value in an instance or a discovery means the value in backups.
 type Thresholds struct {
-	StuckAfter     model.Duration `yaml:"stuck_after,omitempty"`     // minimum time of a stuck run
+	StuckAfter     model.Duration `yaml:"stuck_after,omitempty"`     // a run is stuck only after this time
 	ExpiringWithin model.Duration `yaml:"expiring_within,omitempty"` // time before the last expiry
 	ShrunkBelow    float64        `yaml:"shrunk_below,omitempty"`    // fraction of the largest of the last seven backups
 }

@@ -14,7 +14,7 @@ type Limits struct {
 	MaxAge          time.Duration      // an older newest success is overdue; 0 if only the schedule counts
 	Schedule        *schedule.Schedule // nil if only MaxAge counts
 	Grace           time.Duration      // time from the scheduled start until the backup must have finished
-	StuckAfter      time.Duration      // minimum time of a stuck run; the policy's timeout replaces it if known
+	StuckAfter      time.Duration      // a run is stuck only after this time; the policy's timeout replaces it if known
 	ExpiringWithin  time.Duration      // time before the last expiry at which a missing replacement counts
 	ShrunkBelow     float64            // fraction of the baseline
 	Created         time.Time          // of the instance (BeginTime); zero if unknown

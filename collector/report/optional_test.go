@@ -194,7 +194,7 @@ func TestWhatCanceledARun(t *testing.T) {
 	}
 	l := daily()
 	l.Cancellations = by(apiclient.Operation{Type: "cancel_backup_task", Before: canceled.TaskID})
-	want := "The last 2 tasks that ended, since 2026-03-03 08:00 UTC (1 d 4 h ago), produced no backup. The newest canceled " +
+	want := "The last 2 tasks that ended produced no backup. The first of them ended 2026-03-03 08:00 UTC (1 d 4 h ago). Newest: canceled, " +
 		"2026-03-04 08:00 UTC " +
 		"(4 h ago). The newest was canceled by hand at 2026-03-04 07:50 UTC (operation op-1)."
 	two := result(read(t, l, canceled, task("failed", 29), task("completed", 53)))

@@ -80,7 +80,7 @@ func failing(h *health.Health, r *fleet.InstanceResult) string {
 		return fmt.Sprintf("The last task that ended produced no backup: %s %s.", newest.Status, when(h, newest.End())) +
 			cancellation("It", newest, h, r)
 	}
-	return fmt.Sprintf("The last %d tasks that ended, since %s, produced no backup. The newest %s %s.",
+	return fmt.Sprintf("The last %d tasks that ended produced no backup. The first of them ended %s. Newest: %s, %s.",
 		len(failed), when(h, oldest.End()), newest.Status, when(h, newest.End())) + cancellation("The newest", newest, h, r)
 }
 

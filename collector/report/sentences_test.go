@@ -111,8 +111,8 @@ func TestSentences(t *testing.T) {
 		"failed often": {
 			daily(),
 			[]apiclient.Backup{task(failed, 4), task(apiclient.StatusCanceled, 28), task(failed, 52), task(completed, 76), task(failed, 100)},
-			health.FailingRepeatedly, "The last 3 tasks that ended, since 2026-03-02 09:00 UTC (2 d 3 h ago), produced no backup. " +
-				"The newest failed 2026-03-04 09:00 UTC (3 h ago).",
+			health.FailingRepeatedly, "The last 3 tasks that ended produced no backup. The first of them ended " +
+				"2026-03-02 09:00 UTC (2 d 3 h ago). Newest: failed, 2026-03-04 09:00 UTC (3 h ago).",
 		},
 		"stuck": {daily(), []apiclient.Backup{task(apiclient.StatusRunning, 8), task(completed, 20)}, health.Stuck, "Stuck: a task has " +
 			"been running " +
