@@ -112,15 +112,15 @@ func (l *Limiter) takeTurn(ctx context.Context, rank, ticket int) (int, error) {
 	return 0, ctx.Err()
 }
 
-// grant lets the next waiter proceed and reserves its place. Optional reads leave one of several places free: a hanging optional request
-// must not block a scrape. The caller holds the lock.
+// grant lets the next waiter proceed and reserves its place. Optional reads take at most half of the places: if they hang, a scrape must
+// have enough left for an instance that hangs, too. The caller holds the lock.
 func (l *Limiter) grant() {
 	if l.granted || len(l.waiting) == 0 {
 		return
 	}
 	places := l.places
-	if l.waiting[0].rank <= optionalRank && places > 1 {
-		places--
+	if l.waiting[0].rank <= optionalRank {
+		places = max(1, places/2)
 	}
 	if l.inFlight < places {
 		l.granted = true

@@ -159,10 +159,10 @@ func TestRetryBudget(t *testing.T) {
 	}
 }
 
-// Optional operations leave a place to the others.
-func TestOptionalOperationsLeaveAPlace(t *testing.T) {
+// Optional operations leave half of the places to the others.
+func TestOptionalOperationsLeavePlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLimiter(rate.Inf, 1, 3)
+		l := NewLimiter(rate.Inf, 1, 4)
 		ctx, cancel := context.WithCancel(t.Context())
 		for range 5 {
 			go l.Acquire(ctx, optionalRank, 0) //nolint:errcheck // some wait until the end
@@ -171,8 +171,10 @@ func TestOptionalOperationsLeaveAPlace(t *testing.T) {
 		if l.inFlight != 2 {
 			t.Errorf("%d in flight", l.inFlight)
 		}
-		if _, err := l.Acquire(ctx, 0, 0); err != nil || l.inFlight != 3 {
-			t.Errorf("%v, %d in flight", err, l.inFlight)
+		for _, want := range []int{3, 4} {
+			if _, err := l.Acquire(ctx, backupRank, 0); err != nil || l.inFlight != want {
+				t.Errorf("%v, %d in flight", err, l.inFlight)
+			}
 		}
 		cancel()
 	})

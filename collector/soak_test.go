@@ -33,9 +33,10 @@ import (
 )
 
 const (
-	soakInstances = 8
-	soakTimeout   = 5 * time.Second // of a scrape
-	soakOffset    = 50 * time.Millisecond
+	soakInstances   = 8
+	soakConcurrency = 4
+	soakTimeout     = 5 * time.Second // of a scrape
+	soakOffset      = 50 * time.Millisecond
 )
 
 // trouble is a fault that an instance, or a region's lists, have during one scrape, and the reason that a read then fails for.
@@ -242,7 +243,8 @@ func (s *soak) restart() {
 	builder := fleet.NewBuilder(collector.NewAPIMetrics(own), s.exporterTime, fleet.Shard{}, log.NewNopLogger())
 	load := func() (*config.Config, error) {
 		var b strings.Builder
-		fmt.Fprintf(&b, "api: {endpoint: %q, timeout: 1m, max_attempts: 2, requests_per_second: 1000000, concurrency: 4}\n", s.api.URL)
+		fmt.Fprintf(&b, "api: {endpoint: %q, timeout: 1m, max_attempts: 2, requests_per_second: 1000000, concurrency: %d}\n",
+			s.api.URL, soakConcurrency)
 		fmt.Fprintf(&b, "accounts: {default: {access_key_id: id, access_key_secret_file: %q}}\n", s.file)
 		if s.optional != nil {
 			fmt.Fprintf(&b, "policies: {refresh_interval: %v}\nrestores: {refresh_interval: %v, max_age: %v}\n",
@@ -511,6 +513,13 @@ func pick(r *rand.Rand, kinds []trouble) *played {
 	return &played{trouble: k}
 }
 
+func (p *played) String() string {
+	if p == nil {
+		return "no fault"
+	}
+	return fmt.Sprintf("the fault %q, for %d requests", p.name, p.requests.Load())
+}
+
 func (s *soak) restartCountersOfThoseGone() {
 	for i := s.listed; i < soakInstances; i++ {
 		s.errors[i] = 0
@@ -610,6 +619,7 @@ func (s *soak) check(got map[string]map[string]float64) {
 	}
 	told := false // whether the credential is right
 	failed := 0
+	blocked := s.blocked()
 	for i := range s.listed {
 		series := got[soakID(i)]
 		var reasons []string
@@ -624,7 +634,7 @@ func (s *soak) check(got map[string]map[string]float64) {
 		if refused || s.rotated {
 			reasons = append(reasons, "unauthorized")
 		}
-		if s.finds && region != nil && region.name == "hanging" {
+		if blocked || s.finds && region != nil && region.name == "hanging" {
 			reasons = append(reasons, "timeout")
 		}
 		s.checkOne(i, series, reasons, mayWork)
@@ -642,6 +652,20 @@ func (s *soak) check(got map[string]map[string]float64) {
 	s.poor = 2*failed >= s.listed
 }
 
+// blocked reports whether requests that hang may take all places in flight. Policies and restores, which may hang, take half of them.
+func (s *soak) blocked() bool {
+	free := soakConcurrency
+	if s.optional != nil {
+		free /= 2
+	}
+	for i := range s.listed {
+		if p := s.playing[i].Load(); p != nil && p.name == "hanging" {
+			free--
+		}
+	}
+	return free <= 0
+}
+
 // checkOne holds one instance against what it is. A read that fails must do so for one of the reasons.
 func (s *soak) checkOne(i int, series map[string]float64, reasons []string, mayWork bool) {
 	s.t.Helper()
@@ -652,8 +676,13 @@ func (s *soak) checkOne(i int, series map[string]float64, reasons []string, mayW
 	for _, reason := range slices.Compact(slices.Sorted(slices.Values(reasons))) {
 		counted += series["scrape_errors_total "+reason] - s.counted[id+reason]
 	}
+	grown := map[string]float64{}
 	for _, reason := range apiclient.Reasons() {
-		s.counted[id+string(reason)] = series["scrape_errors_total "+string(reason)]
+		now := series["scrape_errors_total "+string(reason)]
+		if by := now - s.counted[id+string(reason)]; by != 0 {
+			grown[string(reason)] = by
+		}
+		s.counted[id+string(reason)] = now
 	}
 	switch {
 	case series["up"] == 1:
@@ -668,7 +697,7 @@ func (s *soak) checkOne(i int, series map[string]float64, reasons []string, mayW
 			}
 		}
 	case failed != 1 || counted != 1:
-		s.t.Errorf("%s does not work: %v failures, %v of them for %q: %v", id, failed, counted, reasons, series)
+		s.t.Errorf("%s does not work: failures %v, want one for one of %q, with %s: %v", id, grown, reasons, s.playing[i].Load(), series)
 	default:
 		for k := range series {
 			if strings.HasPrefix(k, "condition ") || strings.HasPrefix(k, "last_success") {

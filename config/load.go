@@ -126,7 +126,7 @@ func (c *Config) check(f *findings) {
 	checkRefreshInterval(f, "policies", c.Policies.RefreshInterval)
 	checkRefreshInterval(f, "restores", c.Restores.RefreshInterval)
 	if optional := c.Policies.RefreshInterval + c.Restores.RefreshInterval; optional > 0 && c.API.Concurrency == 1 {
-		f.fail("api.concurrency", "must be 2 or more if policies or restores are configured: one request is always kept free for backups")
+		f.fail("api.concurrency", "must be 2 or more if policies or restores are configured: half of the requests are kept free for backups")
 	}
 	if _, given := f.lines["restores.max_age"]; given && c.Restores.MaxAge <= 0 {
 		f.fail("restores.max_age", "must be above 0")
