@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the Makefile's targets need and is not installed yet.
-#   install-tools.sh           programs the system tests run (Debian packages), and Grafana's components into .tools/grafana-render
+#   install-tools.sh           programs the system tests run (Debian packages), Prometheus 3's promtool into .tools/bin, and Grafana's
+#                              components into .tools/grafana-render
 #   install-tools.sh lint      linters, built from source into .tools/bin
 #   install-tools.sh helm      what packages the Helm chart, the same way
 #   install-tools.sh kubernetes  the same, and Kubernetes' control plane into .tools/kubernetes: half an hour on two cores
@@ -93,14 +94,14 @@ install_grafana_components() {
 	cp "$from/package-lock.json" "$to/installed"
 }
 
-# go_tool NAME PACKAGE VERSION: a file beside the binary remembers which version, by which Go.
+# go_tool NAME PACKAGE VERSION [FLAGS]: a file beside the binary remembers which version, by which Go.
 go_tool() {
 	local bin=$PWD/.tools/bin built
 	built="$3 $(go env GOVERSION)"
 	if [[ -x $bin/$1 && $(cat "$bin/.$1.version" 2>/dev/null) == "$built" ]]; then return 0; fi
 	echo "install-tools: building $1 $3"
 	mkdir -p "$bin"
-	GOBIN=$bin GOFLAGS='' CGO_ENABLED=0 go install -trimpath "$2@$3"
+	GOBIN=$bin GOFLAGS=${4-} go install "$2@$3"
 	echo "$built" >"$bin/.$1.version"
 }
 
@@ -125,6 +126,8 @@ install_kubernetes() {
 case ${1-} in
 '') install_programs prometheus promtool prometheus-alertmanager amtool chromium \
 	buildah systemd-analyze systemd-nspawn node npm jq
+	go_tool promtool github.com/prometheus/prometheus/cmd/promtool \
+		"$(go -C alerts/drill list -m -f '{{.Version}}' github.com/prometheus/prometheus)" -tags=remove_all_sd
 	install_grafana_components ;;
 lint)
 	go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$golangci_lint"
