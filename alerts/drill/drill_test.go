@@ -72,7 +72,7 @@ func TestMutations(t *testing.T) {
 func TestCompare(t *testing.T) {
 	var out strings.Builder
 	p := small(t, &out)
-	p.size, p.seeds, p.setting = size{instances: 12, days: 4, rate: 4}, 1, "1m"
+	p.size, p.seeds = size{instances: 12, days: 4, rate: 4}, 1
 	if err := p.compare(); err != nil {
 		t.Fatal(err)
 	}
